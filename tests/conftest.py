@@ -1,0 +1,62 @@
+"""What the whole suite shares: its options, and what a skip may mean."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+pytest_plugins = ["pytester"]
+
+REQUIRE_REAL = "INPROC_TUBES_REQUIRE_REAL"
+
+settings.register_profile(
+    "suite",
+    derandomize=True,  # a failure here is a failure everywhere
+    # Neither of these may depend on how fast the machine is.
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "soak",
+    settings.get_profile("suite"),
+    derandomize=False,  # the point of soaking is to see what is new
+    print_blob=True,
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--soak``."""
+    parser.addoption(
+        "--soak",
+        type=float,
+        default=0.0,
+        metavar="MINUTES",
+        help="run the random tests for this long; 0, the default, is off",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose how random the random tests are."""
+    settings.load_profile("soak" if config.getoption("soak") else "suite")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where the real server is required, do not let its tests be skipped."""
+    report = yield
+    if (
+        REQUIRE_REAL in os.environ
+        and report.skipped
+        and item.get_closest_marker("real") is not None
+    ):
+        report.outcome = "failed"
+        report.longrepr = f"{REQUIRE_REAL} is set, but: {report.longrepr}"
+    return report

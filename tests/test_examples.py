@@ -1,0 +1,84 @@
+"""Every example runs, without a warning, and prints what it promises.
+
+The promise is the lines indented under "Prints:" in the example's docstring. They
+appear in this order; other lines may stand between them.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+
+
+def promised(source: str) -> list[str]:
+    """Read from an example's docstring which lines it prints."""
+    docstring = ast.get_docstring(ast.parse(source)) or ""
+    _, _, below = docstring.partition("Prints:\n")
+    lines = []
+    for line in below.splitlines():
+        if line and not line.startswith(" "):
+            break  # the list ends where the indentation does
+        if line:
+            lines.append(line)
+    return textwrap.dedent("\n".join(lines)).splitlines()
+
+
+def assert_in_order(lines: list[str], output: str) -> None:
+    """Check that the lines are in the output, in their order."""
+    rest = iter(output.splitlines())
+    for line in lines:
+        assert line in rest, f"{line!r} is missing, or not in its place:\n{output}"
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_prints_what_it_promises(example: Path) -> None:
+    result = subprocess.run(  # noqa: S603  # our own example
+        [sys.executable, "-W", "error", example],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,  # only a bug gets there
+    )
+    assert (0, "") == (result.returncode, result.stderr)
+    assert_in_order(promised(example.read_text(encoding="utf-8")), result.stdout)
+
+
+def test_there_are_examples() -> None:
+    assert "tutorial.py" in [example.name for example in EXAMPLES]
+
+
+def test_promises_are_read_from_the_docstring() -> None:
+    source = '''"""Title.
+
+    Prints:
+        one
+          two
+
+        three
+
+    More text.
+    """
+    '''
+    assert ["one", "  two", "three"] == promised(textwrap.dedent(source))
+
+
+@pytest.mark.parametrize("source", ["", '"""Title."""', '"""Prints: nothing."""'])
+def test_an_example_need_not_promise_anything(source: str) -> None:
+    assert [] == promised(source)
+
+
+def test_other_lines_may_stand_between_the_promised_ones() -> None:
+    assert_in_order(["a", "b"], "x\na\nx\nb\nx\n")
+
+
+@pytest.mark.parametrize("output", ["", "b\na\n", "a b\n", "a\n"])
+def test_a_broken_promise_is_noticed(output: str) -> None:
+    with pytest.raises(AssertionError, match="is missing, or not in its place"):
+        assert_in_order(["a", "b"], output)
