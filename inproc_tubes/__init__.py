@@ -1,0 +1,78 @@
+"""beanstalkd's work queue inside one Python process.
+
+Named tubes, priorities, delays, reservations that expire, and burying, between the
+threads of one program: in memory, with no server and no network.
+
+    >>> from inproc_tubes import Broker
+    >>> with Broker() as broker:
+    ...     producer = broker.producer("orders")
+    ...     consumer = broker.consumer("orders")
+    ...     job_id = producer.put({"sku": 7}, priority=0)
+    ...     with consumer.reserve(timeout=5) as job:
+    ...         print(job.id, job.body)
+    1 {'sku': 7}
+
+For tests there is `inproc_tubes.testing`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .broker import Broker
+from .clock import Clock, MonotonicClock
+from .consumer import Consumer
+from .errors import (
+    BadTubeNameError,
+    ClosedError,
+    DeadlineSoonError,
+    DeadlockError,
+    DrainingError,
+    JobTooBigError,
+    NotFoundError,
+    NotIgnoredError,
+    TimedOutError,
+    TubesError,
+)
+from .handle import Job
+from .job import JobState
+from .producer import Producer
+from .version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from .stats import BrokerStats, JobStats, TubeStats
+
+__all__ = [
+    "BadTubeNameError",
+    "Broker",
+    "BrokerStats",
+    "Clock",
+    "ClosedError",
+    "Consumer",
+    "DeadlineSoonError",
+    "DeadlockError",
+    "DrainingError",
+    "Job",
+    "JobState",
+    "JobStats",
+    "JobTooBigError",
+    "MonotonicClock",
+    "NotFoundError",
+    "NotIgnoredError",
+    "Producer",
+    "TimedOutError",
+    "TubeStats",
+    "TubesError",
+]
+
+_LATE = {"BrokerStats", "JobStats", "TubeStats"}
+
+
+def __getattr__(name: str) -> Any:
+    # The statistics' dataclasses cost more to import than all the rest.
+    if name in _LATE:
+        from . import stats  # noqa: PLC0415
+
+        return getattr(stats, name)
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)

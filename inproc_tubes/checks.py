@@ -1,0 +1,134 @@
+"""What a handle accepts: numbers, names and bodies, checked before any lock.
+
+Each function returns the value to go on with, or raises and has changed nothing.
+A wrong type is a `TypeError`, a wrong value a `ValueError` that names the
+parameter. The ranges are beanstalkd's; what it refuses with BAD_FORMAT is
+refused here.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from .errors import BadTubeNameError
+
+__all__ = [
+    "DEFAULT_MAX_JOB_SIZE",
+    "DEFAULT_PRIORITY",
+    "DEFAULT_TTR",
+    "DEFAULT_TUBE",
+    "MAX_PRIORITY",
+    "MAX_SECONDS",
+    "MAX_TIMEOUT",
+    "SIZED",
+    "check_bound",
+    "check_job_id",
+    "check_max_job_size",
+    "check_priority",
+    "check_seconds",
+    "check_timeout",
+    "check_ttr",
+    "check_tube_name",
+    "size_beyond",
+]
+
+DEFAULT_TUBE = "default"
+# greenstalk's default, half way to nothing in particular: room on both sides.
+DEFAULT_PRIORITY = 65536
+DEFAULT_TTR = 60
+# beanstalkd's JOB_DATA_SIZE_LIMIT_DEFAULT (dat.h), a size that is still taken.
+DEFAULT_MAX_JOB_SIZE = 65535
+# beanstalkd's read_u32 (prot.c): priorities, delays and TTRs are 32 bits wide.
+MAX_PRIORITY = MAX_SECONDS = 2**32 - 1
+# beanstalkd's reserve-with-timeout (OP_RESERVE_TIMEOUT) is an int.
+MAX_TIMEOUT = 2**31 - 1
+
+# beanstalkd's is_valid_tube, NAME_CHARS and MAX_TUBE_NAME_LEN (prot.c).
+_TUBE_NAME = re.compile(r"[A-Za-z0-9+/;.$_()][A-Za-z0-9\-+/;.$_()]{0,199}")
+
+
+def _check_integer(what: str, value: object, low: int, high: float) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        message = f"{what} is an int, not {type(value).__name__}"
+        raise TypeError(message)
+    if not low <= value <= high:
+        message = f"{what} is from {low} to {high}, not {value}"
+        raise ValueError(message)
+    return value
+
+
+def check_priority(value: object) -> int:
+    """Return a priority, 0 (the most urgent) to 2**32 - 1."""
+    return _check_integer("priority", value, 0, MAX_PRIORITY)
+
+
+def check_bound(value: object) -> int:
+    """Return how many jobs to kick at most, 0 or more."""
+    return _check_integer("bound", value, 0, math.inf)
+
+
+def check_job_id(value: object) -> int:
+    """Return a job's id, 0 to 2**64 - 1 (no job has the id 0)."""
+    return _check_integer("a job id", value, 0, 2**64 - 1)
+
+
+def check_max_job_size(value: object) -> int | None:
+    """Return a limit for bodies in bytes, None for no limit."""
+    return None if value is None else _check_integer("max_job_size", value, 0, math.inf)
+
+
+def check_seconds(what: str, value: object, most: int = MAX_SECONDS) -> float:
+    """Return a duration in seconds, from 0 to ``most``, fractions allowed."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        message = f"{what} is an int or a float, not {type(value).__name__}"
+        raise TypeError(message)
+    if not 0 <= value <= most:  # false for NaN, too
+        message = f"{what} is from 0 to {most} seconds, not {value}"
+        raise ValueError(message)
+    return value
+
+
+def check_ttr(value: object) -> float:
+    """Return a time to run in seconds; 0 becomes 1, as in OP_PUT (prot.c)."""
+    return check_seconds("ttr", value) or 1
+
+
+def check_timeout(value: object) -> float | None:
+    """Return a timeout in seconds, None for no end."""
+    return None if value is None else check_seconds("timeout", value, MAX_TIMEOUT)
+
+
+def check_tube_name(value: object) -> str:
+    """Return a tube's name, or raise `BadTubeNameError`."""
+    if not isinstance(value, str):
+        message = f"a tube's name is a str, not {type(value).__name__}"
+        raise TypeError(message)
+    if not _TUBE_NAME.fullmatch(value):
+        raise BadTubeNameError(value)
+    return value
+
+
+# The bodies that have a size; any other object has none.
+SIZED = (str, bytes, bytearray, memoryview)
+
+
+def size_beyond(body: object, limit: int) -> int | None:
+    """Return the size of a body in bytes if it is over the limit, else None.
+
+    Only ``str`` (as UTF-8) and bytes-like bodies have a size.
+
+    Cost: O(1), but O(n) for a str that may be near the limit.
+    """
+    if isinstance(body, str):
+        # UTF-8 takes one to four bytes for a character.
+        if 4 * len(body) <= limit:
+            return None
+        size = len(body.encode("utf-8", "surrogatepass"))
+    elif isinstance(body, memoryview):
+        size = body.nbytes
+    elif isinstance(body, (bytes, bytearray)):
+        size = len(body)
+    else:
+        return None
+    return size if size > limit else None

@@ -1,0 +1,495 @@
+"""The rules of the queue: a pure function of its state and of the ``now`` it is given.
+
+It decides who gets which job, and when, and what every waiting consumer is told.
+The rules that this module obeys itself:
+
+1.  Every change of a job's state happens here.
+2.  It never asks what time it is. ``now`` does not run backwards.
+3.  It never blocks, and it calls nobody's code but its own.
+4.  Check first, change after: an illegal verb raises and *nothing has changed*, but
+    for the counter of the command, which counts how often it was asked (so does
+    beanstalkd's).
+5.  A job leaves its container before its sort key changes.
+6.  A waiter is answered exactly once, and put on ``answered`` for the shell.
+7.  No tube that is not paused has both a ready job and a waiter: a job that becomes
+    ready is handed, reserved, to whoever has waited longest.
+
+What falls due is carried out by `catch_up`, in the order of beanstalkd's
+``prottick`` (prot.c): delays, then pauses, then reservations and timeouts. A shell
+calls it before each verb when ``due_at`` has come, so that a verb sees no job in a
+state that is over.
+
+Function names in comments are those of beanstalkd's ``prot.c`` if not said otherwise.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .errors import (
+    ClosedError,
+    DeadlineSoonError,
+    DrainingError,
+    JobTooBigError,
+    NotFoundError,
+    NotIgnoredError,
+    TimedOutError,
+    TubesError,
+)
+from .job import JobState, Record
+from .moves import SAFETY_MARGIN, Moves
+from .session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .tube import Tube
+    from .waiting import Waiter
+
+__all__ = ["SAFETY_MARGIN", "Engine"]
+
+_READY = JobState.READY
+_RESERVED = JobState.RESERVED
+_DELAYED = JobState.DELAYED
+_BURIED = JobState.BURIED
+
+
+class Engine(Moves):
+    """Everything that happens in one broker. It has no lock."""
+
+    # Sessions
+
+    def open_session(
+        self, _now: float, used: str | None, watched: Iterable[str]
+    ) -> Session:
+        """Add a client. Cost: O(number of tubes)."""
+        session = Session()
+        self.sessions[session] = None
+        self._total_sessions += 1
+        if used is not None:
+            session.used = self.tube(used)
+            session.used.using += 1
+        for name in watched:
+            self._watch(session, self.tube(name))
+        return session
+
+    def close_session(self, now: float, session: Session, what: str) -> None:
+        """End a client: its waiters are answered, its jobs are ready again.
+
+        In the order of connclose (conn.c): each job in the order in which it was
+        reserved, each offered to who waits at once. No counter of a job moves.
+
+        Cost: O(log n) for each job and tube.
+        """
+        if session.closed is not None:
+            return
+        session.closed = what
+        del self.sessions[session]
+        for waiter in list(session.waiters.values()):
+            self._answer(waiter, ClosedError(what))
+        for record in list(session.held.values()):
+            self._end_reservation(record, session)
+            self._make_ready(now, record)
+        self._session_agenda.forget(session)
+        for tube in list(session.watched):
+            session.watched.remove(tube)
+            tube.watching -= 1
+            self._free_if_unreferenced(tube)
+        session.only = None
+        if session.used is not None:
+            session.used.using -= 1
+            self._free_if_unreferenced(session.used)
+
+    def close(self, what: str) -> None:
+        """End everything: who waits is answered, and the jobs are gone.
+
+        Cost: O(number of sessions and waiters).
+        """
+        self.closed = what
+        for session in self.sessions:
+            session.closed = what
+            for waiter in session.waiters.values():
+                waiter.outcome = ClosedError(what)
+                self.answered.append(waiter)
+            session.waiters.clear()
+            session.held.clear()
+        self.waiting = 0
+        self.sessions.clear()
+        self.jobs.clear()
+        self.tubes.clear()
+        self.due_at = -inf  # so that every verb comes by catch_up, and hears of it
+
+    def answer_all(self, error: type[TubesError]) -> None:
+        """Tell every waiter this error. Cost: O(number of waiters and their tubes)."""
+        for session in self.sessions:
+            for waiter in list(session.waiters.values()):
+                self._answer(waiter, error())
+
+    # Tubes
+
+    def use(self, _now: float, session: Session, name: str) -> None:
+        """Put into this tube from now on. Cost: O(1)."""
+        self.cmd_use += 1
+        tube = self.tube(name)
+        tube.using += 1
+        if session.used is not None:
+            session.used.using -= 1
+            self._free_if_unreferenced(session.used)
+        session.used = tube
+
+    def watch(self, now: float, session: Session, names: Iterable[str]) -> int:
+        """Reserve from these tubes too; who waits is served at once.
+
+        Cost: O(number of names), and O(number of waiters) if the session waits.
+        """
+        for name in names:
+            self.cmd_watch += 1
+            tube = self.tube(name)
+            if tube not in session.watched:
+                self._watch(session, tube)
+                self._serve_waiters(now, tube)
+        return len(session.watched)
+
+    def _watch(self, session: Session, tube: Tube) -> None:
+        if tube in session.watched:
+            return
+        session.watched.append(tube)
+        session.only = tube if len(session.watched) == 1 else None
+        tube.watching += 1
+        if session.waiters:
+            tube.waiters.update(session.waiters)
+            for ticket in sorted(tube.waiters):
+                tube.waiters.move_to_end(ticket)
+
+    def ignore(self, _now: float, session: Session, name: str) -> int:
+        """Reserve from this tube no longer; NOT_IGNORED only for the last one.
+
+        A tube that is not watched, or does not exist, is no error (OP_IGNORE).
+
+        Cost: O(1).
+        """
+        self.cmd_ignore += 1
+        tube = self.tubes.get(name)
+        if tube is not None and tube in session.watched:
+            if len(session.watched) == 1:
+                raise NotIgnoredError(name)
+            session.watched.remove(tube)
+            session.only = session.watched[0] if len(session.watched) == 1 else None
+            for ticket in session.waiters:
+                del tube.waiters[ticket]
+            tube.watching -= 1
+            self._free_if_unreferenced(tube)
+        return len(session.watched)
+
+    def pause_tube(self, now: float, name: str, delay: float) -> None:
+        """Deliver no job of this tube for so long; a new pause replaces the old.
+
+        Cost: O(log n); with 0, that of serving those who wait.
+        """
+        self.cmd_pause_tube += 1
+        tube = self.tubes.get(name)
+        if tube is None:
+            raise NotFoundError(None, name)
+        tube.cmd_pause_tube += 1
+        if delay:
+            tube.pause = delay
+            tube.paused_until = now + delay
+            self._plan_tube(tube, tube.paused_until)
+        else:
+            self._end_pause(now, tube)
+
+    def drain(self, _now: float) -> None:
+        """Refuse every put from now on (enter_drain_mode). Cost: O(1)."""
+        self.draining = True
+
+    # Putting
+
+    def put(
+        self,
+        now: float,
+        session: Session,
+        name: str | None,
+        body: Any,
+        priority: int,
+        delay: float,
+        ttr: float,
+    ) -> int:
+        """Add a job to the tube of that name, or to the one the session uses.
+
+        If somebody waits for it, it is his already when this returns. A refusal
+        while draining takes an id, as in enqueue_incoming_job.
+
+        Cost: O(1) for a new or the best priority, else O(log n).
+        """
+        self.cmd_put += 1
+        session.is_producer = True
+        job_id = self.next_id
+        self.next_id = job_id + 1
+        if self.draining:
+            raise DrainingError
+        tube: Tube | None = session.used if name is None else self.tube(name)
+        assert tube is not None  # a session that puts uses a tube
+        record = Record(job_id, body, tube, priority, delay, ttr, now)
+        self.jobs[job_id] = record
+        tube.total_jobs += 1
+        if delay:
+            self._delay(now, record)
+        elif tube.waiters and not tube.paused_until:
+            self._hand_over(now, record, tube)
+        else:
+            tube.add_ready(record)
+        return job_id
+
+    def refuse_put(self, _now: float, size: int, limit: int) -> NoReturn:
+        """Count a put whose body is too large; it takes no id. Cost: O(1)."""
+        self.cmd_put += 1
+        raise JobTooBigError(size, limit)
+
+    # Reserving
+
+    def reserve(
+        self, now: float, session: Session, timeout: float | None
+    ) -> Record | None:
+        """Take the first job by (priority, id) of all watched tubes not paused.
+
+        None means that there is none, and that it is for `wait` to say what comes
+        of it. The timeout decides here only which of two commands is counted.
+
+        Cost: O(log n), and O(number of watched tubes).
+        """
+        if timeout is None:
+            self.cmd_reserve += 1
+        else:
+            self.cmd_reserve_with_timeout += 1
+        session.is_worker = True
+        tube = session.only
+        if tube is None:
+            tube = self._best_tube(session)
+            if tube is None:
+                return None
+        elif not tube.ready or tube.paused_until:
+            return None
+        record = tube.pop_ready()
+        self._reserve(now, record, session)
+        return record
+
+    def _best_tube(self, session: Session) -> Tube | None:
+        best = None
+        best_key = (inf, 0)
+        for tube in session.watched:
+            if tube.ready and not tube.paused_until:
+                first = tube.first_ready()
+                key = (first.priority, first.id)
+                if key < best_key:
+                    best, best_key = tube, key
+        return best
+
+    def wait(self, now: float, waiter: Waiter) -> None:
+        """Let a waiter wait, after `reserve` has found nothing.
+
+        Raises:
+            DeadlineSoonError: A job that its session holds expires within the safety
+                margin (conndeadlinesoon in conn.c). A ready job in a paused tube
+                would delay this answer by a tick, which cannot be seen.
+            TimedOutError: The timeout is 0.
+
+        Cost: O(number of watched tubes), O(log n) with a timeout.
+        """
+        session: Session = waiter.session
+        soonest = session.soonest()
+        if (
+            soonest is not None
+            and waiter.hears_deadlines
+            and soonest.due_at - SAFETY_MARGIN <= now
+        ):
+            raise DeadlineSoonError(soonest.id, soonest.due_at - now)
+        if waiter.timeout == 0:
+            raise TimedOutError(0)
+        self._tickets += 1
+        waiter.ticket = self._tickets
+        waiter.timeout_at = now + waiter.timeout
+        self.waiting += 1
+        session.waiters[waiter.ticket] = waiter
+        for tube in session.watched:
+            tube.waiters[waiter.ticket] = waiter
+        if waiter.timeout != inf:
+            self._timeouts.plan(waiter, waiter.timeout_at)
+            self.due_at = min(self.due_at, waiter.timeout_at)
+        self._replan_session(session)
+
+    def withdraw(self, now: float, waiter: Waiter) -> None:
+        """Leave the queue as if that waiter had never waited.
+
+        If it was answered meanwhile with a job, the job goes back to its place, and
+        its reservation has never been.
+
+        Cost: that of `release`.
+        """
+        if waiter.outcome is None:
+            if waiter.ticket in waiter.session.waiters:
+                self._dismiss(waiter)
+        elif isinstance(record := waiter.outcome, Record):
+            session: Session = waiter.session
+            if record.owner is session and record.reservation == waiter.reservation:
+                self._end_reservation(record, session)
+                record.reserves -= 1
+                self._make_ready(now, record)
+
+    def reserve_job(self, now: float, session: Session, job_id: int) -> Record:
+        """Take this job, whatever tube it is in, unless somebody holds it.
+
+        Cost: O(log n).
+        """
+        record = self.jobs.get(job_id)
+        if record is None or record.owner is not None:
+            raise NotFoundError(job_id)
+        self._leave_container(record)
+        session.is_worker = True
+        self._reserve(now, record, session)
+        return record
+
+    # What one does with a job. ``fence``, if it is given, is the number of the
+    # reservation that the caller's handle was made for.
+
+    def _held(self, session: Session, job_id: int, fence: int | None) -> Record:
+        """Return a job that the session holds: is_job_reserved_by_conn."""
+        record = self.find(job_id, fence)
+        if record.owner is not session:
+            raise NotFoundError(job_id)
+        return record
+
+    def delete(
+        self, _now: float, session: Session, job_id: int, fence: int | None
+    ) -> None:
+        """End a job that the session holds, or that nobody holds.
+
+        Cost: O(1) amortised for a held or a ready job, else O(log n).
+        """
+        self.cmd_delete += 1
+        record = self.jobs.get(job_id)
+        if record is None or (fence is not None and record.reservation != fence):
+            raise NotFoundError(job_id)
+        tube: Tube = record.tube
+        if record.owner is session:
+            self._end_reservation(record, session)
+        elif record.owner is None:
+            self._leave_container(record)
+        else:
+            raise NotFoundError(job_id)
+        del self.jobs[job_id]
+        tube.cmd_delete += 1
+        if not tube.using and not tube.watching:
+            self._free_if_unreferenced(tube)
+
+    def release(
+        self,
+        now: float,
+        session: Session,
+        job_id: int,
+        fence: int | None,
+        priority: int | None,
+        delay: float,
+    ) -> None:
+        """Give a held job back, at once or after a delay. Cost: O(log n)."""
+        self.cmd_release += 1
+        record = self._held(session, job_id, fence)
+        self._end_reservation(record, session)
+        if priority is not None:
+            record.priority = priority
+        record.delay = delay
+        record.releases += 1
+        if delay:
+            self._delay(now, record)
+        else:
+            self._make_ready(now, record)
+
+    def bury(
+        self,
+        _now: float,
+        session: Session,
+        job_id: int,
+        fence: int | None,
+        priority: int | None,
+    ) -> None:
+        """Put a held job aside until it is kicked. Cost: O(1)."""
+        self.cmd_bury += 1
+        record = self._held(session, job_id, fence)
+        self._end_reservation(record, session)
+        if priority is not None:
+            record.priority = priority
+        record.buries += 1
+        record.state = _BURIED
+        record.tube.buried[record.id] = record
+
+    def touch(
+        self, now: float, session: Session, job_id: int, fence: int | None
+    ) -> None:
+        """Start the time to run of a held job anew. Cost: O(log n)."""
+        self.cmd_touch += 1
+        record = self._held(session, job_id, fence)
+        record.due_at = now + record.ttr
+        session.add_deadline(record)
+
+    def settle(
+        self,
+        now: float,
+        session: Session,
+        record: Record,
+        fence: int,
+        timeouts: int,
+        failed: bool,  # noqa: FBT001 - the door passes arguments by position
+    ) -> None:
+        """Leave the with-block of a job: delete it, or bury it if it failed.
+
+        What the block itself has done with the job stands. ``timeouts`` is the job's
+        count at the block's start: where the reservation has run out meanwhile, a job
+        that is done is deleted if nobody has it yet, and one that failed stays ready.
+
+        Raises:
+            NotFoundError: The job is done, and is somebody else's by now.
+
+        Cost: that of `delete` or `bury`.
+        """
+        if self.jobs.get(record.id) is not record:
+            return
+        mine = record.reservation == fence
+        if failed:
+            if mine and record.owner is session:
+                self.bury(now, session, record.id, fence, None)
+        elif not mine or record.owner is session or record.timeouts > timeouts:
+            self.delete(now, session, record.id, fence)
+
+    def kick(self, now: float, name: str, bound: int) -> int:
+        """Make up to ``bound`` buried jobs ready, or delayed ones if none is buried.
+
+        kick_jobs: never both. Buried ones in order of burying, delayed ones in order
+        of their moments, each offered to who waits at once.
+
+        Cost: O(log n) for each job.
+        """
+        self.cmd_kick += 1
+        tube = self.tubes.get(name)
+        if tube is None:
+            return 0
+        count = min(bound, len(tube.buried) or len(tube.delayed))
+        for _ in range(count):
+            if tube.buried:
+                _, record = tube.buried.popitem(last=False)
+            else:
+                _, job_id = tube.delayed.pop(0)
+                record = self.jobs[job_id]
+            self._kick(now, record)
+        return count
+
+    def kick_job(self, now: float, job_id: int, fence: int | None) -> None:
+        """Make this buried or delayed job ready. Cost: O(log n)."""
+        record = self.find(job_id, fence)
+        if record.state is not _BURIED and record.state is not _DELAYED:
+            raise NotFoundError(job_id)
+        self._leave_container(record)
+        self._kick(now, record)
+
+    def _kick(self, now: float, record: Record) -> None:
+        record.kicks += 1
+        self._make_ready(now, record)

@@ -1,0 +1,188 @@
+"""Everything that inproc_tubes raises by design.
+
+One class for each answer of beanstalkd, in its words, flat under one base.
+Where a stranger would reach for a builtin, the class is that builtin too::
+
+    TubesError
+    ├── NotFoundError        (LookupError)   no such job or tube, or not yours now
+    ├── NotIgnoredError                      the last watched tube stays watched
+    ├── TimedOutError        (TimeoutError)  reserve's timeout has passed
+    ├── DeadlineSoonError                    a job that you hold is about to expire
+    ├── JobTooBigError       (ValueError)    the body is over ``max_job_size``
+    ├── BadTubeNameError     (ValueError)    not a tube name by beanstalkd's grammar
+    ├── DrainingError                        the broker takes no new jobs
+    ├── ClosedError                          the broker or the handle was closed
+    └── DeadlockError                        (testing) nobody could ever go on
+
+Misuse is the plain builtin: `ValueError` for a number out of range, `TypeError`
+for a wrong type. Any other exception out of a verb is a bug in inproc_tubes.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BadTubeNameError",
+    "ClosedError",
+    "DeadlineSoonError",
+    "DeadlockError",
+    "DrainingError",
+    "JobTooBigError",
+    "NotFoundError",
+    "NotIgnoredError",
+    "TimedOutError",
+    "TubesError",
+]
+
+_SHOWN = 60  # characters of a wrong name in a message: it fits a line
+
+
+class TubesError(Exception):
+    """The base of all that inproc_tubes raises by design."""
+
+
+class NotFoundError(TubesError, LookupError):
+    """There is no such job or tube, or the job is not yours in its present state.
+
+    The likely cause is a reservation that ran out while you worked: the job went
+    back to its tube, and somebody else has it now. Give it a longer ``ttr``, or
+    call ``touch`` while you work.
+
+    Attributes:
+        job_id: The job that was asked for, or None if a tube was.
+        tube: The tube that was asked for, or None if a job was.
+        state: With ``tube``: the state in which no job was there, if one was
+            named; None where the tube itself does not exist.
+    """
+
+    def __init__(
+        self,
+        job_id: int | None = None,
+        tube: str | None = None,
+        state: str | None = None,
+    ) -> None:
+        super().__init__(job_id, tube, state)
+        self.job_id = job_id
+        self.tube = tube
+        self.state = state
+
+    def __str__(self) -> str:
+        if self.job_id is not None:
+            return f"job {self.job_id} does not exist, or may not be had as it is now"
+        if self.state is not None:
+            return f"tube {self.tube!r} has no {self.state} job"
+        return f"tube {self.tube!r} does not exist"
+
+
+class NotIgnoredError(TubesError):
+    """A consumer watches at least one tube: watch another before you ignore this.
+
+    Attributes:
+        tube: The tube that is still watched.
+    """
+
+    def __init__(self, tube: str) -> None:
+        super().__init__(tube)
+        self.tube = tube
+
+    def __str__(self) -> str:
+        return f"tube {self.tube!r} is the only one watched"
+
+
+class TimedOutError(TubesError, TimeoutError):
+    """No job came within the timeout: try again, or go and do something else.
+
+    Attributes:
+        timeout: The timeout in seconds that has passed.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        super().__init__(timeout)
+        self.timeout = timeout
+
+    def __str__(self) -> str:
+        return f"nothing came within {self.timeout:g} s"
+
+
+class DeadlineSoonError(TubesError):
+    """A job that this handle holds expires within a second.
+
+    Finish it, ``touch`` it or ``release`` it, and then reserve again.
+
+    Attributes:
+        job_id: The job that expires first.
+        time_left: Seconds until it does.
+    """
+
+    def __init__(self, job_id: int, time_left: float) -> None:
+        super().__init__(job_id, time_left)
+        self.job_id = job_id
+        self.time_left = time_left
+
+    def __str__(self) -> str:
+        return f"the reservation of job {self.job_id} ends in {self.time_left:g} s"
+
+
+class JobTooBigError(TubesError, ValueError):
+    """The body is larger than the broker's ``max_job_size``.
+
+    Attributes:
+        size: The body's size in bytes.
+        limit: The largest size that is taken, in bytes.
+    """
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(size, limit)
+        self.size = size
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return f"the body has {self.size} bytes, at most {self.limit} are taken"
+
+
+class BadTubeNameError(TubesError, ValueError):
+    """A tube's name is 1 to 200 bytes of ``A-Za-z0-9-+/;.$_()``, no ``-`` first.
+
+    Attributes:
+        name: What was given instead.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        shown = self.name if len(self.name) <= _SHOWN else self.name[:_SHOWN] + "..."
+        return (
+            f"{shown!r} is not a tube name: 1 to 200 of A-Za-z0-9-+/;.$_() "
+            "are, and the first is not '-'"
+        )
+
+
+class DrainingError(TubesError):
+    """The broker is being drained: jobs are worked off, and none is taken in."""
+
+    def __str__(self) -> str:
+        return "the broker is draining and takes no new jobs"
+
+
+class ClosedError(TubesError):
+    """The broker or the handle was closed, by this program itself.
+
+    Attributes:
+        what: What was closed, and how: ``"the broker was closed"``.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+class DeadlockError(TubesError):
+    """Under an autojumping `FakeClock`: all threads wait, and nothing will come.
+
+    Without it the test would hang. The likely cause is a job that was never put,
+    or put into a tube that nobody watches.
+    """
+
+    def __str__(self) -> str:
+        return "every thread waits for a job and nothing will ever be due"

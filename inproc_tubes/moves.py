@@ -1,0 +1,245 @@
+"""How jobs move between states, how waiters are served, and what falls due when.
+
+These are the steps that the verbs of `engine.Engine` are made of, under the rules
+printed there. A step checks nothing: the verb has.
+
+Function names in comments are those of beanstalkd's ``prot.c`` if not said otherwise.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+from .errors import (
+    ClosedError,
+    DeadlineSoonError,
+    NotFoundError,
+    TimedOutError,
+)
+from .job import JobState
+from .ledger import Ledger
+
+if TYPE_CHECKING:
+    from .errors import TubesError
+    from .job import Record
+    from .session import Session
+    from .tube import Tube
+    from .waiting import Waiter
+
+__all__ = ["SAFETY_MARGIN", "Moves"]
+
+# beanstalkd's SAFETY_MARGIN (conn.c): so long before its first reservation ends,
+# a client hears DEADLINE_SOON.
+SAFETY_MARGIN = 1.0
+
+_READY = JobState.READY
+_RESERVED = JobState.RESERVED
+_DELAYED = JobState.DELAYED
+_BURIED = JobState.BURIED
+
+
+class Moves(Ledger):
+    """The steps, and `catch_up`, which takes those that are due."""
+
+    # From state to state
+
+    def _make_ready(self, now: float, record: Record) -> None:
+        """Put a job that is in no container to its place, or into waiting hands."""
+        tube: Tube = record.tube
+        if tube.waiters and not tube.paused_until:
+            self._hand_over(now, record, tube)
+        else:
+            record.state = _READY
+            tube.add_ready(record)
+
+    def _delay(self, now: float, record: Record) -> None:
+        tube: Tube = record.tube
+        record.state = _DELAYED
+        record.due_at = now + record.delay
+        tube.delayed.add((record.due_at, record.id))
+        self._plan_tube(tube, record.due_at)
+
+    def _reserve(self, now: float, record: Record, session: Session) -> None:
+        """Let a session hold a job that is in no container."""
+        self._reservations = number = self._reservations + 1
+        record.state = _RESERVED
+        record.owner = session
+        record.reservation = number
+        record.reserves += 1
+        record.due_at = due_at = now + record.ttr
+        record.tube.reserved += 1
+        session.held[number] = record
+        session.add_deadline(record)
+        if session.waiters:
+            due_at -= SAFETY_MARGIN
+        if due_at < session.planned_at:
+            self._plan_session(session, due_at)
+
+    def _end_reservation(self, record: Record, session: Session) -> None:
+        """Leave a held job in no container."""
+        del session.held[record.reservation]
+        record.owner = None
+        record.tube.reserved -= 1
+
+    def _leave_container(self, record: Record) -> None:
+        tube: Tube = record.tube
+        if record.state is _READY:
+            tube.remove_ready(record)
+        elif record.state is _DELAYED:
+            tube.delayed.remove((record.due_at, record.id))
+        elif record.state is _BURIED:
+            del tube.buried[record.id]
+        else:
+            raise NotFoundError(record.id)
+
+    # To whom it may concern
+
+    def _hand_over(self, now: float, record: Record, tube: Tube) -> None:
+        """Give a job that is in no container to who has waited longest."""
+        waiter = next(iter(tube.waiters.values()))
+        self._reserve(now, record, waiter.session)
+        waiter.reservation = record.reservation
+        self._answer(waiter, record)
+
+    def _serve_waiters(self, now: float, tube: Tube) -> None:
+        # process_queue: here alone is there a choice of jobs, and the best goes first.
+        while tube.waiters and tube.ready and not tube.paused_until:
+            self._hand_over(now, tube.pop_ready(), tube)
+
+    def _answer(self, waiter: Waiter, outcome: Record | TubesError) -> None:
+        waiter.outcome = outcome
+        self._dismiss(waiter)
+        self.answered.append(waiter)
+
+    def _dismiss(self, waiter: Waiter) -> None:
+        session: Session = waiter.session
+        self.waiting -= 1
+        del session.waiters[waiter.ticket]
+        for tube in session.watched:
+            del tube.waiters[waiter.ticket]
+        if waiter.timeout != inf:
+            self._timeouts.forget(waiter)
+
+    # Tubes
+
+    def _end_pause(self, now: float, tube: Tube) -> None:
+        tube.pause = tube.paused_until = 0.0
+        self._serve_waiters(now, tube)
+
+    def _free_if_unreferenced(self, tube: Tube) -> None:
+        # tube_dref and tube_free (tube.c): its counters and its pause go with it.
+        if not tube.referenced:
+            del self.tubes[tube.name]
+            self.listing.remove(tube)
+            self._tube_agenda.forget(tube)
+            self._total_jobs_of_dead_tubes += tube.total_jobs
+
+    # Time
+
+    def _plan_tube(self, tube: Tube, moment: float) -> None:
+        self._tube_agenda.plan(tube, moment)
+        self.due_at = min(self.due_at, moment)
+
+    def _plan_session(self, session: Session, moment: float) -> None:
+        if moment < session.planned_at:
+            session.planned_at = moment
+            self._session_agenda.plan(session, moment)
+            self.due_at = min(self.due_at, moment)
+
+    def catch_up(self, now: float) -> None:
+        """Carry out all that is due by now, in the order of prottick.
+
+        Cost: O(log n) for each job and waiter that is due.
+        """
+        if self.closed is not None:
+            raise ClosedError(self.closed)
+        tubes = self._tube_agenda.take(now)
+        self._mature(now, tubes)
+        for tube in sorted(tubes, key=self.listing.place):
+            if tube.paused_until and tube.paused_until <= now:
+                self._end_pause(now, tube)
+        for tube in tubes:
+            if tube.due_at != inf:
+                self._tube_agenda.plan(tube, tube.due_at)
+        while (moment := self._first_of_clients()) <= now:
+            self._end_moment(now, moment)
+        self.due_at = min(self._tube_agenda.first()[0], self._first_of_clients())
+
+    def _mature(self, now: float, tubes: list[Tube]) -> None:
+        """Make delayed jobs ready: the soonest first, on a tie by the tube's place."""
+        due = []
+        for tube in tubes:
+            place = self.listing.place(tube)
+            end = tube.delayed.bisect_right((now, inf))
+            due += [(at, place, job_id) for at, job_id in tube.delayed.islice(0, end)]
+            del tube.delayed[:end]
+        due.sort()
+        for _, _, job_id in due:
+            self._make_ready(now, self.jobs[job_id])
+
+    def _first_of_clients(self) -> float:
+        return min(self._session_agenda.first()[0], self._timeouts.first()[0])
+
+    def _end_moment(self, now: float, moment: float) -> None:
+        """Carry out what falls due for clients in one moment: a job beats an error.
+
+        In conn_timeout a client that is late hears DEADLINE_SOON although it has just
+        been given a job, which it then holds unknowingly. That is not copied: here
+        the moments pass in their order, even when all are late.
+        """
+        sessions = self._session_agenda.take(moment)
+        for session in sessions:
+            session.planned_at = inf
+        for session in sessions:
+            while (record := session.soonest()) and record.due_at <= moment:
+                self._end_reservation(record, session)
+                record.timeouts += 1
+                self._job_timeouts += 1
+                self._make_ready(now, record)
+        for session in sessions:
+            self._tell_deadline_soon(now, moment, session)
+        for waiter in self._timeouts.take(moment):
+            self._answer(waiter, TimedOutError(waiter.timeout))
+
+    def _tell_deadline_soon(self, now: float, moment: float, session: Session) -> None:
+        soonest = session.soonest()
+        if soonest is not None and soonest.due_at - SAFETY_MARGIN <= moment:
+            error = DeadlineSoonError(soonest.id, soonest.due_at - now)
+            for waiter in list(session.waiters.values()):
+                if waiter.hears_deadlines:
+                    self._answer(waiter, error)
+        self._replan_session(session)
+
+    def _replan_session(self, session: Session) -> None:
+        soonest = session.soonest()
+        if soonest is None:
+            return
+        if any(waiter.hears_deadlines for waiter in session.waiters.values()):
+            self._plan_session(session, soonest.due_at - SAFETY_MARGIN)
+        else:
+            self._plan_session(session, soonest.due_at)
+
+    def next_due(self) -> float:
+        """Return the next moment at which something happens, inf for never.
+
+        The agendas are put right on the way, so that it is the exact moment.
+
+        Cost: O(log n), amortised.
+        """
+        moment, tube = self._tube_agenda.first()
+        while tube is not None and tube.due_at > moment:
+            self._tube_agenda.forget(tube)
+            if tube.due_at != inf:
+                self._tube_agenda.plan(tube, tube.due_at)
+            moment, tube = self._tube_agenda.first()
+        moment, session = self._session_agenda.first()
+        while session is not None:
+            self._session_agenda.forget(session)
+            session.planned_at = inf
+            self._replan_session(session)
+            if session.planned_at == moment:
+                break
+            moment, session = self._session_agenda.first()
+        self.due_at = min(self._tube_agenda.first()[0], self._first_of_clients())
+        return self.due_at

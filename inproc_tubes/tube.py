@@ -1,0 +1,270 @@
+"""A tube: its ready, delayed and buried jobs, each in the order it is served.
+
+Strategy
+    Ready jobs are served by (priority, id). Nearly always a job is the youngest of
+    its priority when it becomes ready, and the first of the best priority when it
+    leaves. So there is a `SortedDict` from priority to a *bucket*, a heap of ids,
+    and the bucket of the best priority is at hand: appending the highest id to a
+    heap moves nothing, and taking the first compares ints in C. Against one
+    `SortedList` of (priority, id) this halves the cost of a put and a reserve.
+
+    A ready job that leaves from the middle (deleted, or reserved by its id) leaves
+    its entry behind. An entry is *live* while it names a ready job of the bucket's
+    priority; dead ones are dropped when they come to the top, or all at once when
+    they outnumber the live.
+
+Only the engine calls these methods. They move jobs and keep the counts; the job's
+own fields are the engine's to change, after the job has left its container and
+before it enters the next.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from heapq import heappop, heappush
+from math import inf
+from typing import TYPE_CHECKING
+
+from sortedcontainers import SortedDict, SortedList
+
+from .job import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .job import Record
+    from .waiting import Waiter
+
+__all__ = ["URGENT_THRESHOLD", "Listing", "Tube"]
+
+# beanstalkd's URGENT_THRESHOLD (dat.h): such jobs are counted, no more.
+URGENT_THRESHOLD = 1024
+# Fewer dead entries than this are never swept: it would cost more than they do.
+_SWEEP_FLOOR = 64
+
+_READY = JobState.READY
+
+
+class Tube:
+    """A named tube. It exists while somebody uses or watches it, or a job is in it."""
+
+    __slots__ = (
+        "_buckets",
+        "_dead",
+        "_front",
+        "_front_priority",
+        "_jobs",
+        "buried",
+        "cmd_delete",
+        "cmd_pause_tube",
+        "delayed",
+        "name",
+        "pause",
+        "paused_until",
+        "pinned",
+        "ready",
+        "reserved",
+        "total_jobs",
+        "urgent",
+        "using",
+        "waiters",
+        "watching",
+    )
+
+    def __init__(self, name: str, jobs: dict[int, Record]) -> None:
+        self.name = name
+        self._jobs = jobs  # the engine's, {id: record}
+        # A heap of ids for each priority; only the front bucket is ever empty.
+        self._buckets: SortedDict[int, list[int]] = SortedDict({0: []})
+        self._front_priority, self._front = self._buckets.peekitem(0)
+        self._dead = 0  # entries in buckets that are not live
+        # When its delay is over, and its id, of each delayed job.
+        self.delayed: SortedList[tuple[float, int]] = SortedList()
+        # {id: record}, longest buried first. Not a dict: the first of a dict that
+        # is consumed from its front takes ever longer to find.
+        self.buried: OrderedDict[int, Record] = OrderedDict()
+        # {ticket: waiter}, longest waiting first
+        self.waiters: OrderedDict[int, Waiter] = OrderedDict()
+        self.ready = 0
+        self.urgent = 0
+        self.reserved = 0
+        self.pinned = False  # stays although nothing refers to it
+        self.using = 0
+        self.watching = 0
+        self.pause = 0.0  # as given, while it lasts
+        self.paused_until = 0.0  # 0.0: not paused
+        self.total_jobs = 0
+        self.cmd_delete = 0
+        self.cmd_pause_tube = 0
+
+    @property
+    def referenced(self) -> bool:
+        """Whether anything keeps the tube alive. Cost: O(1)."""
+        return bool(
+            self.pinned
+            or self.using
+            or self.watching
+            or self.ready
+            or self.reserved
+            or self.delayed
+            or self.buried
+        )
+
+    @property
+    def due_at(self) -> float:
+        """When the first delay or the pause is over, inf for never. Cost: O(1)."""
+        ready_at = self.delayed[0][0] if self.delayed else inf
+        return min(ready_at, self.paused_until or inf)
+
+    def add_ready(self, record: Record) -> None:
+        """Put a job to its place by (priority, id).
+
+        Cost: O(1) for the youngest of its priority, else O(log n).
+        """
+        priority = record.priority
+        if priority != self._front_priority:
+            bucket = self._buckets.get(priority)
+            if bucket is None:
+                self._buckets[priority] = bucket = []
+            if priority < self._front_priority:
+                if not self._front:
+                    del self._buckets[self._front_priority]
+                self._front_priority = priority
+                self._front = bucket
+            heappush(bucket, record.id)
+        else:
+            heappush(self._front, record.id)
+        self.ready += 1
+        if priority < URGENT_THRESHOLD:
+            self.urgent += 1
+
+    def first_ready(self) -> Record:
+        """Return the job that is served next; there must be one.
+
+        Cost: O(1), amortised over the dead entries it drops.
+        """
+        jobs = self._jobs
+        while True:
+            front = self._front
+            while front:
+                record = jobs.get(front[0])
+                if (
+                    record is not None
+                    and record.state is _READY
+                    and record.priority == self._front_priority
+                ):
+                    return record
+                heappop(front)
+                self._dead -= 1
+            del self._buckets[self._front_priority]
+            self._front_priority, self._front = self._buckets.peekitem(0)
+
+    def pop_ready(self) -> Record:
+        """Take the job that is served next; there must be one. Cost: O(log n)."""
+        record = self.first_ready()
+        heappop(self._front)
+        self.ready -= 1
+        if self._front_priority < URGENT_THRESHOLD:
+            self.urgent -= 1
+        return record
+
+    def remove_ready(self, record: Record) -> None:
+        """Take a job from the middle. Cost: O(1) amortised."""
+        self.ready -= 1
+        if record.priority < URGENT_THRESHOLD:
+            self.urgent -= 1
+        self._dead += 1
+        if self._dead > self.ready + _SWEEP_FLOOR:
+            self._sweep(record)
+
+    def _sweep(self, leaving: Record) -> None:
+        """Drop every dead entry, and that of the job that is leaving."""
+        live: dict[int, set[int]] = {}
+        for priority, bucket in self._buckets.items():
+            for job_id in bucket:
+                record = self._jobs.get(job_id)
+                if (
+                    record is not None
+                    and record is not leaving
+                    and record.state is _READY
+                    and record.priority == priority
+                ):
+                    live.setdefault(priority, set()).add(job_id)
+        # A sorted list is a heap. Without any job an empty front is left.
+        self._buckets = SortedDict((p, sorted(live[p])) for p in live)
+        if not self._buckets:
+            self._buckets[self._front_priority] = []
+        self._front_priority, self._front = self._buckets.peekitem(0)
+        self._dead = 0
+
+    def _check(self) -> None:
+        # The front is the bucket of the best priority, and no other is empty.
+        self._buckets._check()
+        assert self._buckets.peekitem(0) == (self._front_priority, self._front)
+        assert self._buckets.peekitem(0)[1] is self._front
+        assert all(self._buckets.values()[1:])
+        # Every ready job has a live entry; what is not live is counted as dead.
+        here = [r for r in self._jobs.values() if r.tube is self]
+        for bucket in self._buckets.values():
+            assert all(bucket[(i - 1) // 2] <= bucket[i] for i in range(1, len(bucket)))
+        ready = {r.id for r in here if r.state is _READY}
+        assert all(i in self._buckets[self._jobs[i].priority] for i in ready)
+        assert len(ready) == self.ready
+        assert sum(map(len, self._buckets.values())) == self.ready + self._dead
+        assert self._dead >= 0
+        assert self.urgent == sum(
+            self._jobs[i].priority < URGENT_THRESHOLD for i in ready
+        )
+        # The delayed jobs are in the order of their moments.
+        self.delayed._check()
+        assert list(self.delayed) == sorted(
+            (r.due_at, r.id) for r in here if r.state is JobState.DELAYED
+        )
+        # The other states.
+        assert {r.id: r for r in here if r.state is JobState.BURIED} == self.buried
+        assert sum(r.state is JobState.RESERVED for r in here) == self.reserved
+        # Whoever has waited longest is first, and is not kept from a job.
+        assert list(self.waiters) == sorted(self.waiters)
+        assert not self.waiters or not self.ready or self.paused_until
+
+
+class Listing:
+    """Tubes in beanstalkd's order of listing: what leaves, the last one takes its place.
+
+    That is what ``ms_delete`` (ms.c) does, and clients see it.
+    """
+
+    __slots__ = ("_index", "_tubes")
+
+    def __init__(self) -> None:
+        self._tubes: list[Tube] = []
+        self._index: dict[Tube, int] = {}  # {tube: its place in _tubes}
+
+    def __iter__(self) -> Iterator[Tube]:
+        return iter(self._tubes)
+
+    def __len__(self) -> int:
+        return len(self._tubes)
+
+    def __contains__(self, tube: object) -> bool:
+        return tube in self._index
+
+    def __getitem__(self, place: int) -> Tube:
+        return self._tubes[place]
+
+    def place(self, tube: Tube) -> int:
+        """Return where the tube stands. Cost: O(1)."""
+        return self._index[tube]
+
+    def append(self, tube: Tube) -> None:
+        """Add a tube that is not in yet at the end. Cost: O(1)."""
+        self._index[tube] = len(self._tubes)
+        self._tubes.append(tube)
+
+    def remove(self, tube: Tube) -> None:
+        """Take a tube out; the last one moves to its place. Cost: O(1)."""
+        place = self._index.pop(tube)
+        last = self._tubes.pop()
+        if last is not tube:
+            self._tubes[place] = last
+            self._index[last] = place
