@@ -1,0 +1,331 @@
+"""The broker: where handles come from, and what is nobody's job in particular."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Self
+
+from .checks import (
+    DEFAULT_MAX_JOB_SIZE,
+    DEFAULT_TUBE,
+    check_bound,
+    check_job_id,
+    check_max_job_size,
+    check_seconds,
+    check_tube_name,
+)
+from .clock import MonotonicClock
+from .consumer import Consumer
+from .door import Door
+from .handle import Hands, Job, Rooted, target_of
+from .parking import ThreadLot
+from .producer import Producer
+from .session import Session
+from .version import __version__
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from .clock import Clock
+    from .stats import BrokerStats, JobStats, TubeStats
+
+__all__ = ["Broker"]
+
+
+class Broker(Door, Rooted):
+    """Named tubes of jobs, for the threads of this process.
+
+    - Handles: `producer`, `consumer`.
+    - Looking: `tubes`, `peek`, `peek_ready`, `peek_delayed`, `peek_buried`, `stats`,
+      `stats_tube`, `stats_job`.
+    - Intervening: `kick`, `kick_job`, `delete`, `pause_tube`.
+    - The end: `drain`, `close`, or the end of a with-block.
+
+    It may be shared by threads, and has none of its own. Jobs live in memory, and end
+    with it. After a fork it is the parent's: the child's copy is closed.
+
+    Args:
+        clock: What tells it the time; the machine's monotonic clock if None.
+        max_job_size: The largest body in bytes that is taken, for bodies that have a
+            size (``str``, counted as UTF-8, and bytes); None for no limit.
+    """
+
+    __slots__ = ("_admin", "_id", "_max_job_size", "_threads")
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        max_job_size: int | None = DEFAULT_MAX_JOB_SIZE,
+    ) -> None:
+        self._max_job_size = check_max_job_size(max_job_size)
+        if clock is not None and not callable(getattr(clock, "now", None)):
+            message = f"clock is a Clock, not {type(clock).__name__}"
+            raise TypeError(message)
+        super().__init__(MonotonicClock() if clock is None else clock)
+        # Whoever calls a verb of the broker: a client that is not counted, and
+        # neither uses nor watches a tube.
+        self._admin = Session()
+        self._threads = ThreadLot()
+        self._lots.append(self._threads)
+        self._id = os.urandom(8).hex()
+
+    def producer(self, tube: str = DEFAULT_TUBE) -> Producer:
+        """Return a new handle that puts into this tube.
+
+        Raises:
+            BadTubeNameError: That is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(1).
+        """
+        return Producer(self, check_tube_name(tube), self._max_job_size)
+
+    def consumer(self, *tubes: str) -> Consumer:
+        """Return a new handle that reserves from exactly these tubes.
+
+        Args:
+            tubes: Their names; none stands for "default".
+
+        Raises:
+            BadTubeNameError: One of them is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(number of tubes).
+        """
+        names = [check_tube_name(tube) for tube in tubes] or [DEFAULT_TUBE]
+        return Consumer(self, self._threads, names)
+
+    def tubes(self) -> list[str]:
+        """Return the names of all tubes, in beanstalkd's order.
+
+        Raises:
+            ClosedError: The broker was closed.
+
+        Cost: O(number of tubes).
+        """
+        names: list[str] = self._ask(self._engine.list_tubes)
+        return names
+
+    def stats(self) -> BrokerStats:
+        """Return the statistics of the whole broker.
+
+        Raises:
+            ClosedError: The broker was closed.
+
+        Cost: O(number of tubes and handles).
+        Source: fmt_stats (prot.c).
+        """
+        # Imported late, like all of .stats: see Hands._stats_job.
+        from .stats import BrokerStats  # noqa: PLC0415
+
+        known = self._ask(self._engine.stats)
+        times = os.times()
+        machine = os.uname()
+        return BrokerStats(
+            **known,
+            max_job_size=self._max_job_size,
+            pid=os.getpid(),
+            version=__version__,
+            rusage_utime=times.user,
+            rusage_stime=times.system,
+            uptime=self._now() - self._started_at,
+            id=self._id,
+            hostname=machine.nodename,
+            os=machine.version,
+            platform=machine.machine,
+        )
+
+    def stats_tube(self, tube: str) -> TubeStats:
+        """Return the statistics of a tube.
+
+        Raises:
+            NotFoundError: There is no such tube (now).
+            BadTubeNameError: That is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(1).
+        Source: fmt_stats_tube (prot.c).
+        """
+        from .stats import TubeStats  # noqa: PLC0415 - see Hands._stats_job
+
+        name = check_tube_name(tube)
+        return TubeStats(**self._ask(self._engine.stats_tube, name))
+
+    def stats_job(self, job_or_id: Job | int) -> JobStats:
+        """Return the statistics of a job, whatever its state.
+
+        Raises:
+            NotFoundError: There is no such job (any more).
+            ClosedError: The broker was closed.
+
+        Cost: O(1).
+        Source: fmt_job_stats (prot.c).
+        """
+        return self._hands()._stats_job(job_or_id)
+
+    def peek(self, job_id: int) -> Job:
+        """Return a job without reserving it, whatever its state.
+
+        Raises:
+            NotFoundError: There is no such job.
+            ClosedError: The broker was closed.
+
+        Cost: O(1).
+        """
+        number = check_job_id(job_id)
+        return self._hands()._job(self._ask(self._engine.peek, number))
+
+    def peek_ready(self, tube: str = DEFAULT_TUBE) -> Job:
+        """Return the job that this tube would serve next, without reserving it.
+
+        Raises:
+            NotFoundError: The tube has no ready job.
+            BadTubeNameError: That is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(1).
+        """
+        name = check_tube_name(tube)
+        return self._hands()._job(self._ask(self._engine.peek_ready, name))
+
+    def peek_delayed(self, tube: str = DEFAULT_TUBE) -> Job:
+        """Return the job of this tube whose delay is over first.
+
+        Raises:
+            NotFoundError: The tube has no delayed job.
+            BadTubeNameError: That is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(1).
+        """
+        name = check_tube_name(tube)
+        return self._hands()._job(self._ask(self._engine.peek_delayed, name))
+
+    def peek_buried(self, tube: str = DEFAULT_TUBE) -> Job:
+        """Return the job of this tube that was buried first.
+
+        Raises:
+            NotFoundError: The tube has no buried job.
+            BadTubeNameError: That is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(1).
+        """
+        name = check_tube_name(tube)
+        return self._hands()._job(self._ask(self._engine.peek_buried, name))
+
+    def kick(self, tube: str, bound: int) -> int:
+        """Make buried jobs of a tube ready; if none is buried, delayed ones.
+
+        Args:
+            tube: The tube's name.
+            bound: How many at most.
+
+        Returns:
+            How many.
+
+        Raises:
+            BadTubeNameError: That is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(log n) for each job.
+        Source: kick_jobs (prot.c): never both in one call.
+        """
+        name = check_tube_name(tube)
+        count: int = self._ask(self._engine.kick, name, check_bound(bound))
+        return count
+
+    def kick_job(self, job_or_id: Job | int) -> None:
+        """Make this buried or delayed job ready.
+
+        Raises:
+            NotFoundError: It is neither buried nor delayed.
+            ClosedError: The broker was closed.
+
+        Cost: O(log n).
+        Source: OP_KICKJOB (prot.c).
+        """
+        self._ask(self._engine.kick_job, *target_of(self, job_or_id))
+
+    def delete(self, job_or_id: Job | int) -> None:
+        """Delete a job that nobody holds.
+
+        Raises:
+            NotFoundError: A consumer holds it, or there is no such job.
+            ClosedError: The broker was closed.
+
+        Cost: O(1) amortised for a ready job, else O(log n).
+        Source: OP_DELETE (prot.c).
+        """
+        self._hands().delete(job_or_id)
+
+    def pause_tube(self, tube: str, delay: float) -> None:
+        """Let no consumer reserve from this tube for so long.
+
+        Nothing else stops: jobs are put, kicked and peeked at, delays and reservations
+        run out, and `Consumer.reserve_job` takes what it names.
+
+        Args:
+            tube: The tube's name.
+            delay: Seconds; a new pause replaces the old, and 0 ends it.
+
+        Raises:
+            NotFoundError: There is no such tube (now).
+            BadTubeNameError: That is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(log n).
+        Source: OP_PAUSE_TUBE (prot.c).
+        """
+        name = check_tube_name(tube)
+        self._ask(self._engine.pause_tube, name, check_seconds("delay", delay))
+
+    def drain(self) -> None:
+        """Refuse every put from now on, for ever; all else goes on.
+
+        Raises:
+            ClosedError: The broker was closed.
+
+        Cost: O(1).
+        Source: enter_drain_mode (prot.c), beanstalkd's answer to SIGUSR1.
+        """
+        self._ask(self._engine.drain)
+
+    def close(self) -> None:
+        """End everything: whoever waits hears `ClosedError`, and the jobs are gone.
+
+        Closing twice does no harm.
+
+        Cost: O(number of handles and waiters).
+        """
+        with self._lock:
+            if self._engine.closed is None:
+                self._engine.close("the broker was closed")
+                self._rouse()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        engine = self._engine
+        if engine.closed is not None:
+            return f"<Broker: {engine.closed}>"
+        return (
+            f"<Broker: {len(engine.jobs)} jobs in {len(engine.tubes)} tubes, "
+            f"{engine.waiting} consumers waiting>"
+        )
+
+    def _ask(self, verb: Any, *args: Any) -> Any:
+        return self._do(self._admin, verb, *args)
+
+    def _hands(self) -> Hands:
+        return Hands(self, self._admin)

@@ -1,0 +1,52 @@
+"""Time, as a broker knows it. No other module reads a clock.
+
+A `Clock` has three methods, so that a test can put its own in the place of the
+machine's: see `inproc_tubes.testing.FakeClock`.
+"""
+
+from __future__ import annotations
+
+import time
+from math import inf
+from threading import TIMEOUT_MAX
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Clock", "MonotonicClock"]
+
+
+class Clock(Protocol):
+    """What tells a broker the time, and lets its threads sleep."""
+
+    now: Callable[[], float]
+    """Return the time in seconds from any start; it never runs backwards."""
+
+    def attach(self, broker: Any) -> None:
+        """Learn of a broker that goes by this clock."""
+
+    def park(self, waiter: Any, due_at: float) -> None:
+        """Let the calling thread sleep until it is roused, or it is ``due_at``.
+
+        To rouse it is to release the lock ``waiter.bed``, which the thread holds. It
+        may return too early: the caller looks again.
+        """
+
+
+class MonotonicClock:
+    """The machine's monotonic clock: nobody sets it, and it never jumps."""
+
+    now = staticmethod(time.monotonic)  # noqa: TID251 - the one place that may
+
+    def attach(self, broker: Any) -> None:
+        """Do nothing: this clock runs by itself."""
+
+    def park(self, waiter: Any, due_at: float) -> None:
+        """Sleep in the operating system."""
+        if due_at == inf:
+            waiter.bed.acquire()
+        else:
+            left = due_at - self.now()
+            if left > 0:
+                waiter.bed.acquire(timeout=min(left, TIMEOUT_MAX))

@@ -1,0 +1,217 @@
+"""The handle for those who reserve jobs and work them off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from .checks import check_job_id, check_timeout, check_tube_name
+from .errors import ClosedError
+from .handle import Hands, Job
+from .job import Record
+from .waiting import Waiter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+    from .door import Door
+    from .parking import ThreadLot
+
+__all__ = ["Consumer"]
+
+
+class Consumer(Hands):
+    """Reserves jobs from the tubes it watches. Made by `Broker.consumer`.
+
+    - Tubes: `watch`, `ignore`, `watching`.
+    - Getting a job: `reserve`, `reserve_job`, and iteration: ``for job in consumer``
+      waits for ever, and ends when the consumer or the broker is closed.
+    - With a job that it holds: `delete`, `release`, `bury`, `touch`.
+    - The end: `close`, or the end of a with-block; its jobs are ready again then, as
+      they are when it is garbage collected.
+
+    It may be shared by threads, which then hold their jobs in common, as the users of
+    one connection would: each may delete what another has reserved, and each hears
+    DEADLINE_SOON.
+    """
+
+    __slots__ = ("_lot",)
+
+    def __init__(self, door: Door, lot: ThreadLot, tubes: Iterable[str]) -> None:
+        super().__init__(door, door._open(None, tubes))
+        self._lot = lot
+
+    def watch(self, *tubes: str) -> int:
+        """Reserve from these tubes too, also where a reserve is waiting already.
+
+        Args:
+            tubes: Names; watching a tube twice is the same as once.
+
+        Returns:
+            How many tubes it watches now.
+
+        Raises:
+            BadTubeNameError: One of them is no tube name; none is watched then.
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(number of tubes).
+        Source: OP_WATCH (prot.c).
+        """
+        names = [check_tube_name(tube) for tube in tubes]
+        count: int = self._do(self._engine.watch, self._session, names)
+        return count
+
+    def ignore(self, tube: str) -> int:
+        """Reserve from this tube no longer; it may well not be watched.
+
+        Returns:
+            How many tubes it watches now.
+
+        Raises:
+            NotIgnoredError: It is the only one that is watched.
+            BadTubeNameError: That is no tube name.
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(1), and O(number of threads that wait on this handle).
+        Source: OP_IGNORE (prot.c).
+        """
+        name = check_tube_name(tube)
+        count: int = self._do(self._engine.ignore, self._session, name)
+        return count
+
+    def watching(self) -> list[str]:
+        """Return the names of the tubes it watches, in beanstalkd's order.
+
+        Raises:
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(number of tubes).
+        """
+        names: list[str] = self._do(self._engine.list_tubes_watched, self._session)
+        return names
+
+    def reserve(self, timeout: float | None = None) -> Job:
+        """Take the most urgent job of all watched tubes; wait for one if need be.
+
+        Jobs are served by priority, the oldest of the same priority first. Consumers
+        are served in the order in which they began to wait.
+
+        Args:
+            timeout: Seconds to wait, None for ever, 0 not at all.
+
+        Returns:
+            The job. It is this consumer's for ``job.ttr`` seconds.
+
+        Raises:
+            TimedOutError: No job came in time.
+            DeadlineSoonError: There is no job, and one that this handle holds already
+                expires within a second.
+            ClosedError: The consumer or the broker was closed, if need be while this
+                was waiting.
+
+        Cost: O(log n) for a job that is ready.
+        Source: OP_RESERVE, OP_RESERVE_TIMEOUT (prot.c).
+        """
+        # 0 and None, of which loops are made, pass without a call.
+        if timeout is not None and (timeout or type(timeout) is not int):
+            timeout = check_timeout(timeout)
+        return self._reserve(timeout, True)  # noqa: FBT003 - the hot path
+
+    def _reserve(self, timeout: float | None, hears_deadlines: bool) -> Job:  # noqa: FBT001 - the hot path
+        door = self._door
+        engine = self._engine
+        session = self._session
+        waiter = None
+        try:
+            # The door of Door._do, written out: see there.
+            with door._lock:
+                now = door._now()
+                if now >= engine.due_at or door._notes:
+                    door._catch_up(now)
+                if session.closed is not None:
+                    door._refuse(session)
+                record = engine.reserve(now, session, timeout)
+                if record is not None:
+                    if engine.due_at < door._armed_for:
+                        door._rouse()
+                    return Job(self, record, record.reservation)
+                waiter = Waiter(session, timeout, hears_deadlines=hears_deadlines)
+                engine.wait(now, waiter)
+                self._lot.enter(door, waiter)
+            self._lot.park(door, waiter)
+        except BaseException:
+            # Refused or interrupted: leave the queue as if it had never waited.
+            if waiter is not None:
+                self._give_up(waiter)
+            raise
+        outcome = waiter.outcome
+        if isinstance(outcome, Record):
+            return Job(self, outcome, waiter.reservation)
+        assert outcome is not None  # park returns when there is one
+        raise outcome
+
+    def _give_up(self, waiter: Waiter) -> None:
+        door = self._door
+        with door._lock:
+            self._engine.withdraw(door._now(), waiter)
+            self._lot.leave(door, waiter)
+            door._rouse()
+
+    def reserve_job(self, job_id: int) -> Job:
+        """Take this job, from whatever tube and in whatever order; never wait.
+
+        It may be ready, in a paused tube too, delayed or buried.
+
+        Raises:
+            NotFoundError: Somebody holds it, be it this consumer, or it is not there.
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(log n).
+        Source: OP_RESERVE_JOB (prot.c).
+        """
+        number = check_job_id(job_id)
+        record = self._do(self._engine.reserve_job, self._session, number)
+        return self._job(record)
+
+    def close(self) -> None:
+        """Give all jobs back and watch nothing; who waits on it hears `ClosedError`.
+
+        The jobs are ready again in the order in which they were reserved. Closing
+        twice does no harm.
+
+        Cost: O(log n) for each job and tube.
+        Source: connclose (conn.c).
+        """
+        self._door._close_session(self._session, "the consumer was closed")
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Job:
+        try:
+            return self._reserve(None, hears_deadlines=False)
+        except ClosedError:
+            raise StopIteration from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # Without a session: the constructor has raised.
+        if hasattr(self, "_session"):
+            self._door._abandon(self._session)
+
+    def __repr__(self) -> str:
+        session = self._session
+        if session.closed is not None:
+            return f"<Consumer: {session.closed}>"
+        names = ", ".join(repr(tube.name) for tube in list(session.watched))
+        return f"<Consumer: watches {names}, holds {len(session.held)} jobs>"

@@ -1,0 +1,207 @@
+"""The door to a broker's engine: one lock, one clock, and who must be roused.
+
+The law of the lock
+    ``Door._lock`` guards the engine and the lots of those who sleep. It is taken
+    for one *turn*: read the clock once, carry out what is due, do one verb, rouse
+    who was answered. `Door._do` is such a turn, and every verb goes through it but
+    for the three of every job's life (`Producer.put`, `Consumer.reserve`,
+    `Hands.delete`), which write it out, because a call with ``*args`` would cost as
+    much as the rest of them.
+
+    It is never held while anybody sleeps or users' code runs, and it is not
+    reentrant. So a finaliser, which the collector may run in the middle of a turn of
+    the same thread, must not take it: it leaves a note (`Door._abandon`).
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections import deque
+from math import inf
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+from .engine import Engine
+from .errors import ClosedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from threading import Condition
+
+    from .clock import Clock
+    from .errors import TubesError
+    from .session import Session
+    from .waiting import Waiter
+
+__all__ = ["Door", "Lot"]
+
+_doors: weakref.WeakSet[Door] = weakref.WeakSet()
+
+
+class Lot(Protocol):
+    """Those who sleep in one way, one of whom keeps time for them all."""
+
+    armed_for: float
+    """Until when the keeper sleeps if nothing earlier comes up; -inf: no keeper."""
+
+    def wake(self, door: Door, waiter: Waiter) -> None:
+        """Rouse a waiter that was answered; doing it twice does no harm."""
+
+    def rearm(self, due_at: float) -> None:
+        """Have the keeper look again: something is due before ``armed_for``."""
+
+    def nudge(self) -> None:
+        """Have the keeper take a turn; needs no lock, and takes none."""
+
+
+class Door:
+    """Lock, clock and engine of one broker."""
+
+    __slots__ = (
+        "__weakref__",
+        "_armed_for",
+        "_clock",
+        "_engine",
+        "_lock",
+        "_lots",
+        "_notes",
+        "_now",
+        "_started_at",
+        "_waiting_changed",
+    )
+
+    def __init__(self, clock: Clock) -> None:
+        self._lock = Lock()
+        self._clock = clock
+        self._now = clock.now
+        self._engine = Engine()
+        self._started_at = clock.now()
+        # Sessions whose handles are gone; the collector may append at any time.
+        self._notes: deque[Session] = deque()
+        self._lots: list[Lot] = []
+        # The latest of the lots' armed_for: what is due earlier must be told.
+        self._armed_for = -inf
+        # Made by testing.wait_until_waiting: announces that somebody waits.
+        self._waiting_changed: Condition | None = None
+        clock.attach(self)
+        _doors.add(self)
+
+    def _open(self, used: str | None, watched: Iterable[str]) -> Session:
+        """Make a session for a handle."""
+        with self._lock:
+            now = self._now()
+            self._catch_up(now)
+            return self._engine.open_session(now, used, watched)
+
+    def _do(self, session: Session, verb: Any, *args: Any) -> Any:
+        """Take a turn: carry out what is due, then ``verb(now, *args)``."""
+        engine = self._engine
+        with self._lock:
+            now = self._now()
+            if now >= engine.due_at or self._notes:
+                self._catch_up(now)
+            if session.closed is not None:
+                self._refuse(session)
+            result = verb(now, *args)
+            if engine.answered or engine.due_at < self._armed_for:
+                self._rouse()
+            return result
+
+    def _catch_up(self, now: float) -> None:
+        """Carry out what is due, and what finalisers have left to do."""
+        self._engine.catch_up(now)
+        self._rouse()
+
+    def _rouse(self) -> None:
+        """Wake whoever was answered, and each keeper that sleeps for too long.
+
+        A waiter is struck out only after it was woken: if this is interrupted, the
+        next turn goes on.
+        """
+        engine = self._engine
+        while True:
+            while engine.answered:
+                waiter = engine.answered[0]
+                waiter.lot.wake(self, waiter)
+                del engine.answered[0]
+            for lot in self._lots:
+                if engine.due_at < lot.armed_for:
+                    lot.rearm(engine.due_at)
+            self._reckon()
+            # Last, after a keeper may have changed: a finaliser leaves its note
+            # first and then rouses the keeper, who may be another by now.
+            if not self._notes:
+                return
+            session = self._notes.popleft()
+            if engine.closed is None:
+                engine.close_session(self._now(), session, "the handle was dropped")
+
+    def _reckon(self) -> None:
+        """Find what `_armed_for` is; to be called after a lot's keeper changed."""
+        self._armed_for = max((lot.armed_for for lot in self._lots), default=-inf)
+
+    def _refuse(self, session: Session) -> NoReturn:
+        assert session.closed is not None  # the caller has looked
+        raise ClosedError(session.closed)
+
+    def _close_session(self, session: Session, what: str) -> None:
+        """End a handle. Again, or after the broker: nothing happens."""
+        with self._lock:
+            if session.closed is None and self._engine.closed is None:
+                now = self._now()
+                self._catch_up(now)
+                self._engine.close_session(now, session, what)
+                self._rouse()
+
+    def _abandon(self, session: Session) -> None:
+        """Let the next turn close a session, and see to it that there is one.
+
+        For finalisers: it takes no lock and touches nothing that a turn relies on.
+        """
+        if session.closed is None:
+            self._notes.append(session)
+            for lot in self._lots:
+                lot.nudge()
+
+    def _sleepers_changed(self) -> None:
+        """Announce that somebody has begun to wait."""
+        self._reckon()
+        if self._waiting_changed is not None:
+            self._waiting_changed.notify_all()
+
+    # For clocks that are moved by hand
+
+    def _next_due(self) -> float:
+        """Return when something is due next, inf for never."""
+        with self._lock:
+            if self._engine.closed is not None:
+                return inf
+            return self._engine.next_due()
+
+    def _look(self) -> None:
+        """Carry out what is due."""
+        with self._lock:
+            if self._engine.closed is None:
+                self._catch_up(self._now())
+
+    def _answer_all(self, error: type[TubesError]) -> None:
+        """Tell everybody who waits this error."""
+        with self._lock:
+            self._engine.answer_all(error)
+            self._rouse()
+
+
+def _close_after_fork() -> None:
+    # The lock may be held by a thread that the child does not have, and the jobs
+    # are the parent's to serve.
+    for door in _doors:
+        door._lock = Lock()
+        door._lots.clear()
+        door._engine.answered.clear()
+        door._engine.close("the broker belongs to the parent of this forked process")
+
+
+# Windows cannot fork.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_after_fork)

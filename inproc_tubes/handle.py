@@ -1,0 +1,294 @@
+"""A job in somebody's hands, and what can be done with it there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+from .checks import check_job_id, check_priority, check_seconds
+from .errors import ClosedError, NotFoundError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from .door import Door
+    from .job import Record
+    from .session import Session
+    from .stats import JobStats
+
+__all__ = ["Hands", "Job", "Rooted", "target_of"]
+
+_SHOWN = 60  # characters of a body in a repr: it fits a line
+
+
+class Rooted:
+    """Something that cannot leave its process: it refuses to be pickled or copied."""
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        message = (
+            f"a {type(self).__name__} can be neither pickled nor copied: "
+            "its jobs live in this process, behind one lock"
+        )
+        raise TypeError(message)
+
+
+class Job(Rooted):
+    """A job that was reserved or peeked at.
+
+    It is a context manager: a block that is left normally deletes the job, one that
+    is left by an exception buries it, unless the block has settled it otherwise.
+
+    It is *fenced*: when its reservation is over and somebody has reserved the job
+    again, be it the same consumer, the verbs of this handle raise `NotFoundError`.
+    May be shared by threads.
+    """
+
+    __slots__ = ("_fence", "_owner", "_record", "_timeouts")
+
+    def __init__(self, owner: Hands, record: Record, fence: int) -> None:
+        self._owner = owner
+        self._record = record
+        self._fence = fence
+
+    @property
+    def id(self) -> int:
+        """The number that `Producer.put` has returned."""
+        return self._record.id
+
+    @property
+    def body(self) -> Any:
+        """The very object that was put."""
+        return self._record.body
+
+    @property
+    def tube(self) -> str:
+        """The name of its tube."""
+        return self._record.tube.name  # type: ignore[no-any-return]  # a Tube's is str
+
+    @property
+    def priority(self) -> int:
+        """Its priority now: the lower, the more urgent."""
+        return self._record.priority
+
+    @property
+    def delay(self) -> float:
+        """The delay in seconds with which it was last put or released."""
+        return self._record.delay
+
+    @property
+    def ttr(self) -> float:
+        """Its time to run: the seconds that a reservation lasts."""
+        return self._record.ttr
+
+    @property
+    def reserves(self) -> int:
+        """How often it has been reserved so far."""
+        return self._record.reserves
+
+    @property
+    def timeouts(self) -> int:
+        """How often a reservation of it has expired so far."""
+        return self._record.timeouts
+
+    @property
+    def releases(self) -> int:
+        """How often it has been released so far."""
+        return self._record.releases
+
+    @property
+    def buries(self) -> int:
+        """How often it has been buried so far."""
+        return self._record.buries
+
+    @property
+    def kicks(self) -> int:
+        """How often it has been kicked so far."""
+        return self._record.kicks
+
+    def delete(self) -> None:
+        """Same as `Consumer.delete` of this job. Cost: the same."""
+        self._owner.delete(self)
+
+    def release(self, priority: int | None = None, delay: float = 0) -> None:
+        """Same as `Consumer.release` of this job. Cost: the same."""
+        self._owner.release(self, priority, delay)
+
+    def bury(self, priority: int | None = None) -> None:
+        """Same as `Consumer.bury` of this job. Cost: the same."""
+        self._owner.bury(self, priority)
+
+    def touch(self) -> None:
+        """Same as `Consumer.touch` of this job. Cost: the same."""
+        self._owner.touch(self)
+
+    def stats(self) -> JobStats:
+        """Same as `Broker.stats_job` of this job. Cost: the same."""
+        return self._owner._stats_job(self)
+
+    def __enter__(self) -> Self:
+        self._timeouts = self._record.timeouts
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._owner._settle(self, failed=exc_type is not None)
+
+    def __repr__(self) -> str:
+        record = self._record
+        return (
+            f"<Job {record.id} in {record.tube.name!r}, {record.state.value}, "
+            f"priority {record.priority}: {_shortened(record.body)}>"
+        )
+
+
+def _shortened(body: object) -> str:
+    text = repr(body)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+
+
+def target_of(door: Door, job_or_id: object) -> tuple[int, int | None]:
+    """Return the id, and the fence if it is a handle.
+
+    Raises:
+        NotFoundError: The handle is of a job in another broker.
+    """
+    if isinstance(job_or_id, Job):
+        if job_or_id._owner._door is not door:
+            raise NotFoundError(job_or_id.id)
+        return job_or_id._record.id, job_or_id._fence
+    return check_job_id(job_or_id), None
+
+
+class Hands(Rooted):
+    """One session's verbs for jobs. A `Consumer` has them, and so has a peeked job."""
+
+    __slots__ = ("__weakref__", "_door", "_engine", "_session")
+
+    def __init__(self, door: Door, session: Session) -> None:
+        self._door = door
+        self._engine = door._engine
+        self._session = session
+
+    def delete(self, job_or_id: Job | int) -> None:
+        """Delete a job that this consumer holds, or that nobody holds.
+
+        Args:
+            job_or_id: A handle, or a job's id.
+
+        Raises:
+            NotFoundError: Another consumer holds it (the reservation may have run
+                out), or there is no such job (any more).
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(1) amortised for a held or a ready job, else O(log n).
+        Source: OP_DELETE (prot.c).
+        """
+        fence: int | None
+        if isinstance(job_or_id, Job) and job_or_id._owner is self:
+            job_id = job_or_id._record.id
+            fence = job_or_id._fence
+        else:
+            job_id, fence = target_of(self._door, job_or_id)
+        # The door of Broker._do, written out: this is one of the three verbs of
+        # every job's life, and a call with *args costs as much as the rest of it.
+        door = self._door
+        engine = self._engine
+        session = self._session
+        with door._lock:
+            now = door._now()
+            if now >= engine.due_at or door._notes:
+                door._catch_up(now)
+            if session.closed is not None:
+                door._refuse(session)
+            engine.delete(now, session, job_id, fence)
+
+    def release(
+        self, job_or_id: Job | int, priority: int | None = None, delay: float = 0
+    ) -> None:
+        """Give a job that this consumer holds back to its tube.
+
+        Args:
+            job_or_id: A handle, or a job's id.
+            priority: Its new priority, None to keep it.
+            delay: Seconds until it is ready again.
+
+        Raises:
+            NotFoundError: This consumer does not hold it (any more).
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(log n).
+        Source: OP_RELEASE (prot.c).
+        """
+        job_id, fence = target_of(self._door, job_or_id)
+        if priority is not None:
+            priority = check_priority(priority)
+        delay = check_seconds("delay", delay)
+        self._do(self._engine.release, self._session, job_id, fence, priority, delay)
+
+    def bury(self, job_or_id: Job | int, priority: int | None = None) -> None:
+        """Put a job that this consumer holds aside, until somebody kicks it.
+
+        Args:
+            job_or_id: A handle, or a job's id.
+            priority: Its new priority, None to keep it.
+
+        Raises:
+            NotFoundError: This consumer does not hold it (any more).
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(1).
+        Source: OP_BURY (prot.c).
+        """
+        job_id, fence = target_of(self._door, job_or_id)
+        if priority is not None:
+            priority = check_priority(priority)
+        self._do(self._engine.bury, self._session, job_id, fence, priority)
+
+    def touch(self, job_or_id: Job | int) -> None:
+        """Start the time to run of a job that this consumer holds anew.
+
+        Args:
+            job_or_id: A handle, or a job's id.
+
+        Raises:
+            NotFoundError: This consumer does not hold it (any more).
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(log n).
+        Source: touch_job (prot.c): a reset to the full ttr, not an extension.
+        """
+        job_id, fence = target_of(self._door, job_or_id)
+        self._do(self._engine.touch, self._session, job_id, fence)
+
+    def _stats_job(self, job_or_id: Job | int) -> JobStats:
+        # Imported late: dataclasses cost more time than all the rest together.
+        from .stats import JobStats  # noqa: PLC0415
+
+        job_id, fence = target_of(self._door, job_or_id)
+        return JobStats(**self._do(self._engine.stats_job, job_id, fence))
+
+    def _job(self, record: Record) -> Job:
+        return Job(self, record, record.reservation)
+
+    def _settle(self, job: Job, *, failed: bool) -> None:
+        try:
+            self._do(
+                self._engine.settle,
+                self._session,
+                job._record,
+                job._fence,
+                job._timeouts,
+                failed,
+            )
+        except ClosedError:
+            # The queue is gone, and the block's own exception is the news.
+            if not failed:
+                raise
+
+    def _do(self, verb: Any, *args: Any) -> Any:
+        return self._door._do(self._session, verb, *args)

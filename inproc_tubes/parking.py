@@ -1,0 +1,101 @@
+"""How threads wait: each on a lock of its own, and one keeps time for all.
+
+After the leader and the followers of Java's ``DelayQueue``: of the threads that
+sleep, one, the keeper, wakes when the next moment is due and carries it out. The
+others sleep without a limit until they are served. The keeper passes its office on
+when it leaves, to the thread that came last: that one is served last, and so the
+office changes hands as seldom as can be.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from math import inf
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .door import Door
+    from .waiting import Waiter
+
+__all__ = ["ThreadLot"]
+
+
+class ThreadLot:
+    """The threads that sleep in one door. Its methods want the door's lock.
+
+    (All but `park`, which wants it free, and `nudge`, which takes what there is.)
+    """
+
+    __slots__ = ("_asleep", "_keeper", "armed_for")
+
+    def __init__(self) -> None:
+        self._asleep: dict[Waiter, None] = {}  # in order of their coming
+        self._keeper: Waiter | None = None
+        # Until when the keeper sleeps, if nothing earlier comes up; a moment that
+        # nothing is earlier than while there is no keeper.
+        self.armed_for = -inf
+
+    def enter(self, door: Door, waiter: Waiter) -> None:
+        """Make the bed of a waiter that the engine has let wait."""
+        waiter.lot = self
+        waiter.bed = bed = Lock()
+        bed.acquire()
+        self._asleep[waiter] = None
+        # A moment earlier than the keeper knows of is this very waiter's, who is
+        # awake: it saves rousing the keeper to become the keeper.
+        if self._keeper is None or door._engine.due_at < self.armed_for:
+            self._appoint(door, waiter)
+        door._sleepers_changed()
+
+    def _appoint(self, door: Door, waiter: Waiter) -> None:
+        self._keeper = waiter
+        self.armed_for = door._engine.next_due()
+
+    def park(self, door: Door, waiter: Waiter) -> None:
+        """Sleep until the waiter is answered, keeping time if it is the keeper."""
+        while True:
+            if not door._notes:
+                is_keeper = self._keeper is waiter
+                door._clock.park(waiter, self.armed_for if is_keeper else inf)
+            if waiter.answered:
+                return
+            with door._lock:
+                if not waiter.answered:
+                    door._catch_up(door._now())
+                if self._keeper is waiter:
+                    self._appoint(door, waiter)
+                    door._reckon()
+
+    def wake(self, door: Door, waiter: Waiter) -> None:
+        """Rouse a waiter that was answered."""
+        self.leave(door, waiter)
+        _release(waiter.bed)
+
+    def leave(self, door: Door, waiter: Waiter) -> None:
+        """Strike a waiter out, and pass its office on."""
+        self._asleep.pop(waiter, None)
+        if self._keeper is waiter:
+            if self._asleep:
+                self._appoint(door, next(reversed(self._asleep)))
+                if self.armed_for != inf:
+                    self.nudge()
+            else:
+                self._keeper = None
+                self.armed_for = -inf
+
+    def rearm(self, due_at: float) -> None:
+        """Have the keeper look again: a moment before ``armed_for`` has come up."""
+        self.armed_for = due_at
+        self.nudge()
+
+    def nudge(self) -> None:
+        """Rouse the keeper, if there is one; needs no lock."""
+        keeper = self._keeper
+        if keeper is not None:
+            _release(keeper.bed)
+
+
+def _release(bed: Any) -> None:
+    with suppress(RuntimeError):  # roused already: two may rouse the same thread
+        bed.release()
