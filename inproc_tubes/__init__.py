@@ -17,7 +17,7 @@ For tests there is `inproc_tubes.testing`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .broker import Broker
 from .clock import Clock, MonotonicClock
@@ -68,11 +68,12 @@ __all__ = [
 _LATE = {"BrokerStats", "JobStats", "TubeStats"}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     # The statistics' dataclasses cost more to import than all the rest.
     if name in _LATE:
         from . import stats  # noqa: PLC0415
 
-        return getattr(stats, name)
+        found: object = getattr(stats, name)
+        return found
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)

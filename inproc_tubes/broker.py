@@ -117,11 +117,13 @@ class Broker(Door, Rooted):
         Source: fmt_stats (prot.c).
         """
         # Imported late, like all of .stats: see Hands._stats_job.
+        import platform  # noqa: PLC0415
+
         from .stats import BrokerStats  # noqa: PLC0415
 
         known = self._ask(self._engine.stats)
         times = os.times()
-        machine = os.uname()
+        machine = platform.uname()
         return BrokerStats(
             **known,
             max_job_size=self._max_job_size,
@@ -131,7 +133,7 @@ class Broker(Door, Rooted):
             rusage_stime=times.system,
             uptime=self._now() - self._started_at,
             id=self._id,
-            hostname=machine.nodename,
+            hostname=machine.node,
             os=machine.version,
             platform=machine.machine,
         )

@@ -139,14 +139,14 @@ class Consumer(Hands):
                 engine.wait(now, waiter)
                 self._lot.enter(door, waiter)
             self._lot.park(door, waiter)
+            outcome = waiter.outcome
+            if isinstance(outcome, Record):
+                return Job(self, outcome, waiter.reservation)
         except BaseException:
-            # Refused or interrupted: leave the queue as if it had never waited.
-            if waiter is not None:
+            # Interrupted: leave the queue as if it had never waited.
+            if waiter is not None and waiter.ticket:
                 self._give_up(waiter)
             raise
-        outcome = waiter.outcome
-        if isinstance(outcome, Record):
-            return Job(self, outcome, waiter.reservation)
         assert outcome is not None  # park returns when there is one
         raise outcome
 

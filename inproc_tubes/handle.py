@@ -107,23 +107,38 @@ class Job(Rooted):
         return self._record.kicks
 
     def delete(self) -> None:
-        """Same as `Consumer.delete` of this job. Cost: the same."""
+        """Same as `Consumer.delete` of this job.
+
+        Cost: the same.
+        """
         self._owner.delete(self)
 
     def release(self, priority: int | None = None, delay: float = 0) -> None:
-        """Same as `Consumer.release` of this job. Cost: the same."""
+        """Same as `Consumer.release` of this job.
+
+        Cost: the same.
+        """
         self._owner.release(self, priority, delay)
 
     def bury(self, priority: int | None = None) -> None:
-        """Same as `Consumer.bury` of this job. Cost: the same."""
+        """Same as `Consumer.bury` of this job.
+
+        Cost: the same.
+        """
         self._owner.bury(self, priority)
 
     def touch(self) -> None:
-        """Same as `Consumer.touch` of this job. Cost: the same."""
+        """Same as `Consumer.touch` of this job.
+
+        Cost: the same.
+        """
         self._owner.touch(self)
 
     def stats(self) -> JobStats:
-        """Same as `Broker.stats_job` of this job. Cost: the same."""
+        """Same as `Broker.stats_job` of this job.
+
+        Cost: the same.
+        """
         return self._owner._stats_job(self)
 
     def __enter__(self) -> Self:

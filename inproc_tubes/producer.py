@@ -130,7 +130,10 @@ class Producer(Rooted):
         return name
 
     def close(self) -> None:
-        """Put no more. Closing twice does no harm. Cost: O(1)."""
+        """Put no more. Closing twice does no harm.
+
+        Cost: O(1).
+        """
         self._door._close_session(self._session, "the producer was closed")
 
     def __enter__(self) -> Self:
