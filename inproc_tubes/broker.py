@@ -20,7 +20,6 @@ from .door import Door
 from .handle import Hands, Job, Rooted, target_of
 from .parking import ThreadLot
 from .producer import Producer
-from .session import Session
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ class Broker(Door, Rooted):
             size (``str``, counted as UTF-8, and bytes); None for no limit.
     """
 
-    __slots__ = ("_admin", "_id", "_max_job_size", "_threads")
+    __slots__ = ("_id", "_max_job_size", "_threads")
 
     def __init__(
         self,
@@ -59,13 +58,13 @@ class Broker(Door, Rooted):
         max_job_size: int | None = DEFAULT_MAX_JOB_SIZE,
     ) -> None:
         self._max_job_size = check_max_job_size(max_job_size)
-        if clock is not None and not callable(getattr(clock, "now", None)):
-            message = f"clock is a Clock, not {type(clock).__name__}"
-            raise TypeError(message)
-        super().__init__(MonotonicClock() if clock is None else clock)
-        # Whoever calls a verb of the broker: a client that is not counted, and
-        # neither uses nor watches a tube.
-        self._admin = Session()
+        if clock is None:
+            clock = MonotonicClock()
+        for method in ("now", "attach", "park"):
+            if not callable(getattr(clock, method, None)):
+                message = f"a clock has {method}(), {type(clock).__name__} has not"
+                raise TypeError(message)
+        super().__init__(clock)
         self._threads = ThreadLot()
         self._lots.append(self._threads)
         self._id = os.urandom(8).hex()

@@ -44,6 +44,9 @@ MAX_PRIORITY = MAX_SECONDS = 2**32 - 1
 # beanstalkd's reserve-with-timeout (OP_RESERVE_TIMEOUT) is an int.
 MAX_TIMEOUT = 2**31 - 1
 
+# A wrong int of more bits is not printed in full.
+_SHOWN_BITS = 128
+
 # beanstalkd's is_valid_tube, NAME_CHARS and MAX_TUBE_NAME_LEN (prot.c).
 _TUBE_NAME = re.compile(r"[A-Za-z0-9+/;.$_()][A-Za-z0-9\-+/;.$_()]{0,199}")
 
@@ -53,9 +56,16 @@ def _check_integer(what: str, value: object, low: int, high: float) -> int:
         message = f"{what} is an int, not {type(value).__name__}"
         raise TypeError(message)
     if not low <= value <= high:
-        message = f"{what} is from {low} to {high}, not {value}"
+        message = f"{what} is from {low} to {high}, not {_shown(value)}"
         raise ValueError(message)
     return value
+
+
+def _shown(value: float) -> str:
+    # Python refuses to print an int of thousands of digits in decimal.
+    if isinstance(value, int) and value.bit_length() > _SHOWN_BITS:
+        return hex(value)[:20] + "..."
+    return str(value)
 
 
 def check_priority(value: object) -> int:
@@ -84,7 +94,7 @@ def check_seconds(what: str, value: object, most: int = MAX_SECONDS) -> float:
         message = f"{what} is an int or a float, not {type(value).__name__}"
         raise TypeError(message)
     if not 0 <= value <= most:  # false for NaN, too
-        message = f"{what} is from 0 to {most} seconds, not {value}"
+        message = f"{what} is from 0 to {most} seconds, not {_shown(value)}"
         raise ValueError(message)
     return value
 

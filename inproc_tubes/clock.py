@@ -20,8 +20,13 @@ __all__ = ["Clock", "MonotonicClock"]
 class Clock(Protocol):
     """What tells a broker the time, and lets its threads sleep."""
 
-    now: Callable[[], float]
-    """Return the time in seconds from any start; it never runs backwards."""
+    @property
+    def now(self) -> Callable[[], float]:
+        """Return the time in seconds from any start; it never runs backwards.
+
+        A property for the type checker only, so that a method and an attribute that
+        is a function both will do: it is called as ``clock.now()``.
+        """
 
     def attach(self, broker: Any) -> None:
         """Learn of a broker that goes by this clock."""

@@ -121,7 +121,7 @@ class Consumer(Hands):
         door = self._door
         engine = self._engine
         session = self._session
-        waiter = None
+        record = waiter = None
         try:
             # The door of Door._do, written out: see there.
             with door._lock:
@@ -143,18 +143,27 @@ class Consumer(Hands):
             if isinstance(outcome, Record):
                 return Job(self, outcome, waiter.reservation)
         except BaseException:
-            # Interrupted: leave the queue as if it had never waited.
-            if waiter is not None and waiter.ticket:
-                self._give_up(waiter)
+            # Interrupted, or refused: leave the queue as if it had never asked.
+            if record is not None or (waiter is not None and waiter.ticket):
+                self._undo(record, waiter)
             raise
         assert outcome is not None  # park returns when there is one
-        raise outcome
+        try:
+            raise outcome
+        finally:
+            # The error's traceback holds this frame: it must not hold the error.
+            del outcome, waiter
 
-    def _give_up(self, waiter: Waiter) -> None:
+    def _undo(self, record: Record | None, waiter: Waiter | None) -> None:
         door = self._door
+        engine = self._engine
         with door._lock:
-            self._engine.withdraw(door._now(), waiter)
-            self._lot.leave(door, waiter)
+            if record is not None:
+                number = record.reservation
+                engine.give_back(door._now(), self._session, record, number)
+            elif waiter is not None:
+                engine.withdraw(door._now(), waiter)
+                self._lot.leave(door, waiter)
             door._rouse()
 
     def reserve_job(self, job_id: int) -> Job:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from .engine import Engine
 from .errors import ClosedError
+from .session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from .clock import Clock
     from .errors import TubesError
-    from .session import Session
     from .waiting import Waiter
 
 __all__ = ["Door", "Lot"]
@@ -60,6 +60,7 @@ class Door:
 
     __slots__ = (
         "__weakref__",
+        "_admin",
         "_armed_for",
         "_clock",
         "_engine",
@@ -77,6 +78,9 @@ class Door:
         self._now = clock.now
         self._engine = Engine()
         self._started_at = clock.now()
+        # Whoever asks the broker itself: a client that is not counted, and neither
+        # uses nor watches a tube.
+        self._admin = Session()
         # Sessions whose handles are gone; the collector may append at any time.
         self._notes: deque[Session] = deque()
         self._lots: list[Lot] = []
@@ -109,9 +113,19 @@ class Door:
             return result
 
     def _catch_up(self, now: float) -> None:
-        """Carry out what is due, and what finalisers have left to do."""
+        """Do what finalisers have left to do, carry out what is due, and rouse."""
+        self._take_notes()
         self._engine.catch_up(now)
         self._rouse()
+
+    def _take_notes(self) -> None:
+        # At the time before this turn's, as far as can be told: a dropped consumer
+        # has lost nothing by expiry since.
+        while self._notes:
+            session = self._notes.popleft()
+            if self._engine.closed is None:
+                what = "the handle was dropped"
+                self._engine.close_session(self._now(), session, what)
 
     def _rouse(self) -> None:
         """Wake whoever was answered, and each keeper that sleeps for too long.
@@ -133,9 +147,7 @@ class Door:
             # first and then rouses the keeper, who may be another by now.
             if not self._notes:
                 return
-            session = self._notes.popleft()
-            if engine.closed is None:
-                engine.close_session(self._now(), session, "the handle was dropped")
+            self._take_notes()
 
     def _reckon(self) -> None:
         """Find what `_armed_for` is; to be called after a lot's keeper changed."""
@@ -177,6 +189,8 @@ class Door:
         with self._lock:
             if self._engine.closed is not None:
                 return inf
+            if self._notes:
+                self._catch_up(self._now())
             return self._engine.next_due()
 
     def _look(self) -> None:
@@ -197,9 +211,10 @@ def _close_after_fork() -> None:
     # are the parent's to serve.
     for door in _doors:
         door._lock = Lock()
-        door._lots.clear()
-        door._engine.answered.clear()
+        door._waiting_changed = None
         door._engine.close("the broker belongs to the parent of this forked process")
+        # This very thread may wait, and have forked in a signal handler.
+        door._rouse()
 
 
 # Windows cannot fork.

@@ -40,6 +40,7 @@ from .errors import (
 from .job import JobState, Record
 from .moves import SAFETY_MARGIN, Moves
 from .session import Session
+from .tube import Listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,7 +88,7 @@ class Engine(Moves):
         session.closed = what
         del self.sessions[session]
         for waiter in list(session.waiters.values()):
-            self._answer(waiter, ClosedError(what))
+            self._refuse(waiter, ClosedError(what))
         for record in list(session.held.values()):
             self._end_reservation(record, session)
             self._make_ready(now, record)
@@ -118,13 +119,14 @@ class Engine(Moves):
         self.sessions.clear()
         self.jobs.clear()
         self.tubes.clear()
+        self.listing = Listing()
         self.due_at = -inf  # so that every verb comes by catch_up, and hears of it
 
     def answer_all(self, error: type[TubesError]) -> None:
         """Tell every waiter this error. Cost: O(number of waiters and their tubes)."""
         for session in self.sessions:
             for waiter in list(session.waiters.values()):
-                self._answer(waiter, error())
+                self._refuse(waiter, error())
 
     # Tubes
 
@@ -329,12 +331,22 @@ class Engine(Moves):
         if waiter.outcome is None:
             if waiter.ticket in waiter.session.waiters:
                 self._dismiss(waiter)
-        elif isinstance(record := waiter.outcome, Record):
-            session: Session = waiter.session
-            if record.owner is session and record.reservation == waiter.reservation:
-                self._end_reservation(record, session)
-                record.reserves -= 1
-                self._make_ready(now, record)
+        elif isinstance(waiter.outcome, Record):
+            self.give_back(now, waiter.session, waiter.outcome, waiter.reservation)
+
+    def give_back(
+        self, now: float, session: Session, record: Record, reservation: int
+    ) -> None:
+        """Undo a reservation that its consumer has never heard of.
+
+        Cost: that of `release`.
+        """
+        if self.closed is not None:
+            return
+        if record.owner is session and record.reservation == reservation:
+            self._end_reservation(record, session)
+            record.reserves -= 1
+            self._make_ready(now, record)
 
     def reserve_job(self, now: float, session: Session, job_id: int) -> Record:
         """Take this job, whatever tube it is in, unless somebody holds it.
@@ -437,27 +449,27 @@ class Engine(Moves):
         session: Session,
         record: Record,
         fence: int,
-        timeouts: int,
         failed: bool,  # noqa: FBT001 - the door passes arguments by position
     ) -> None:
         """Leave the with-block of a job: delete it, or bury it if it failed.
 
-        What the block itself has done with the job stands. ``timeouts`` is the job's
-        count at the block's start: where the reservation has run out meanwhile, a job
-        that is done is deleted if nobody has it yet, and one that failed stays ready.
+        What the block itself has done with the job stands. Where the reservation has
+        run out meanwhile, a job that is done is deleted if nobody has it yet, and one
+        that failed stays ready.
 
         Raises:
-            NotFoundError: The job is done, and is somebody else's by now.
+            NotFoundError: The reservation has run out, the job is done, and somebody
+                else has reserved it.
 
-        Cost: that of `delete` or `bury`.
+        Cost: that of `delete` or `bury`; O(number of its expiries) if it has run out.
         """
         if self.jobs.get(record.id) is not record:
             return
-        mine = record.reservation == fence
+        held = record.owner is session and record.reservation == fence
         if failed:
-            if mine and record.owner is session:
+            if held:
                 self.bury(now, session, record.id, fence, None)
-        elif not mine or record.owner is session or record.timeouts > timeouts:
+        elif held or (record.expired is not None and fence in record.expired):
             self.delete(now, session, record.id, fence)
 
     def kick(self, now: float, name: str, bound: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from .checks import check_job_id, check_priority, check_seconds
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from .stats import JobStats
 
 __all__ = ["Hands", "Job", "Rooted", "target_of"]
-
-_SHOWN = 60  # characters of a body in a repr: it fits a line
 
 
 class Rooted:
@@ -36,15 +35,18 @@ class Rooted:
 class Job(Rooted):
     """A job that was reserved or peeked at.
 
-    It is a context manager: a block that is left normally deletes the job, one that
-    is left by an exception buries it, unless the block has settled it otherwise.
+    A reserved one is a context manager: a block that is left normally deletes the job,
+    one that is left by an exception buries it, unless the block itself has settled it
+    otherwise. If the reservation runs out inside, a job that is done is deleted if it
+    can be, else `NotFoundError` says that somebody else is at it. A job that was only
+    peeked at stays as it is.
 
     It is *fenced*: when its reservation is over and somebody has reserved the job
     again, be it the same consumer, the verbs of this handle raise `NotFoundError`.
     May be shared by threads.
     """
 
-    __slots__ = ("_fence", "_owner", "_record", "_timeouts")
+    __slots__ = ("_fence", "_owner", "_record")
 
     def __init__(self, owner: Hands, record: Record, fence: int) -> None:
         self._owner = owner
@@ -142,7 +144,6 @@ class Job(Rooted):
         return self._owner._stats_job(self)
 
     def __enter__(self) -> Self:
-        self._timeouts = self._record.timeouts
         return self
 
     def __exit__(
@@ -157,13 +158,8 @@ class Job(Rooted):
         record = self._record
         return (
             f"<Job {record.id} in {record.tube.name!r}, {record.state.value}, "
-            f"priority {record.priority}: {_shortened(record.body)}>"
+            f"priority {record.priority}: {reprlib.repr(record.body)}>"
         )
-
-
-def _shortened(body: object) -> str:
-    text = repr(body)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 
 def target_of(door: Door, job_or_id: object) -> tuple[int, int | None]:
@@ -285,7 +281,10 @@ class Hands(Rooted):
         from .stats import JobStats  # noqa: PLC0415
 
         job_id, fence = target_of(self._door, job_or_id)
-        return JobStats(**self._do(self._engine.stats_job, job_id, fence))
+        door = self._door
+        # To look, one needs no consumer: it may be closed.
+        fields = door._do(door._admin, self._engine.stats_job, job_id, fence)
+        return JobStats(**fields)
 
     def _job(self, record: Record) -> Job:
         return Job(self, record, record.reservation)
@@ -297,7 +296,6 @@ class Hands(Rooted):
                 self._session,
                 job._record,
                 job._fence,
-                job._timeouts,
                 failed,
             )
         except ClosedError:

@@ -52,6 +52,7 @@ class Record:
         "created_at",
         "delay",
         "due_at",
+        "expired",
         "id",
         "kicks",
         "owner",
@@ -86,6 +87,7 @@ class Record:
         self.due_at = 0.0  # RESERVED: when it expires; DELAYED: when it is ready
         self.owner: object = None  # the Session that holds it while RESERVED
         self.reservation = 0  # the number of its last reservation
+        self.expired: list[int] | None = None  # reservations that have run out
         self.reserves = 0
         self.timeouts = 0
         self.releases = 0

@@ -98,18 +98,20 @@ class Moves(Ledger):
     def _hand_over(self, now: float, record: Record, tube: Tube) -> None:
         """Give a job that is in no container to who has waited longest."""
         waiter = next(iter(tube.waiters.values()))
+        self._dismiss(waiter)
         self._reserve(now, record, waiter.session)
         waiter.reservation = record.reservation
-        self._answer(waiter, record)
+        waiter.outcome = record
+        self.answered.append(waiter)
 
     def _serve_waiters(self, now: float, tube: Tube) -> None:
         # process_queue: here alone is there a choice of jobs, and the best goes first.
         while tube.waiters and tube.ready and not tube.paused_until:
             self._hand_over(now, tube.pop_ready(), tube)
 
-    def _answer(self, waiter: Waiter, outcome: Record | TubesError) -> None:
-        waiter.outcome = outcome
+    def _refuse(self, waiter: Waiter, error: TubesError) -> None:
         self._dismiss(waiter)
+        waiter.outcome = error
         self.answered.append(waiter)
 
     def _dismiss(self, waiter: Waiter) -> None:
@@ -117,7 +119,7 @@ class Moves(Ledger):
         self.waiting -= 1
         del session.waiters[waiter.ticket]
         for tube in session.watched:
-            del tube.waiters[waiter.ticket]
+            tube.waiters.pop(waiter.ticket, None)  # an interruption may be early
         if waiter.timeout != inf:
             self._timeouts.forget(waiter)
 
@@ -195,20 +197,26 @@ class Moves(Ledger):
             while (record := session.soonest()) and record.due_at <= moment:
                 self._end_reservation(record, session)
                 record.timeouts += 1
+                if record.expired is None:
+                    record.expired = []
+                record.expired.append(record.reservation)
                 self._job_timeouts += 1
                 self._make_ready(now, record)
-        for session in sessions:
+        # Whoever was handed a job that expires within the margin is to be told, too.
+        for session in (late := self._session_agenda.take(moment)):
+            session.planned_at = inf
+        for session in sessions + late:
             self._tell_deadline_soon(now, moment, session)
         for waiter in self._timeouts.take(moment):
-            self._answer(waiter, TimedOutError(waiter.timeout))
+            self._refuse(waiter, TimedOutError(waiter.timeout))
 
     def _tell_deadline_soon(self, now: float, moment: float, session: Session) -> None:
         soonest = session.soonest()
         if soonest is not None and soonest.due_at - SAFETY_MARGIN <= moment:
-            error = DeadlineSoonError(soonest.id, soonest.due_at - now)
+            left = max(0.0, soonest.due_at - now)
             for waiter in list(session.waiters.values()):
                 if waiter.hears_deadlines:
-                    self._answer(waiter, error)
+                    self._refuse(waiter, DeadlineSoonError(soonest.id, left))
         self._replan_session(session)
 
     def _replan_session(self, session: Session) -> None:
@@ -227,6 +235,8 @@ class Moves(Ledger):
 
         Cost: O(log n), amortised.
         """
+        if self.closed is not None:
+            return inf
         moment, tube = self._tube_agenda.first()
         while tube is not None and tube.due_at > moment:
             self._tube_agenda.forget(tube)

@@ -118,7 +118,8 @@ class BrokerStats(_Stats):
     The ``current_jobs_*`` are sums over the tubes. A ``cmd_*`` counts how often the
     command was given, also when it was refused with a beanstalkd answer such as
     NOT_FOUND. A handle is a connection; one that has ever put is a producer, one
-    that has ever reserved a worker. The ``binlog_*`` are 0: nothing is on disk.
+    that has ever reserved a worker. Nothing is on disk: the ``binlog_*`` are what a
+    server without a binlog prints.
 
     Attributes:
         job_timeouts: How often a reservation has expired.

@@ -47,13 +47,14 @@ class FakeClock:
         autojump: Let time jump to the next due moment whenever every living thread
             that has used one of the clock's brokers, and the thread that has made the
             clock, waits in one of them. If nothing will ever be due then, all of them
-            hear `DeadlockError`. A thread that runs an event loop counts as busy.
+            hear `DeadlockError`. A thread that runs an event loop counts as busy, and so
+            does one that waits for something else, such as the end of a thread.
         start: The time at which it starts, in seconds; far from any real clock's, so
             that code that forgot the clock is found out.
     """
 
     def __init__(self, start: float = 1_000_000.0, *, autojump: bool = False) -> None:
-        self._time = float(start)
+        self._time = float(check_seconds("start", start))
         self._autojump = autojump
         self._brokers: weakref.WeakSet[Any] = weakref.WeakSet()
         # Guards the moving of time; never taken by one who holds a broker's lock.
@@ -69,7 +70,8 @@ class FakeClock:
 
     def attach(self, broker: Any) -> None:
         """Move this broker's time too. Cost: O(1)."""
-        self._brokers.add(broker)
+        with self._lock:
+            self._brokers.add(broker)
 
     def park(self, waiter: Any, due_at: float) -> None:
         """Let the calling thread sleep until it is roused. Cost: O(1)."""
@@ -85,7 +87,7 @@ class FakeClock:
             while not waiter.bed.acquire(timeout=_GLANCE):
                 self._jump_if_all_wait()
         finally:
-            del self._parked[thread]
+            self._parked.pop(thread, None)
 
     def advance(self, seconds: float) -> None:
         """Let so many seconds pass, through every due moment on the way.
@@ -123,11 +125,13 @@ class FakeClock:
 
     def _move(self, moment: float) -> None:
         self._time = max(self._time, moment)
-        for broker in list(self._brokers):
+        for broker in self._brokers:
             broker._look()
 
     def _jump_if_all_wait(self) -> None:
         with self._lock:
+            # First, because a dropped consumer's job may answer one who waits.
+            moment = self._next_due()
             for thread in list(self._users):
                 if not thread.is_alive():
                     del self._users[thread]
@@ -135,11 +139,10 @@ class FakeClock:
                 waiter = self._parked.get(thread)
                 if waiter is None or waiter.answered:
                     return
-            moment = self._next_due()
             if moment != inf:
                 self._move(moment)
                 return
-            for broker in list(self._brokers):
+            for broker in self._brokers:
                 broker._answer_all(DeadlockError)
 
     def __repr__(self) -> str:
