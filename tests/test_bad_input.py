@@ -1,0 +1,388 @@
+"""What the handles refuse, and that a refusal leaves no trace in the broker."""
+
+from __future__ import annotations
+
+import inspect
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
+from math import inf, nan
+from typing import Any
+
+import pytest
+from sortedcontainers import SortedList
+
+from inproc_tubes import (
+    BadTubeNameError,
+    Broker,
+    Consumer,
+    Job,
+    JobTooBigError,
+    NotFoundError,
+    Producer,
+)
+from inproc_tubes.testing import FakeClock
+from inproc_tubes.waiting import Waiter
+
+
+@dataclass
+class World:
+    """A broker with something in every container, and handles on it."""
+
+    clock: FakeClock
+    broker: Broker
+    producer: Producer
+    consumer: Consumer
+    waiting: Consumer
+    job: Job  # held by the consumer
+    foreign: Job  # of another broker; its id exists here, too
+
+    @classmethod
+    def new(cls) -> World:
+        clock = FakeClock()
+        broker = Broker(clock=clock, max_job_size=10)
+        producer = broker.producer("jobs")
+        consumer = broker.consumer("jobs", "idle")
+        for body in ({"any": "object"}, "text", b"bytes", None):
+            producer.put(body, ttr=30)
+        job = consumer.reserve()
+        consumer.reserve().bury()
+        producer.put("late", delay=20)
+        producer.put("ready", tube="elsewhere")
+        broker.pause_tube("elsewhere", 100)
+        waiting = broker.consumer("idle")
+        # As a thread would leave it in the engine, had it been let wait.
+        broker._engine.wait(clock.now(), Waiter(waiting._session, 50))
+        stranger = Broker(clock=FakeClock())
+        stranger.producer().put("foreign")
+        foreign = stranger.consumer().reserve()
+        return cls(clock, broker, producer, consumer, waiting, job, foreign)
+
+    def snapshot(self) -> Any:
+        broker = self.broker
+        parts = [broker._engine, broker._admin, broker._notes, self.clock.now()]
+        return picture(parts, {})
+
+
+def picture(thing: Any, seen: dict[int, int]) -> Any:
+    """Draw everything that can be reached; what was seen before, by its number."""
+    if thing is None or isinstance(thing, (int, float, str, bytes, Enum)):
+        return thing
+    if id(thing) in seen:
+        return ("again", seen[id(thing)])
+    seen[id(thing)] = len(seen)
+    if isinstance(thing, Mapping):
+        return [(picture(k, seen), picture(v, seen)) for k, v in thing.items()]
+    if isinstance(thing, (list, tuple, deque, SortedList)):
+        return [picture(item, seen) for item in thing]
+    names = list(getattr(thing, "__dict__", ()))
+    for cls in type(thing).__mro__:
+        names += getattr(cls, "__slots__", ())
+    return type(thing).__name__, [
+        (name, picture(getattr(thing, name), seen)) for name in sorted(names)
+    ]
+
+
+class NowOnly:
+    """A clock that can tell the time and no more."""
+
+    def now(self) -> float:
+        return 0.0
+
+    def __repr__(self) -> str:
+        return "NowOnly()"
+
+
+class FromWorld:
+    """A value that only a world can give."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"World.{self.name}"
+
+
+Values = list[tuple[Any, type[Exception]]]
+
+
+def refused(error: type[Exception], *values: Any) -> Values:
+    return [(value, error) for value in values]
+
+
+NONE = refused(TypeError, None)
+NO_NUMBERS = refused(
+    TypeError,
+    "1",
+    b"1",
+    True,  # noqa: FBT003  # not as a flag
+    False,  # noqa: FBT003  # not as a flag
+    1j,
+    [1],
+    object,
+    Decimal(1),
+    Fraction(1),
+    int,
+)
+NO_SECONDS = [
+    *NO_NUMBERS,
+    *refused(ValueError, nan, inf, -inf, -1, -1e-9, 2**32, 2**32 - 0.5, 1e300, 10**400),
+]
+NO_TIMEOUTS = [*NO_SECONDS, *refused(ValueError, 2**31, 2**31 - 0.5)]
+NO_INTEGERS = [
+    *NO_NUMBERS,
+    *refused(TypeError, 1.0, nan, inf),
+    *refused(ValueError, -1, -(10**400)),
+]
+NO_PRIORITIES = [*NO_INTEGERS, *refused(ValueError, 2**32, 10**400)]
+NO_HANDLES = refused(
+    TypeError,
+    *map(FromWorld, ("broker", "producer", "consumer", "clock", "job._record")),
+)
+NO_IDS = [
+    *NO_INTEGERS,
+    *NONE,
+    *NO_HANDLES,
+    *refused(ValueError, 2**64, 10**400),
+]
+NO_JOBS = [*NO_IDS, *refused(NotFoundError, FromWorld("foreign"))]
+# Where a job's id is asked for, no handle of any kind will do.
+NO_PLAIN_IDS = [*NO_IDS, *refused(TypeError, FromWorld("job"), FromWorld("foreign"))]
+NO_TUBES_BUT_NONE = [
+    *refused(TypeError, 1, 1.5, nan, True, b"jobs", ["jobs"], object),  # noqa: FBT003  # not as a flag
+    *refused(
+        BadTubeNameError,
+        "",
+        "-jobs",
+        "a" * 201,
+        "a" * 10_000,
+        "\u00fc",
+        "\N{FULLWIDTH DIGIT ONE}",
+        "\ud800",
+        "a b",
+        "jobs\n",
+        "a\x00b",
+        "a:b",
+        "a*b",
+        "a,b",
+    ),
+]
+NO_TUBES = [*NO_TUBES_BUT_NONE, *NONE]
+
+Verb = Callable[[World, Any], object]
+
+# {verb.parameter: (the call, what it refuses)}
+TABLE: dict[str, tuple[Verb, Values]] = {
+    "Broker.__init__.clock": (
+        lambda _, x: Broker(clock=x),
+        refused(TypeError, 5, "clock", True, nan, object, FakeClock, NowOnly()),  # noqa: FBT003  # not as a flag
+    ),
+    "Broker.__init__.max_job_size": (
+        lambda _, x: Broker(max_job_size=x),
+        NO_INTEGERS,
+    ),
+    "Broker.producer.tube": (lambda w, x: w.broker.producer(x), NO_TUBES),
+    "Broker.consumer.tubes": (
+        lambda w, x: w.broker.consumer("new", x, "newer"),
+        NO_TUBES,
+    ),
+    "Broker.stats_tube.tube": (lambda w, x: w.broker.stats_tube(x), NO_TUBES),
+    "Broker.stats_job.job_or_id": (lambda w, x: w.broker.stats_job(x), NO_JOBS),
+    "Broker.peek.job_id": (lambda w, x: w.broker.peek(x), NO_PLAIN_IDS),
+    "Broker.peek_ready.tube": (lambda w, x: w.broker.peek_ready(x), NO_TUBES),
+    "Broker.peek_delayed.tube": (lambda w, x: w.broker.peek_delayed(x), NO_TUBES),
+    "Broker.peek_buried.tube": (lambda w, x: w.broker.peek_buried(x), NO_TUBES),
+    "Broker.kick.tube": (lambda w, x: w.broker.kick(x, 1), NO_TUBES),
+    "Broker.kick.bound": (
+        lambda w, x: w.broker.kick("jobs", x),
+        [*NO_INTEGERS, *NONE],
+    ),
+    "Broker.kick_job.job_or_id": (lambda w, x: w.broker.kick_job(x), NO_JOBS),
+    "Broker.delete.job_or_id": (lambda w, x: w.broker.delete(x), NO_JOBS),
+    "Broker.pause_tube.tube": (lambda w, x: w.broker.pause_tube(x, 1), NO_TUBES),
+    "Broker.pause_tube.delay": (
+        lambda w, x: w.broker.pause_tube("jobs", x),
+        [*NO_SECONDS, *NONE],
+    ),
+    "Producer.put.body": (
+        lambda w, x: w.producer.put(x),
+        refused(
+            JobTooBigError,
+            "x" * 11,
+            "\u00fc" * 6,
+            "\N{PILE OF POO}" * 3,
+            "\ud800" * 4,
+            b"x" * 11,
+            bytearray(11),
+            memoryview(bytes(11)),
+            memoryview(bytes(16)).cast("I"),
+        ),
+    ),
+    "Producer.put.priority": (
+        lambda w, x: w.producer.put("body", x),
+        [*NO_PRIORITIES, *NONE],
+    ),
+    "Producer.put.delay": (
+        lambda w, x: w.producer.put("body", delay=x),
+        [*NO_SECONDS, *NONE],
+    ),
+    "Producer.put.ttr": (
+        lambda w, x: w.producer.put("body", ttr=x),
+        [*NO_SECONDS, *NONE],
+    ),
+    "Producer.put.tube": (
+        lambda w, x: w.producer.put("body", tube=x),
+        NO_TUBES_BUT_NONE,
+    ),
+    "Producer.use.tube": (lambda w, x: w.producer.use(x), NO_TUBES),
+    "Consumer.watch.tubes": (lambda w, x: w.consumer.watch("new", x), NO_TUBES),
+    "Consumer.ignore.tube": (lambda w, x: w.consumer.ignore(x), NO_TUBES),
+    "Consumer.reserve.timeout": (lambda w, x: w.consumer.reserve(x), NO_TIMEOUTS),
+    "Consumer.reserve_job.job_id": (
+        lambda w, x: w.consumer.reserve_job(x),
+        NO_PLAIN_IDS,
+    ),
+    "Consumer.delete.job_or_id": (lambda w, x: w.consumer.delete(x), NO_JOBS),
+    "Consumer.release.job_or_id": (lambda w, x: w.consumer.release(x), NO_JOBS),
+    "Consumer.release.priority": (
+        lambda w, x: w.consumer.release(w.job, x),
+        NO_PRIORITIES,
+    ),
+    "Consumer.release.delay": (
+        lambda w, x: w.consumer.release(w.job, delay=x),
+        [*NO_SECONDS, *NONE],
+    ),
+    "Consumer.bury.job_or_id": (lambda w, x: w.consumer.bury(x), NO_JOBS),
+    "Consumer.bury.priority": (lambda w, x: w.consumer.bury(w.job, x), NO_PRIORITIES),
+    "Consumer.touch.job_or_id": (lambda w, x: w.consumer.touch(x), NO_JOBS),
+    "Job.release.priority": (lambda w, x: w.job.release(x), NO_PRIORITIES),
+    "Job.release.delay": (
+        lambda w, x: w.job.release(delay=x),
+        [*NO_SECONDS, *NONE],
+    ),
+    "Job.bury.priority": (lambda w, x: w.job.bury(x), NO_PRIORITIES),
+    "FakeClock.__init__.start": (
+        lambda _, x: FakeClock(x),
+        [
+            *NONE,
+            *refused(TypeError, "1", True, 1j, object),  # noqa: FBT003  # not as a flag
+            *refused(ValueError, nan, inf, -inf),
+        ],
+    ),
+    "FakeClock.advance.seconds": (
+        lambda w, x: w.clock.advance(x),
+        [*NO_SECONDS, *NONE],
+    ),
+}
+
+# What any value will do for, and what only a broker calls.
+UNCHECKED = {"FakeClock.__init__.autojump", "FakeClock.attach", "FakeClock.park"}
+
+CASES = [
+    # Numbered, and cut before a repr comes to an address: the same in every run.
+    pytest.param(name, value, error, id=f"{name}-{number}={ascii(value)[:12]}")
+    for name, (_, values) in TABLE.items()
+    for number, (value, error) in enumerate(values)
+]
+
+
+@pytest.mark.parametrize(("name", "value", "error"), CASES)
+def test_bad_input_is_refused_and_changes_nothing(
+    name: str, value: Any, error: type[Exception]
+) -> None:
+    world = World.new()
+    if isinstance(value, FromWorld):
+        *path, last = value.name.split(".")
+        holder = world.job if path else world
+        value = getattr(holder, last)
+    before = world.snapshot()
+    with pytest.raises(error) as caught:
+        TABLE[name][0](world, value)
+    assert error is type(caught.value)
+    if error is JobTooBigError:
+        # The one that is counted: JOB_TOO_BIG moves cmd-put, and takes no id.
+        world.broker._engine.cmd_put -= 1
+    assert before == world.snapshot()
+    world.broker._engine._check()
+
+
+def test_the_table_has_every_parameter_of_every_public_verb() -> None:
+    found = set()
+    for cls in (Broker, Producer, Consumer, Job, FakeClock):
+        for name, verb in inspect.getmembers(cls, inspect.isfunction):
+            own = name == "__init__" and cls in {Broker, FakeClock}
+            if f"{cls.__name__}.{name}" not in UNCHECKED and (
+                own or not name.startswith("_")
+            ):
+                parameters = list(inspect.signature(verb).parameters)[1:]
+                found |= {f"{cls.__name__}.{name}.{p}" for p in parameters}
+    assert found - UNCHECKED == set(TABLE)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda w: w.producer.put("x"), id="put"),
+        pytest.param(lambda w: w.producer.use("new"), id="use"),
+        pytest.param(lambda w: w.consumer.watch("new"), id="watch"),
+        pytest.param(lambda w: w.consumer.reserve(0), id="reserve"),
+        pytest.param(lambda w: w.job.touch(), id="touch"),
+        pytest.param(lambda w: w.job.bury(), id="bury"),
+        pytest.param(lambda w: w.broker.kick("jobs", 1), id="kick"),
+        pytest.param(lambda w: w.broker.delete(4), id="delete"),
+        pytest.param(lambda w: w.broker.pause_tube("jobs", 1), id="pause_tube"),
+        pytest.param(lambda w: w.broker.drain(), id="drain"),
+        pytest.param(lambda w: w.broker.tubes(), id="tubes"),
+        pytest.param(lambda w: w.clock.advance(1), id="advance"),
+    ],
+)
+def test_the_snapshot_shows_what_a_verb_does(change: Callable[[World], object]) -> None:
+    world = World.new()
+    before = world.snapshot()
+    assert before == world.snapshot()
+    change(world)
+    assert before != world.snapshot()
+
+
+def test_two_worlds_that_are_made_alike_look_alike() -> None:
+    assert World.new().snapshot() == World.new().snapshot()
+
+
+def test_a_wrong_argument_is_named_before_a_closed_handle_is() -> None:
+    world = World.new()
+    world.producer.close()
+    with pytest.raises(TypeError, match=r"^priority is an int, not str$"):
+        world.producer.put("body", "urgent")  # type: ignore[arg-type]  # on purpose
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda w: w.producer.put("x", -1), "priority is from 0 to 4294967295, not -1"),
+        (
+            lambda w: w.producer.put("x", delay=nan),
+            "delay is from 0 to 4294967295 seconds, not nan",
+        ),
+        (
+            lambda w: w.producer.put("x", ttr=-2),
+            "ttr is from 0 to 4294967295 seconds, not -2",
+        ),
+        (
+            lambda w: w.consumer.reserve(2**31),
+            "timeout is from 0 to 2147483647 seconds, not 2147483648",
+        ),
+        (lambda w: w.broker.kick("jobs", -1), "bound is from 0 to inf, not -1"),
+        (
+            lambda w: w.broker.peek(2**64),
+            "a job id is from 0 to 18446744073709551615, not 18446744073709551616",
+        ),
+    ],
+)
+def test_the_message_names_the_parameter_the_range_and_the_value(
+    call: Callable[[World], object], message: str
+) -> None:
+    with pytest.raises(ValueError, match="^" + message):
+        call(World.new())

@@ -1,0 +1,134 @@
+"""Real threads, thrown about as wildly as the interpreter can."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock, Semaphore
+from typing import TYPE_CHECKING
+
+import pytest
+
+from inproc_tubes import Broker, ClosedError, Job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from inproc_tubes import Consumer
+
+TUBES = ("t0", "t1", "t2")
+PRODUCERS = CONSUMERS = 8
+JOBS = 800  # of each producer
+LONG = 3600  # seconds: nothing that takes so long ever runs out here
+
+
+@pytest.fixture(autouse=True)
+def _threads_that_switch_all_the_time() -> Iterator[None]:
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+class Body:
+    """Goes with a job, and finds out if two threads have it at once."""
+
+    def __init__(self, key: int) -> None:
+        self.key = key
+        self._in_hands = Lock()
+
+    def take(self) -> None:
+        assert self._in_hands.acquire(blocking=False)
+
+    def put_down(self) -> None:
+        self._in_hands.release()
+
+
+def produce(broker: Broker, number: int) -> None:
+    with broker.producer("unwatched") as producer:
+        for i in range(JOBS):
+            body = Body(number * JOBS + i)
+            tube = TUBES[i % len(TUBES)]
+            producer.put(body, priority=i % 5, ttr=LONG, tube=tube)
+        # One more than is ever reserved.
+        producer.put(Body(-1), ttr=LONG)
+
+
+class Worker:
+    def __init__(self, broker: Broker, number: int, done: Semaphore) -> None:
+        self.seen: list[int] = []
+        self._broker = broker
+        self._done = done
+        # Half of them keep somebody busy with keeping time.
+        self._timeout = LONG if number % 2 else None
+        self._consumer = self._new_consumer()
+
+    def _new_consumer(self) -> Consumer:
+        return self._broker.consumer(*TUBES)
+
+    def run(self) -> None:
+        """Work until the broker is closed."""
+        while True:
+            try:
+                job = self._consumer.reserve(self._timeout)
+            except ClosedError:
+                return
+            job.body.take()
+            if job.reserves == 1:
+                self._see_for_the_first_time(job)
+            else:
+                self._finish(job)
+
+    def _see_for_the_first_time(self, job: Job) -> None:
+        match job.body.key % 8:
+            case 0:
+                job.body.put_down()
+                job.release(priority=job.priority + 1)
+            case 1:
+                job.body.put_down()
+                job.release(delay=0.0001)
+            case 2:
+                job.body.put_down()
+                job.bury()
+                # There are never more kicks than burials.
+                assert self._broker.kick(job.tube, 1) == 1
+            case 3:
+                # The consumer dies with the job in its hands.
+                job.body.put_down()
+                self._consumer.close()
+                self._consumer = self._new_consumer()
+            case _:
+                self._finish(job)
+
+    def _finish(self, job: Job) -> None:
+        self.seen.append(job.body.key)
+        job.delete()
+        self._done.release()
+
+
+def test_every_job_is_seen_exactly_once_and_none_is_lost() -> None:
+    done = Semaphore(0)
+    # The broker is closed first: no thread is left waiting, whatever fails.
+    with ThreadPoolExecutor(PRODUCERS + CONSUMERS) as pool, Broker() as broker:
+        workers = [Worker(broker, n, done) for n in range(CONSUMERS)]
+        running = [pool.submit(worker.run) for worker in workers]
+        putting = [pool.submit(produce, broker, n) for n in range(PRODUCERS)]
+        for future in putting:
+            future.result(timeout=60)
+        for _ in range(PRODUCERS * JOBS):
+            assert done.acquire(timeout=60)
+        with broker._lock:
+            broker._engine._check()
+            current = len(broker._engine.jobs)
+        stats = broker.stats()
+        broker.close()
+        for future in running:
+            future.result(timeout=60)
+    seen = Counter(key for worker in workers for key in worker.seen)
+    assert Counter(range(PRODUCERS * JOBS)) == seen
+    assert PRODUCERS == current
+    assert stats.cmd_put == stats.total_jobs == stats.cmd_delete + current
+    assert stats.cmd_bury == stats.cmd_kick == PRODUCERS * JOBS / 8
+    assert stats.cmd_release == 2 * PRODUCERS * JOBS / 8
+    assert stats.job_timeouts == 0

@@ -1,0 +1,231 @@
+"""The public face as a type checker sees it: checked, and never run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, assert_type
+
+from inproc_tubes import (
+    BadTubeNameError,
+    Broker,
+    BrokerStats,
+    Clock,
+    ClosedError,
+    Consumer,
+    DeadlineSoonError,
+    DeadlockError,
+    DrainingError,
+    Job,
+    JobState,
+    JobStats,
+    JobTooBigError,
+    MonotonicClock,
+    NotFoundError,
+    NotIgnoredError,
+    Producer,
+    TimedOutError,
+    TubesError,
+    TubeStats,
+)
+from inproc_tubes.testing import FakeClock, wait_until_waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Brokers and clocks
+
+Broker()
+Broker(clock=None, max_job_size=None)
+Broker(clock=MonotonicClock(), max_job_size=10)
+broker = Broker(clock=FakeClock())
+with Broker() as opened:
+    assert_type(opened, Broker)
+assert_type(broker.close(), None)
+Broker(MonotonicClock())  # type: ignore[call-arg]  # by keyword only
+Broker(clock=object())  # type: ignore[arg-type]  # no clock
+Broker(max_job_size="10")  # type: ignore[arg-type]  # no number
+
+
+class MyClock:
+    """A user's own."""
+
+    def now(self) -> float:
+        """Return the time."""
+        return 0.0
+
+    def attach(self, broker: Any) -> None:
+        """Learn of a broker."""
+
+    def park(self, waiter: Any, due_at: float) -> None:
+        """Sleep."""
+
+
+Broker(clock=MyClock())
+clocks: list[Clock] = [MonotonicClock(), FakeClock(), MyClock()]
+assert_type(clocks[0].now(), float)
+assert_type(MonotonicClock().now(), float)
+
+fake = FakeClock()
+FakeClock(5)
+FakeClock(start=5.5, autojump=True)
+FakeClock(5, True)  # type: ignore[call-arg]  # noqa: FBT003  # by keyword only
+assert_type(fake.now(), float)
+assert_type(fake.advance(1), None)
+assert_type(fake.advance(seconds=0.5), None)
+assert_type(fake.advance_to_next(), float)
+assert_type(wait_until_waiting(broker, 2), None)
+assert_type(wait_until_waiting(broker, n=2, timeout=0.5), None)
+
+# Producers
+
+producer = broker.producer()
+assert_type(producer, Producer)
+assert_type(broker.producer("jobs"), Producer)
+assert_type(broker.producer(tube="jobs"), Producer)
+with producer as opened_producer:
+    assert_type(opened_producer, Producer)
+assert_type(producer.put(object()), int)
+assert_type(producer.put("body", 0, 1.5, 60), int)
+assert_type(producer.put(b"body", priority=0, delay=1, ttr=0.5, tube="jobs"), int)
+assert_type(producer.put(None, tube=None), int)
+assert_type(producer.use("jobs"), None)
+assert_type(producer.using(), str)
+assert_type(producer.close(), None)
+producer.put()  # type: ignore[call-arg]  # no body
+producer.put("body", 1.5)  # type: ignore[arg-type]  # a priority is whole
+producer.put("body", 0, 0, 60, "jobs")  # type: ignore[call-arg]  # by keyword only
+producer.put("body", ttr=None)  # type: ignore[arg-type]  # there is no "for ever"
+
+# Consumers
+
+consumer = broker.consumer()
+assert_type(consumer, Consumer)
+assert_type(broker.consumer("jobs", "mails"), Consumer)
+with consumer as opened_consumer:
+    assert_type(opened_consumer, Consumer)
+assert_type(consumer.watch("jobs", "mails"), int)
+assert_type(consumer.ignore("jobs"), int)
+assert_type(consumer.watching(), list[str])
+assert_type(consumer.reserve(), Job)
+assert_type(consumer.reserve(None), Job)
+assert_type(consumer.reserve(timeout=0.5), Job)
+assert_type(consumer.reserve_job(1), Job)
+for each in consumer:
+    assert_type(each, Job)
+assert_type(next(consumer), Job)
+broker.consumer(["jobs"])  # type: ignore[arg-type]  # not a list of them
+consumer.reserve("5")  # type: ignore[arg-type]  # no number
+
+# Jobs, and by their ids
+
+job = consumer.reserve()
+with job as opened_job:
+    assert_type(opened_job, Job)
+assert_type(job.id, int)
+assert_type(job.body, Any)
+assert_type(job.tube, str)
+assert_type(job.priority, int)
+assert_type(job.delay, float)
+assert_type(job.ttr, float)
+assert_type(job.reserves, int)
+assert_type(job.timeouts, int)
+assert_type(job.releases, int)
+assert_type(job.buries, int)
+assert_type(job.kicks, int)
+assert_type(job.delete(), None)
+assert_type(job.release(), None)
+assert_type(job.release(1, 0.5), None)
+assert_type(job.release(priority=None, delay=5), None)
+assert_type(job.bury(), None)
+assert_type(job.bury(priority=5), None)
+assert_type(job.touch(), None)
+assert_type(job.stats(), JobStats)
+job.id = 5  # type: ignore[misc]  # is read only
+job.kick()  # type: ignore[attr-defined]  # is the broker's: kick_job
+
+for target in (job, 1):
+    assert_type(consumer.delete(target), None)
+    assert_type(consumer.release(target), None)
+    assert_type(consumer.release(target, priority=5, delay=0.5), None)
+    assert_type(consumer.bury(target), None)
+    assert_type(consumer.bury(target, priority=None), None)
+    assert_type(consumer.touch(target), None)
+    assert_type(broker.delete(target), None)
+    assert_type(broker.kick_job(target), None)
+    assert_type(broker.stats_job(target), JobStats)
+consumer.delete("1")  # type: ignore[arg-type]  # no id
+consumer.reserve_job(job)  # type: ignore[arg-type]  # by its id only
+
+# Administration
+
+assert_type(broker.tubes(), list[str])
+assert_type(broker.peek(1), Job)
+assert_type(broker.peek_ready(), Job)
+assert_type(broker.peek_ready("jobs"), Job)
+assert_type(broker.peek_delayed("jobs"), Job)
+assert_type(broker.peek_buried(tube="jobs"), Job)
+assert_type(broker.kick("jobs", 5), int)
+assert_type(broker.kick(tube="jobs", bound=5), int)
+assert_type(broker.pause_tube("jobs", 0.5), None)
+assert_type(broker.drain(), None)
+
+# Statistics
+
+stats = broker.stats()
+assert_type(stats, BrokerStats)
+assert_type(stats.cmd_put, int)
+assert_type(stats.max_job_size, int | None)
+assert_type(stats.uptime, float)
+assert_type(stats.draining, bool)
+assert_type(stats.id, str)
+assert_type(stats.as_dict(), dict[str, Any])
+tube_stats = broker.stats_tube("jobs")
+assert_type(tube_stats, TubeStats)
+assert_type(tube_stats.current_jobs_ready, int)
+assert_type(tube_stats.pause_time_left, float)
+assert_type(tube_stats.as_dict(), dict[str, Any])
+job_stats = broker.stats_job(1)
+assert_type(job_stats.state, str)
+assert_type(job_stats.time_left, float)
+assert_type(job_stats.as_dict(), dict[str, Any])
+job_stats.priority = 5  # type: ignore[misc]  # is frozen
+assert_type(JobState("ready"), JobState)
+word: str = JobState.READY.value
+
+# Errors
+
+errors: list[type[TubesError]] = [
+    BadTubeNameError,
+    ClosedError,
+    DeadlineSoonError,
+    DeadlockError,
+    DrainingError,
+    JobTooBigError,
+    NotFoundError,
+    NotIgnoredError,
+    TimedOutError,
+]
+stranger: Callable[[], TimeoutError | LookupError] = lambda: (  # noqa: E731
+    TimedOutError(1) if stats.draining else NotFoundError(1)
+)
+invalid: list[ValueError] = [BadTubeNameError("-"), JobTooBigError(2, 1)]
+
+try:
+    consumer.reserve(0)
+except NotFoundError as error:
+    assert_type(error.job_id, int | None)
+    assert_type(error.tube, str | None)
+    assert_type(error.state, str | None)
+except NotIgnoredError as error:
+    assert_type(error.tube, str)
+except TimedOutError as error:
+    assert_type(error.timeout, float)
+except DeadlineSoonError as error:
+    assert_type(error.job_id, int)
+    assert_type(error.time_left, float)
+except JobTooBigError as error:
+    assert_type(error.size, int)
+    assert_type(error.limit, int)
+except BadTubeNameError as error:
+    assert_type(error.name, str)
+except ClosedError as error:
+    assert_type(error.what, str)
