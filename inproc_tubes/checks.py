@@ -123,10 +123,8 @@ def check_tube_name(value: object) -> str:
 SIZED = (str, bytes, bytearray, memoryview)
 
 
-def size_beyond(body: object, limit: int) -> int | None:
-    """Return the size of a body in bytes if it is over the limit, else None.
-
-    Only ``str`` (as UTF-8) and bytes-like bodies have a size.
+def size_beyond(body: str | bytes | bytearray | memoryview, limit: int) -> int | None:
+    """Return the size of a body in bytes (UTF-8) if it is over the limit, else None.
 
     Cost: O(1), but O(n) for a str that may be near the limit.
     """
@@ -137,8 +135,6 @@ def size_beyond(body: object, limit: int) -> int | None:
         size = len(body.encode("utf-8", "surrogatepass"))
     elif isinstance(body, memoryview):
         size = body.nbytes
-    elif isinstance(body, (bytes, bytearray)):
-        size = len(body)
     else:
-        return None
+        size = len(body)
     return size if size > limit else None

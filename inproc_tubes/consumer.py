@@ -143,9 +143,11 @@ class Consumer(Hands):
             if isinstance(outcome, Record):
                 return Job(self, outcome, waiter.reservation)
         except BaseException:
-            # Interrupted, or refused: leave the queue as if it had never asked.
-            if record is not None or (waiter is not None and waiter.ticket):
-                self._undo(record, waiter)
+            # Interrupted: leave the queue as if it had never asked.
+            if record is not None:
+                self._give_back(record)
+            elif waiter is not None and waiter.ticket:
+                self._give_up(waiter)
             raise
         assert outcome is not None  # park returns when there is one
         try:
@@ -154,16 +156,18 @@ class Consumer(Hands):
             # The error's traceback holds this frame: it must not hold the error.
             del outcome, waiter
 
-    def _undo(self, record: Record | None, waiter: Waiter | None) -> None:
+    def _give_back(self, record: Record) -> None:
         door = self._door
-        engine = self._engine
         with door._lock:
-            if record is not None:
-                number = record.reservation
-                engine.give_back(door._now(), self._session, record, number)
-            elif waiter is not None:
-                engine.withdraw(door._now(), waiter)
-                self._lot.leave(door, waiter)
+            number = record.reservation
+            self._engine.give_back(door._now(), self._session, record, number)
+            door._rouse()
+
+    def _give_up(self, waiter: Waiter) -> None:
+        door = self._door
+        with door._lock:
+            self._engine.withdraw(door._now(), waiter)
+            self._lot.leave(door, waiter)
             door._rouse()
 
     def reserve_job(self, job_id: int) -> Job:

@@ -206,7 +206,7 @@ class Door:
             self._rouse()
 
 
-def _close_after_fork() -> None:
+def _close_after_fork() -> None:  # pragma: no cover - runs in a forked child only
     # The lock may be held by a thread that the child does not have, and the jobs
     # are the parent's to serve.
     for door in _doors:
@@ -218,5 +218,5 @@ def _close_after_fork() -> None:
 
 
 # Windows cannot fork.
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch - tests run where one can
     os.register_at_fork(after_in_child=_close_after_fork)

@@ -60,9 +60,8 @@ class ThreadLot:
                 door._clock.park(waiter, self.armed_for if is_keeper else inf)
             if waiter.answered:
                 return
+            door._look()
             with door._lock:
-                if not waiter.answered:
-                    door._catch_up(door._now())
                 if self._keeper is waiter:
                     self._appoint(door, waiter)
                     door._reckon()

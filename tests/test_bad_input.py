@@ -89,8 +89,7 @@ def picture(thing: Any, seen: dict[int, int]) -> Any:
 class NowOnly:
     """A clock that can tell the time and no more."""
 
-    def now(self) -> float:
-        return 0.0
+    now = staticmethod(float)
 
     def __repr__(self) -> str:
         return "NowOnly()"

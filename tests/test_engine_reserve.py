@@ -750,3 +750,15 @@ def test_a_deaf_waiter_is_not_due_before_the_end_of_the_reservation(
     assert queue.engine.next_due() == 105.0
     queue.wait(session)
     assert queue.engine.next_due() == 104.0
+
+
+def test_a_job_that_expires_into_a_margin_is_told_of_in_the_same_moment(
+    queue: Queue,
+) -> None:
+    """Its next holder hears at once that it has no more than a second for it."""
+    queue.put(ttr=1)
+    queue.do("reserve", queue.session(), 0)
+    shared = queue.session()
+    first, second = queue.wait(shared), queue.wait(shared)
+    queue.to(101.0)
+    assert [told(first), told(second)] == [1, DeadlineSoonError]

@@ -505,6 +505,53 @@ def test_a_moment_that_is_void_by_now_rouses_the_keeper_for_nothing(
 # Interrupted
 
 
+def test_a_reservation_elsewhere_is_a_moment_for_the_keeper(
+    broker: Broker, clock: RecordingClock
+) -> None:
+    future = waiting(broker, broker.consumer().reserve, "keeper")
+    clock.wait_until_asleep(keeper=INF)
+    broker.producer("other").put("job", ttr=5)
+    holder = broker.consumer("other")
+    assert "job" == holder.reserve().body
+    clock.wait_until_asleep(keeper=5)
+    broker.close()
+    assert isinstance(future.exception(LONG), ClosedError)
+
+
+def test_a_consumer_dropped_as_another_lies_down_gives_its_jobs_to_it(
+    clock: RecordingClock,
+) -> None:
+    victims: list[Consumer] = []
+
+    class Dropping(Broker):
+        def _sleepers_changed(self) -> None:
+            super()._sleepers_changed()
+            victims.clear()
+
+    broker = Dropping(clock=clock)
+    victims.append(broker.consumer())
+    broker.producer().put("job")
+    assert "job" == victims[0].reserve().body
+    assert "job" == broker.consumer().reserve().body
+
+
+def test_a_reserve_interrupted_with_its_job_in_hand_gives_it_back(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    consumer = broker.consumer()
+    broker.producer().put("job")
+    with monkeypatch.context() as patch:
+        patch.setattr("inproc_tubes.consumer.Job", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            consumer.reserve()
+    stats = broker.stats_job(1)
+    assert ("ready", 0) == (stats.state, stats.reserves)
+    assert 1 == consumer.reserve().reserves
+
+
 def snapshot(broker: Broker) -> dict[str, object]:
     stats = broker.stats().as_dict()
     for name in ("rusage-utime", "rusage-stime", "cmd-stats", "cmd-reserve"):
