@@ -71,7 +71,7 @@ _LATE = {"BrokerStats", "JobStats", "TubeStats"}
 def __getattr__(name: str) -> object:
     # The statistics' dataclasses cost more to import than all the rest.
     if name in _LATE:
-        from . import stats  # noqa: PLC0415
+        from . import stats  # noqa: PLC0415 - see above
 
         found: object = getattr(stats, name)
         return found

@@ -116,9 +116,9 @@ class Broker(Door, Rooted):
         Source: fmt_stats (prot.c).
         """
         # Imported late, like all of .stats: see Hands._stats_job.
-        import platform  # noqa: PLC0415
+        import platform  # noqa: PLC0415 - as above
 
-        from .stats import BrokerStats  # noqa: PLC0415
+        from .stats import BrokerStats  # noqa: PLC0415 - as above
 
         known = self._ask(self._engine.stats)
         times = os.times()

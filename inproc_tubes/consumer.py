@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Self
 
 from .checks import check_job_id, check_timeout, check_tube_name
 from .errors import ClosedError
-from .handle import Hands, Job
+from .handle import Hands, Job, Owner
 from .job import Record
 from .waiting import Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import TracebackType
 
     from .door import Door
     from .parking import ThreadLot
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Consumer"]
 
 
-class Consumer(Hands):
+class Consumer(Owner, Hands):
     """Reserves jobs from the tubes it watches. Made by `Broker.consumer`.
 
     - Tubes: `watch`, `ignore`, `watching`.
@@ -205,22 +204,6 @@ class Consumer(Hands):
             return self._reserve(None, hears_deadlines=False)
         except ClosedError:
             raise StopIteration from None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        # Without a session: the constructor has raised.
-        if hasattr(self, "_session"):
-            self._door._abandon(self._session)
 
     def __repr__(self) -> str:
         session = self._session

@@ -9,6 +9,7 @@ from .checks import check_job_id, check_priority, check_seconds
 from .errors import ClosedError, NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from .door import Door
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from .session import Session
     from .stats import JobStats
 
-__all__ = ["Hands", "Job", "Rooted", "target_of"]
+__all__ = ["Hands", "Job", "Owner", "Rooted", "target_of"]
 
 
 class Rooted:
@@ -30,6 +31,33 @@ class Rooted:
             "its jobs live in this process, behind one lock"
         )
         raise TypeError(message)
+
+
+class Owner(Rooted):
+    """What the handles that own their session have in common: it ends with them."""
+
+    __slots__ = ()
+
+    _door: Door
+    _session: Session
+
+    close: Callable[[], None]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # Without a session: the constructor has raised.
+        if hasattr(self, "_session"):
+            self._door._abandon(self._session)
 
 
 class Job(Rooted):
@@ -278,7 +306,7 @@ class Hands(Rooted):
 
     def _stats_job(self, job_or_id: Job | int) -> JobStats:
         # Imported late: dataclasses cost more time than all the rest together.
-        from .stats import JobStats  # noqa: PLC0415
+        from .stats import JobStats  # noqa: PLC0415 - as above
 
         job_id, fence = target_of(self._door, job_or_id)
         door = self._door

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from .checks import (
     DEFAULT_PRIORITY,
@@ -16,18 +16,16 @@ from .checks import (
     check_tube_name,
     size_beyond,
 )
-from .handle import Rooted
+from .handle import Owner
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from .door import Door
     from .session import Session
 
 __all__ = ["Producer"]
 
 
-class Producer(Rooted):
+class Producer(Owner):
     """Puts jobs into the tube it uses. Made by `Broker.producer`.
 
     It may be shared by threads. It is a context manager that closes itself.
@@ -135,22 +133,6 @@ class Producer(Rooted):
         Cost: O(1).
         """
         self._door._close_session(self._session, "the producer was closed")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        # Without a session: the constructor has raised.
-        if hasattr(self, "_session"):
-            self._door._abandon(self._session)
 
     def __repr__(self) -> str:
         session = self._session

@@ -3,112 +3,11 @@
 from __future__ import annotations
 
 from itertools import permutations
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inproc_tubes.engine import Engine
-from inproc_tubes.errors import DeadlineSoonError, TimedOutError, TubesError
-from inproc_tubes.job import Record
-from inproc_tubes.waiting import Waiter
-
-if TYPE_CHECKING:
-    from inproc_tubes.session import Session
-
-
-class Queue:
-    """An engine with the time it is given; every step is followed by a check."""
-
-    def __init__(self) -> None:
-        self.engine = Engine()
-        self.now = 100.0
-
-    def to(self, now: float) -> None:
-        """Let time pass until then, as the next verb of a shell would."""
-        self.now = now
-        if now >= self.engine.due_at:
-            self.engine.catch_up(now)
-        self.engine._check()
-
-    def do(self, verb: str, *args: Any) -> Any:
-        """Call a verb of the engine now."""
-        try:
-            return getattr(self.engine, verb)(self.now, *args)
-        finally:
-            self.engine._check()
-
-    def session(self, *watched: str, used: str | None = None) -> Session:
-        """Open a session that watches these tubes, "default" if there are none."""
-        session: Session = self.do("open_session", used, watched or ("default",))
-        return session
-
-    def producer(self, used: str = "default") -> Session:
-        """Open a session that uses this tube and watches none."""
-        session: Session = self.do("open_session", used, ())
-        return session
-
-    def put(
-        self,
-        priority: int = 0,
-        delay: float = 0,
-        ttr: float = 60,
-        *,
-        tube: str = "default",
-    ) -> int:
-        """Put a job from a session of its own and return its id."""
-        session = self.producer(tube)
-        job_id: int = self.do("put", session, None, "body", priority, delay, ttr)
-        self.do("close_session", session, "done")
-        return job_id
-
-    def reserve(self, session: Session) -> int:
-        """Reserve with timeout 0, as a shell does, and return the job's id."""
-        record = self.do("reserve", session, 0)
-        if record is None:
-            self.do("wait", Waiter(session, 0))
-        job_id: int = record.id
-        return job_id
-
-    def reserve_all(self, session: Session) -> list[int]:
-        """Reserve until nothing is ready."""
-        ids = []
-        while record := self.do("reserve", session, 0):
-            ids.append(record.id)
-        return ids
-
-    def wait(
-        self,
-        session: Session,
-        timeout: float | None = None,
-        *,
-        hears_deadlines: bool = True,
-    ) -> Waiter:
-        """Reserve, find nothing, and wait."""
-        assert self.do("reserve", session, timeout) is None
-        waiter = Waiter(session, timeout, hears_deadlines=hears_deadlines)
-        self.do("wait", waiter)
-        return waiter
-
-    def bury(self, session: Session, job_id: int, priority: int | None = None) -> None:
-        """Reserve this job and bury it."""
-        self.do("reserve_job", session, job_id)
-        self.do("bury", session, job_id, None, priority)
-
-    def job(self, job_id: int) -> Record:
-        """Return the record of a job."""
-        return self.engine.jobs[job_id]
-
-    def state(self, job_id: int) -> str:
-        """Return the state of a job in beanstalkd's words."""
-        return self.engine.jobs[job_id].state.value
-
-
-def told(waiter: Waiter) -> int | type[TubesError] | None:
-    """Return what a waiter was answered: a job's id, an error's class, or nothing."""
-    outcome = waiter.outcome
-    if outcome is None:
-        return None
-    return outcome.id if isinstance(outcome, Record) else type(outcome)
+from inproc_tubes.errors import DeadlineSoonError, TimedOutError
+from tests.engine_driver import Queue, told
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from inproc_tubes.errors import (
     TimedOutError,
 )
 from inproc_tubes.waiting import Waiter
-from tests.test_engine_order import Queue, told
+from tests.engine_driver import Queue, told
 
 
 @pytest.fixture

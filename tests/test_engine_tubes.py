@@ -17,7 +17,7 @@ from inproc_tubes.errors import (
     TimedOutError,
 )
 from inproc_tubes.testing import FakeClock
-from tests.test_engine_order import Queue, told
+from tests.engine_driver import Queue, told
 
 
 @pytest.fixture

@@ -34,7 +34,9 @@ LAYERS = (
     ("producer", "consumer"),
     ("broker",),
     ("aio",),
+    ("wire",),
     ("protocol",),
+    ("assertions",),
     ("testing",),
     ("fakes",),
     ("pytest_plugin",),
@@ -53,6 +55,7 @@ PURE = {
     "stats",
     "tube",
     "waiting",
+    "wire",
 }
 # Whatever waits, wakes, tells the time or talks to the world outside.
 IMPURE = {"_thread", "asyncio", "logging", "queue", "socket", "threading", "time"}

@@ -9,9 +9,7 @@ import pickle
 import subprocess
 import sys
 import weakref
-from concurrent.futures import Future
-from threading import Thread
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,24 +22,11 @@ from inproc_tubes import (
     Producer,
     TimedOutError,
 )
-from inproc_tubes.testing import FakeClock, wait_until_waiting
+from inproc_tubes.testing import FakeClock
+from tests.threads import LONG, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-T = TypeVar("T")
-
-# Real seconds that only a bug will reach.
-LONG = 10
-
-
-def waiting(broker: Broker, verb: Callable[[], T]) -> Future[T]:
-    """Call ``verb`` in a thread of its own, and return once it waits."""
-    n = broker._engine.waiting
-    future: Future[T] = Future()
-    Thread(target=lambda: future.set_result(verb()), daemon=True).start()
-    wait_until_waiting(broker, n + 1)
-    return future
 
 
 class MeddlingClock(FakeClock):

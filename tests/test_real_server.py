@@ -188,15 +188,21 @@ DUE_AFTER_TWO_SECONDS = {
 }
 
 
-@pytest.mark.parametrize("what", DUE_AFTER_TWO_SECONDS)
-def test_what_is_due_has_been_answered_when_advance_returns(
-    server: RealServer, what: str
-) -> None:
+def waiting_for(server: RealServer, what: str) -> tuple[Wire, bytes]:
+    """Wait for what is due after two seconds; return also what will be answered."""
     preparations, command, answer = DUE_AFTER_TWO_SECONDS[what]
     owner, waiter = server.connect(), server.connect()
     for preparation in preparations:
         ask(owner, preparation)
     waiter.send(command + b"\r\n")
+    return waiter, answer
+
+
+@pytest.mark.parametrize("what", DUE_AFTER_TWO_SECONDS)
+def test_what_is_due_has_been_answered_when_advance_returns(
+    server: RealServer, what: str
+) -> None:
+    waiter, answer = waiting_for(server, what)
     server.advance(2 - 2 * MICROSECOND)
     assert waiter.poll() is None
     server.advance(0)
@@ -208,11 +214,7 @@ def test_what_is_due_has_been_answered_when_advance_returns(
 def test_what_is_due_has_been_answered_after_one_jump(
     server: RealServer, what: str
 ) -> None:
-    preparations, command, answer = DUE_AFTER_TWO_SECONDS[what]
-    owner, waiter = server.connect(), server.connect()
-    for preparation in preparations:
-        ask(owner, preparation)
-    waiter.send(command + b"\r\n")
+    waiter, answer = waiting_for(server, what)
     server.advance(2)
     assert waiter.poll() == answer
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-from threading import Event, Thread
-from typing import TYPE_CHECKING, TypeVar
+from threading import Event
 
 import pytest
 
@@ -16,39 +14,9 @@ from inproc_tubes import (
     TimedOutError,
 )
 from inproc_tubes.testing import FakeClock, wait_until_waiting
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-T = TypeVar("T")
+from tests.threads import LONG, start, waiting
 
 START = 1_000_000.0
-# Real seconds that only a bug will reach.
-LONG = 10
-
-
-def start(verb: Callable[[], T]) -> Future[T]:
-    """Call ``verb`` in a thread of its own."""
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            result = verb()
-        except BaseException as error:  # noqa: BLE001 - the test looks at it
-            future.set_exception(error)
-        else:
-            future.set_result(result)
-
-    Thread(target=run, daemon=True).start()
-    return future
-
-
-def waiting(broker: Broker, verb: Callable[[], T]) -> Future[T]:
-    """Call ``verb`` in a thread of its own, and return once it waits."""
-    n = broker._engine.waiting
-    future = start(verb)
-    wait_until_waiting(broker, n + 1)
-    return future
 
 
 def put_when_due(broker: Broker, *delays: float) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from concurrent.futures import Future
-from threading import Condition, Thread, current_thread
-from typing import TYPE_CHECKING, Any, TypeVar
+from threading import Condition, current_thread
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,41 +19,13 @@ from inproc_tubes import (
     TimedOutError,
 )
 from inproc_tubes.testing import FakeClock, wait_until_waiting
+from tests.threads import LONG, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-T = TypeVar("T")
+    from concurrent.futures import Future
 
 START = 1_000_000.0
-# Real seconds that only a bug will reach.
-LONG = 10
-
-
-def start(verb: Callable[[], T], name: str | None = None) -> Future[T]:
-    """Call ``verb`` in a thread of its own."""
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            result = verb()
-        except BaseException as error:  # noqa: BLE001 - the test looks at it
-            future.set_exception(error)
-        else:
-            future.set_result(result)
-
-    Thread(target=run, name=name, daemon=True).start()
-    return future
-
-
-def waiting(
-    broker: Broker, verb: Callable[[], T], name: str | None = None
-) -> Future[T]:
-    """Call ``verb`` in a thread of its own, and return once it waits."""
-    n = broker._engine.waiting
-    future = start(verb, name)
-    wait_until_waiting(broker, n + 1)
-    return future
 
 
 class RecordingClock(FakeClock):

@@ -1,0 +1,126 @@
+"""What a job's handle tells, and what no handle can do."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import TYPE_CHECKING
+
+import pytest
+
+from inproc_tubes import Broker, Consumer, Job, NotFoundError, Producer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from inproc_tubes.testing import FakeClock
+
+
+def test_a_job_tells_of_itself(
+    clock: FakeClock, broker: Broker, producer: Producer, consumer: Consumer
+) -> None:
+    body = object()
+    producer.put(body, 7, 2, 30, tube="jobs")
+    clock.advance(2)
+    consumer.watch("jobs")
+    job = consumer.reserve()
+    assert job.body is body
+    assert (1, "jobs", 7, 2, 30) == (job.id, job.tube, job.priority, job.delay, job.ttr)
+
+    def counts() -> tuple[int, ...]:
+        return job.reserves, job.timeouts, job.releases, job.buries, job.kicks
+
+    assert (1, 0, 0, 0, 0) == counts()
+    job.release(8, 3)
+    assert (1, 0, 1, 0, 0) == counts()
+    assert (8, 3) == (job.priority, job.delay)
+    job = consumer.reserve_job(1)
+    job.bury(9)
+    assert (2, 0, 1, 1, 0) == counts()
+    broker.kick_job(1)
+    assert (2, 0, 1, 1, 1) == counts()
+    job = consumer.reserve()
+    clock.advance(30)
+    assert 1 == consumer.reserve().id  # the verb that carries the expiry out
+    assert (4, 1, 1, 1, 1) == counts()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "id",
+        "body",
+        "tube",
+        "priority",
+        "delay",
+        "ttr",
+        "reserves",
+        "timeouts",
+        "releases",
+        "buries",
+        "kicks",
+    ],
+)
+def test_what_a_job_tells_cannot_be_set(job: Job, name: str) -> None:
+    with pytest.raises(AttributeError):
+        setattr(job, name, 1)
+
+
+def test_a_deleted_job_can_still_be_read(job: Job) -> None:
+    job.delete()
+    assert (1, "work", "default", 5) == (job.id, job.body, job.tube, job.priority)
+    assert repr(job)
+    with pytest.raises(NotFoundError):
+        job.stats()
+
+
+def test_the_repr_of_a_job(job: Job) -> None:
+    assert "<Job 1 in 'default', reserved, priority 5: 'work'>" == repr(job)
+    job.bury(9)
+    assert "<Job 1 in 'default', buried, priority 9: 'work'>" == repr(job)
+
+
+def test_the_repr_of_a_job_with_a_large_body_is_short(
+    producer: Producer, consumer: Consumer
+) -> None:
+    producer.put("x" * 10_000)
+    shown = repr(consumer.reserve())
+    assert "xxx...xxx" in shown
+    assert len(shown) < 200
+
+
+def test_the_reprs_of_the_handles(
+    broker: Broker, producer: Producer, consumer: Consumer, job: Job
+) -> None:
+    assert 1 == job.id
+    consumer.watch("a")
+    assert "<Broker: 1 jobs in 2 tubes, 0 consumers waiting>" == repr(broker)
+    assert "<Producer: uses 'default'>" == repr(producer)
+    assert "<Consumer: watches 'default', 'a', holds 1 jobs>" == repr(consumer)
+    producer.close()
+    consumer.close()
+    assert "<Producer: the producer was closed>" == repr(producer)
+    assert "<Consumer: the consumer was closed>" == repr(consumer)
+    broker.close()
+    assert "<Broker: the broker was closed>" == repr(broker)
+
+
+@pytest.mark.parametrize("verb", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_no_handle_can_be_pickled_or_copied(
+    verb: Callable[[object], object],
+    broker: Broker,
+    producer: Producer,
+    consumer: Consumer,
+    job: Job,
+) -> None:
+    for thing in (broker, producer, consumer, job):
+        name = type(thing).__name__
+        with pytest.raises(TypeError, match=f"^a {name} can be neither pickled nor"):
+            verb(thing)
+
+
+def test_two_handles_of_one_job_are_two_handles(broker: Broker, job: Job) -> None:
+    peeked = broker.peek(job.id)
+    assert job == job  # noqa: PLR0124  # on purpose
+    assert job != peeked
+    assert 2 == len({job, peeked})

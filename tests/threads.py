@@ -1,0 +1,45 @@
+"""Verbs that are called in a thread of their own."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from threading import Thread
+from typing import TYPE_CHECKING, TypeVar
+
+from inproc_tubes.testing import wait_until_waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from inproc_tubes import Broker
+
+T = TypeVar("T")
+
+# Real seconds that only a bug will reach.
+LONG = 10
+
+
+def start(verb: Callable[[], T], name: str | None = None) -> Future[T]:
+    """Call ``verb`` in a thread of its own."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            result = verb()
+        except BaseException as error:  # noqa: BLE001 - the test looks at it
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    Thread(target=run, name=name, daemon=True).start()
+    return future
+
+
+def waiting(
+    broker: Broker, verb: Callable[[], T], name: str | None = None
+) -> Future[T]:
+    """Call ``verb`` in a thread of its own, and return once it waits."""
+    n = broker._engine.waiting
+    future = start(verb, name)
+    wait_until_waiting(broker, n + 1)
+    return future
