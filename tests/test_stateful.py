@@ -528,7 +528,7 @@ class Model:
         for session in self.sessions:
             soonest = self.soonest(session)
             if soonest is not None and soonest.due_at - 1 <= moment:
-                left = soonest.due_at - self.now
+                left = max(0, soonest.due_at - self.now)
                 error = told(DeadlineSoonError(soonest.id, left))
                 for waiter in filter(
                     lambda w: w.hears_deadlines, self.waiting(session)
