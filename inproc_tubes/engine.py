@@ -89,6 +89,7 @@ class Engine(Moves):
         del self.sessions[session]
         for waiter in list(session.waiters.values()):
             self._refuse(waiter, ClosedError(what))
+        self.abort_put(now, session)
         for record in list(session.held.values()):
             self._end_reservation(record, session)
             self._make_ready(now, record)
@@ -248,6 +249,56 @@ class Engine(Moves):
         self.cmd_put += 1
         raise JobTooBigError(size, limit)
 
+    # Putting over the wire, where a job is known before its body has arrived
+
+    def begin_put(
+        self,
+        now: float,
+        session: Session,
+        body: Any,
+        priority: int,
+        delay: float,
+        ttr: float,
+    ) -> Record:
+        """Take an id for a job whose body is still to come; it is INVALID till then.
+
+        It can be peeked at, and nothing else. A session that uses a tube has at most
+        one such job, in that tube. Cost: O(1).
+        """
+        self.cmd_put += 1
+        session.is_producer = True
+        record = Record(self.next_id, body, session.used, priority, delay, ttr, now)
+        record.state = JobState.INVALID
+        self.next_id += 1
+        self.jobs[record.id] = record
+        session.incoming = record
+        return record
+
+    def finish_put(self, now: float, session: Session, body: Any) -> int:
+        """Put the session's half-received job, now that its body is there.
+
+        Cost: that of `put`.
+        """
+        record = session.incoming
+        assert record is not None  # it was begun
+        if self.draining:
+            self.abort_put(now, session)
+            raise DrainingError
+        session.incoming = None
+        record.body = body
+        record.tube.total_jobs += 1
+        if record.delay:
+            self._delay(now, record)
+        else:
+            self._make_ready(now, record)
+        return record.id
+
+    def abort_put(self, _now: float, session: Session) -> None:
+        """Forget the session's half-received job, if any; its id is spent. Cost: O(1)."""
+        if session.incoming is not None:
+            del self.jobs[session.incoming.id]
+            session.incoming = None
+
     # Reserving
 
     def reserve(
@@ -347,6 +398,15 @@ class Engine(Moves):
             self._end_reservation(record, session)
             record.reserves -= 1
             self._make_ready(now, record)
+
+    def time_out(self, _now: float, waiter: Waiter) -> None:
+        """Tell a waiter TIMED_OUT ahead of time, unless it was answered.
+
+        conn_process_io does so to a client that has hung up half-way. Cost: O(number
+        of watched tubes).
+        """
+        if waiter.outcome is None:
+            self._refuse(waiter, TimedOutError(waiter.timeout))
 
     def reserve_job(self, now: float, session: Session, job_id: int) -> Record:
         """Take this job, whatever tube it is in, unless somebody holds it.

@@ -231,6 +231,12 @@ class Ledger:
         assert sum(len(s.held) for s in self.sessions) == sum(
             record.state is _RESERVED for record in self.jobs.values()
         )
+        # A job whose body is still to come is in the tube that its session uses.
+        for session in self.sessions:
+            if session.incoming is not None:
+                assert self.jobs[session.incoming.id] is session.incoming
+                assert session.incoming.state is JobState.INVALID
+                assert session.incoming.tube is session.used
         for tube in self.listing:
             watchers = [s for s in self.sessions if tube in s.watched]
             assert tube.watching == len(watchers)

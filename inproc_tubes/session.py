@@ -31,6 +31,7 @@ class Session:
         "_sweep_at",
         "closed",
         "held",
+        "incoming",
         "is_producer",
         "is_worker",
         "only",
@@ -46,6 +47,8 @@ class Session:
         self.only: Tube | None = None  # the watched tube, if it is just one
         # {number of the reservation: record}, in the order of reserving
         self.held: dict[int, Record] = {}
+        # The job whose body is still to come, over the wire.
+        self.incoming: Record | None = None
         # heap of (due_at, number of the reservation); void ones stay till they are
         # on top, or are swept
         self._deadlines: list[tuple[float, int]] = []

@@ -44,7 +44,8 @@ class JobStats(_Stats):
     Attributes:
         id: The job's id.
         tube: The name of the tube it is in.
-        state: ``"ready"``, ``"reserved"``, ``"delayed"`` or ``"buried"``.
+        state: ``"ready"``, ``"reserved"``, ``"delayed"`` or ``"buried"``; ``"invalid"``
+            while its body is still coming, over the protocol.
         priority: The lower, the more urgent.
         age: Seconds since it was put.
         delay: Seconds, as last given by put or release.
