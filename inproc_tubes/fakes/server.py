@@ -1,0 +1,172 @@
+"""A beanstalkd server in memory, at an address of this process's own."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import TYPE_CHECKING, Any, Self
+
+from inproc_tubes.broker import Broker
+from inproc_tubes.checks import DEFAULT_MAX_JOB_SIZE
+from inproc_tubes.protocol import ProtocolSession
+from inproc_tubes.testing import FakeClock
+
+from .connection import os_error
+from .reading import ServedBroker
+from .routing import add, key_of, number_of, remove
+
+if TYPE_CHECKING:
+    import os
+    from types import TracebackType
+
+    from inproc_tubes.clock import Clock
+
+    from .connection import Connection
+
+__all__ = ["FakeBeanstalkd"]
+
+
+class FakeBeanstalkd:
+    """A beanstalkd that client libraries reach at its address, while it is entered.
+
+    - Looking on: `broker`, `clock`, `address`, `connections`.
+    - Intervening: `drain`, `reset`; `refuse`, `drop`, `restore` for outages.
+
+    Blocking clients reach it in their own thread, and clients of asyncio in their
+    loop's: it has no thread and no port. Every other address behaves as ever. Several
+    may be active at once, each at its own address. May be shared by threads.
+
+    Args:
+        address: Host and port, or the path of a Unix socket. The host may be a name
+            that does not resolve; "localhost" and "127.0.0.1" are the same.
+        clock: What tells it the time; if None, a new `FakeClock` that jumps to the
+            next due moment whenever all of its users wait.
+        version: The version of beanstalkd whose protocol it speaks, "1.12" or "1.13".
+        max_job_size: The largest body in bytes that it takes.
+
+    Raises:
+        TypeError: That is no address, or no size.
+        ValueError: There is no such version, or the size is negative.
+    """
+
+    def __init__(
+        self,
+        address: tuple[str, int] | str | os.PathLike[str] = ("127.0.0.1", 11300),
+        *,
+        clock: Clock | None = None,
+        version: str = "1.12",
+        max_job_size: int = DEFAULT_MAX_JOB_SIZE,
+    ) -> None:
+        key = key_of(address)
+        if key is None:
+            message = f"address is (host, port) or a path, not {address!r}"
+            raise TypeError(message)
+        # A version that there is not is refused now, not when a client connects.
+        ProtocolSession(Broker(), version=version)
+        self._key = key
+        self._address = key if isinstance(key, str) else address
+        self._clock = FakeClock(autojump=True) if clock is None else clock
+        self.version = version
+        self._max_job_size = max_job_size
+        self._refuses = False
+        # A dict for its order.
+        self._connections: dict[Connection, None] = {}
+        self._broker = self._new_broker()
+
+    @property
+    def address(self) -> Any:
+        """The address that it was made with: (host, port), or a path."""
+        return self._address
+
+    @property
+    def clock(self) -> Any:
+        """Its clock: the one that was given, or else its own `FakeClock`."""
+        return self._clock
+
+    @property
+    def broker(self) -> ServedBroker:
+        """The broker behind it: to look into, to put jobs into, to take them out."""
+        return self._broker
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._connections)
+
+    def drain(self) -> None:
+        """Refuse every put from now on, as beanstalkd does after SIGUSR1.
+
+        Cost: O(1).
+        """
+        self._broker.drain()
+
+    def reset(self) -> None:
+        """Be as if just started: no connection, no job, no refusal; ids begin with 1.
+
+        `broker` is a new one then. The clock goes on.
+
+        Cost: O(number of connections and jobs).
+        """
+        self.drop()
+        self._broker.close()
+        self._broker = self._new_broker()
+        self.restore()
+
+    def refuse(self) -> None:
+        """Refuse new connections; those that are stay.
+
+        Cost: O(1).
+        """
+        self._refuses = True
+
+    def restore(self) -> None:
+        """Take new connections again.
+
+        Cost: O(1).
+        """
+        self._refuses = False
+
+    def drop(self) -> None:
+        """End all connections now, also one that waits for a job.
+
+        Their jobs are given back. A client reads what it was sent, and then the end.
+
+        Cost: O(number of connections), and what closing each of them costs.
+        """
+        for connection in list(self._connections):
+            connection.end()
+
+    def __enter__(self) -> Self:
+        add(self, self._key)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        remove(self._key)
+        self.refuse()
+        self.drop()
+        self._broker.close()
+
+    def __repr__(self) -> str:
+        return f"<FakeBeanstalkd at {self._address!r}>"
+
+    def _new_broker(self) -> ServedBroker:
+        return ServedBroker(clock=self._clock, max_job_size=self._max_job_size)
+
+    def _check_listens(self) -> None:
+        if self._refuses:
+            raise os_error(errno.ECONNREFUSED)
+
+    def _forget(self, connection: Connection) -> None:
+        self._connections.pop(connection, None)
+
+    def _peer_name(self, family: int = socket.AF_INET) -> Any:
+        if isinstance(self._key, str):
+            return self._key
+        host, port = self._key
+        rest = () if family == socket.AF_INET else (0, 0)
+        return (number_of(host), port, *rest)
