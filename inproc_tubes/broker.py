@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from .checks import (
     DEFAULT_MAX_JOB_SIZE,
@@ -17,21 +17,19 @@ from .checks import (
 from .clock import MonotonicClock
 from .consumer import Consumer
 from .door import Door
-from .handle import Hands, Job, Rooted, target_of
+from .handle import Closing, Hands, Job, target_of
 from .parking import ThreadLot
 from .producer import Producer
 from .version import __version__
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from .clock import Clock
     from .stats import BrokerStats, JobStats, TubeStats
 
 __all__ = ["Broker"]
 
 
-class Broker(Door, Rooted):
+class Broker(Door, Closing):
     """Named tubes of jobs, for the threads of this process.
 
     - Handles: `producer`, `consumer`.
@@ -304,17 +302,6 @@ class Broker(Door, Rooted):
             if self._engine.closed is None:
                 self._engine.close("the broker was closed")
                 self._rouse()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         engine = self._engine

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .session import Session
     from .stats import JobStats
 
-__all__ = ["Hands", "Job", "Owner", "Rooted", "target_of"]
+__all__ = ["Closing", "Hands", "Job", "Owner", "Rooted", "target_of"]
 
 
 class Rooted:
@@ -33,13 +33,10 @@ class Rooted:
         raise TypeError(message)
 
 
-class Owner(Rooted):
-    """What the handles that own their session have in common: it ends with them."""
+class Closing(Rooted):
+    """A context manager that closes itself at the end of its block."""
 
     __slots__ = ()
-
-    _door: Door
-    _session: Session
 
     close: Callable[[], None]
 
@@ -53,6 +50,15 @@ class Owner(Rooted):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class Owner(Closing):
+    """What the handles that own their session have in common: it ends with them."""
+
+    __slots__ = ()
+
+    _door: Door
+    _session: Session
 
     def __del__(self) -> None:
         # Without a session: the constructor has raised.

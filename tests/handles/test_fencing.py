@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 # How a reservation may end, and how the job comes to be reserved again.
 
 
-def by_expiry(clock: FakeClock, broker: Broker, job: Job) -> None:  # noqa: ARG001
+def by_expiry(clock: FakeClock, broker: Broker, job: Job) -> None:  # noqa: ARG001 - all are called alike
     clock.advance(10)
 
 
-def by_release(clock: FakeClock, broker: Broker, job: Job) -> None:  # noqa: ARG001
+def by_release(clock: FakeClock, broker: Broker, job: Job) -> None:  # noqa: ARG001 - all are called alike
     job.release()
 
 
-def by_delay(clock: FakeClock, broker: Broker, job: Job) -> None:  # noqa: ARG001
+def by_delay(clock: FakeClock, broker: Broker, job: Job) -> None:  # noqa: ARG001 - all are called alike
     job.release(delay=5)
     clock.advance(5)
 
 
-def by_burial(clock: FakeClock, broker: Broker, job: Job) -> None:  # noqa: ARG001
+def by_burial(clock: FakeClock, broker: Broker, job: Job) -> None:  # noqa: ARG001 - all are called alike
     job.bury()
     broker.kick("default", 1)
 
