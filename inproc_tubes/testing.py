@@ -25,13 +25,22 @@ from math import inf
 from threading import Condition, RLock, Thread, current_thread
 from typing import TYPE_CHECKING, Any
 
+from .assertions import Drained, assert_empty, assert_put, drain, refute_put
 from .checks import check_seconds
 from .errors import DeadlockError
 
 if TYPE_CHECKING:
     from .broker import Broker
 
-__all__ = ["FakeClock", "wait_until_waiting"]
+__all__ = [
+    "Drained",
+    "FakeClock",
+    "assert_empty",
+    "assert_put",
+    "drain",
+    "refute_put",
+    "wait_until_waiting",
+]
 
 # So often a parked thread looks whether another has ended, which nobody tells it.
 _GLANCE = 0.005
