@@ -8,26 +8,25 @@ r"""beanstalkd's text protocol, without a connection: bytes in, bytes out.
     b'INSERTED 1\r\nRESERVED 1 5\r\nhello\r\n'
 
 It reads no socket and knows no thread, so whoever owns the connection decides how
-bytes travel and how one waits. What reads like an oddity is the server's: see `wire`.
+bytes travel and how one waits. What each command does is in `commands`.
 
 Function names in comments are those of beanstalkd's ``prot.c``.
 """
 
 from __future__ import annotations
 
-from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from . import wire
-from .errors import ClosedError, DeadlockError, TubesError
-from .job import Record
-from .stats import JobStats, TubeStats
+from .commands import VERSIONS, Body, Commands, Skip
+from .errors import ClosedError
 from .waiting import Waiter
+from .wire import MAX_LINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .broker import Broker
+    from .commands import Outcome
     from .door import Door
 
 __all__ = ["ProtocolSession"]
@@ -35,11 +34,6 @@ __all__ = ["ProtocolSession"]
 # No command is begun while more than this waits to be taken, as the server begins
 # none before the last reply is written.
 _ENOUGH = 1 << 16
-
-_QUOTED = {
-    "1.12": {"version"},
-    "1.13": {"version", "name", "tube", "hostname", "os", "platform"},
-}
 
 
 class Bell:
@@ -59,8 +53,8 @@ class Bell:
         self._ring()
 
 
-def _ignore() -> None:
-    """Tell nobody."""
+def _tell_nobody() -> None:
+    """Serve as an ``on_output`` where there is none."""
 
 
 class ProtocolSession:
@@ -85,20 +79,15 @@ class ProtocolSession:
 
     __slots__ = (
         "__weakref__",
-        "_bell",
         "_body",
-        "_body_read",
         "_broker",
         "_closed",
         "_commands",
         "_ended",
-        "_engine",
         "_in_long_line",
         "_input",
-        "_max_job_size",
         "_output",
-        "_quoted",
-        "_to_skip",
+        "_skip",
         "_version",
         "_waiter",
         "session",
@@ -111,28 +100,24 @@ class ProtocolSession:
         version: str = "1.12",
         on_output: Callable[[], None] | None = None,
     ) -> None:
-        if version not in _COMMANDS:
-            message = f"version is one of {', '.join(_COMMANDS)}, not {version!r}"
+        if version not in VERSIONS:
+            message = f"version is one of {', '.join(VERSIONS)}, not {version!r}"
             raise ValueError(message)
         self._broker = broker
-        self._engine = broker._engine
         self._version = version
-        self._commands = _COMMANDS[version]
-        self._quoted = _QUOTED[version]
-        limit = broker._max_job_size
-        self._max_job_size = min(inf if limit is None else limit, wire.MAX_JOB_SIZE)
-        self._bell = Bell(_ignore if on_output is None else on_output)
         self._input = bytearray()
         self._output = bytearray()
         self._ended = False  # the client will send nothing more
         self._closed = False
-        self._waiter: Waiter | None = None  # the reserve that waits
-        self._body: bytearray | None = None  # of a half-received put, with its CRLF
-        self._body_read = 0  # how much of it is there
-        self._to_skip = 0  # bytes left of a body that is too large
-        self._in_long_line = False
+        # What the last command wants before the next is read: at most one of these.
+        self._waiter: Waiter | None = None
+        self._body: Body | None = None
+        self._skip: Skip | None = None
+        self._in_long_line = False  # whose beginning is thrown away already
         # What the engine knows of it.
         self.session = broker._open("default", ["default"])
+        bell = Bell(_tell_nobody if on_output is None else on_output)
+        self._commands = Commands(broker, self.session, version, bell)
 
     @property
     def closed(self) -> bool:
@@ -225,23 +210,17 @@ class ProtocolSession:
         if waiter is None:
             return True
         if self._ended:
-            self._do(self._engine.time_out, waiter)
-        outcome = waiter.outcome
-        if outcome is None:
+            self._commands.time_out(waiter)
+        if not waiter.answered:
             return False
         self._waiter = None
-        if isinstance(outcome, (ClosedError, DeadlockError)):
-            raise outcome
-        if isinstance(outcome, Record):
-            self._output += wire.job(b"RESERVED", outcome)
-        else:
-            self._output += wire.refusal(outcome)
+        self._output += self._commands.reply_to(waiter)
         return True
 
     def _step(self) -> bool:
         """Make one step of the input; False if it takes more of it."""
-        if self._to_skip:
-            moved = self._skip()
+        if self._skip is not None:
+            moved = self._throw_away(self._skip)
         elif self._body is not None:
             moved = self._fill(self._body)
         else:
@@ -250,23 +229,24 @@ class ProtocolSession:
             self.close()
         return moved
 
-    def _skip(self) -> bool:
-        count = min(self._to_skip, len(self._input))
+    def _throw_away(self, skip: Skip) -> bool:
+        count = min(skip.left, len(self._input))
         del self._input[:count]
-        self._to_skip -= count
-        if not self._to_skip:
-            self._output += b"JOB_TOO_BIG\r\n"
+        skip.left -= count
+        if not skip.left:
+            self._skip = None
+            self._output += skip.reply
         return count > 0
 
-    def _fill(self, body: bytearray) -> bool:
-        start = self._body_read
-        piece = self._input[: len(body) - start]
+    def _fill(self, body: Body) -> bool:
+        start = body.received
+        piece = self._input[: len(body.octets) - start]
         del self._input[: len(piece)]
-        self._body_read += len(piece)
-        body[start : self._body_read] = piece
-        if self._body_read == len(body):
+        body.received += len(piece)
+        body.octets[start : body.received] = piece
+        if body.received == len(body.octets):
             self._body = None
-            self._answer(self._finish_put, bytes(body))
+            self._output += self._commands.finish_put(body)
         return len(piece) > 0
 
     def _read_line(self) -> bool:
@@ -275,7 +255,7 @@ class ProtocolSession:
         Only the first CR can end it (scan_line_end), and so a CR that is the 224th
         byte is skipped too, and ends nothing.
         """
-        size = min(len(self._input), wire.MAX_LINE)
+        size = min(len(self._input), MAX_LINE)
         end = self._input.find(b"\r", 0, max(size - 1, 0))
         if end >= 0 and self._input[end + 1] == ord("\n"):
             line = bytes(self._input[:end])
@@ -284,224 +264,23 @@ class ProtocolSession:
                 self._in_long_line = False
                 self._output += b"BAD_FORMAT\r\n"
             else:
-                self._dispatch(line)
+                self._begin(self._commands.carry_out(line))
             return True
-        if size == wire.MAX_LINE:
+        if size == MAX_LINE:
             del self._input[:size]
             self._in_long_line = True
             return True
         return False
 
-    # The commands of dispatch_cmd
-
-    def _dispatch(self, line: bytes) -> None:
-        if b"\0" in line:
-            self._output += b"BAD_FORMAT\r\n"
-            return
-        for word, parse, handle in self._commands:
-            if line.startswith(word):
-                try:
-                    arguments = parse(line[len(word) :])
-                except wire.BadFormatError as error:
-                    self._refuse_format(error.counted)
-                else:
-                    self._answer(handle, self, *arguments)
-                return
-        self._output += b"UNKNOWN_COMMAND\r\n"
-
-    def _refuse_format(self, counted: str | None) -> None:
-        if counted is not None:
-            self._do(self._count, counted)
-        self._output += b"BAD_FORMAT\r\n"
-
-    def _count(self, _now: float, counter: str) -> None:
-        setattr(self._engine, counter, getattr(self._engine, counter) + 1)
-
-    def _answer(self, handle: Callable[..., bytes], *arguments: Any) -> None:
-        try:
-            self._output += handle(*arguments)
-        except ClosedError:
-            raise
-        except TubesError as error:
-            self._output += wire.refusal(error)
-
-    def _do(self, verb: Any, *arguments: Any) -> Any:
-        return self._broker._do(self.session, verb, *arguments)
-
-    @property
-    def _used(self) -> str:
-        tube = self.session.used
-        assert tube is not None  # every connection uses one
-        return tube.name
-
-    # Each command's handler returns its reply, b"" if that is for later.
-
-    def _put(
-        self, priority: int, delay: int, ttr: int, size: int, garbage: bytes
-    ) -> bytes:
-        if size > self._max_job_size:
-            self._do(self._count, "cmd_put")
-            self._to_skip = size + 2
-            return b""
-        if garbage:
-            self._refuse_format("cmd_put")
-            return b""
-        # Peeked at by others before it is full: memory unread, in the server's case.
-        self._body = body = bytearray(size + 2)
-        self._body_read = 0
-        shown = memoryview(body)[:size]
-        self._do(self._engine.begin_put, self.session, shown, priority, delay, ttr or 1)
-        return b""
-
-    def _finish_put(self, body: bytes) -> bytes:
-        if not body.endswith(b"\r\n"):
-            self._do(self._engine.abort_put, self.session)
-            return b"EXPECTED_CRLF\r\n"
-        job_id = self._do(self._engine.finish_put, self.session, body[:-2])
-        return b"INSERTED %d\r\n" % job_id
-
-    def _reserve(self, timeout: int | None = None) -> bytes:
-        record = self._do(self._reserve_or_wait, timeout)
-        return b"" if record is None else wire.job(b"RESERVED", record)
-
-    def _reserve_or_wait(self, now: float, timeout: int | None) -> Record | None:
-        record = self._engine.reserve(now, self.session, timeout)
-        if record is None:
-            waiter = Waiter(self.session, timeout)
-            waiter.lot = self._bell
-            self._engine.wait(now, waiter)
-            self._waiter = waiter
-            self._broker._sleepers_changed()
-        return record
-
-    def _reserve_job(self, job_id: int) -> bytes:
-        record = self._do(self._engine.reserve_job, self.session, job_id)
-        return wire.job(b"RESERVED", record)
-
-    def _delete(self, job_id: int) -> bytes:
-        self._do(self._engine.delete, self.session, job_id, None)
-        return b"DELETED\r\n"
-
-    def _release(self, job_id: int, priority: int, delay: int) -> bytes:
-        self._do(self._engine.release, self.session, job_id, None, priority, delay)
-        return b"RELEASED\r\n"
-
-    def _bury(self, job_id: int, priority: int) -> bytes:
-        self._do(self._engine.bury, self.session, job_id, None, priority)
-        return b"BURIED\r\n"
-
-    def _touch(self, job_id: int) -> bytes:
-        self._do(self._engine.touch, self.session, job_id, None)
-        return b"TOUCHED\r\n"
-
-    def _kick(self, bound: int) -> bytes:
-        return b"KICKED %d\r\n" % self._do(self._engine.kick, self._used, bound)
-
-    def _kick_job(self, job_id: int) -> bytes:
-        self._do(self._engine.kick_job, job_id, None)
-        return b"KICKED\r\n"
-
-    def _peek(self, job_id: int) -> bytes:
-        return wire.job(b"FOUND", self._do(self._engine.peek, job_id))
-
-    def _peek_ready(self) -> bytes:
-        return wire.job(b"FOUND", self._do(self._engine.peek_ready, self._used))
-
-    def _peek_delayed(self) -> bytes:
-        return wire.job(b"FOUND", self._do(self._engine.peek_delayed, self._used))
-
-    def _peek_buried(self) -> bytes:
-        return wire.job(b"FOUND", self._do(self._engine.peek_buried, self._used))
-
-    def _use(self, name: str) -> bytes:
-        self._do(self._engine.use, self.session, name)
-        return b"USING %b\r\n" % name.encode()
-
-    def _watch(self, name: str) -> bytes:
-        count = self._do(self._engine.watch, self.session, [name])
-        return b"WATCHING %d\r\n" % count
-
-    def _ignore(self, name: str) -> bytes:
-        return b"WATCHING %d\r\n" % self._do(self._engine.ignore, self.session, name)
-
-    def _pause_tube(self, name: str, delay: int) -> bytes:
-        self._do(self._engine.pause_tube, name, delay)
-        return b"PAUSED\r\n"
-
-    def _list_tubes(self) -> bytes:
-        return wire.names(self._do(self._engine.list_tubes))
-
-    def _list_tubes_watched(self) -> bytes:
-        return wire.names(self._do(self._engine.list_tubes_watched, self.session))
-
-    def _list_tube_used(self) -> bytes:
-        name = self._do(self._engine.list_tube_used, self.session)
-        return b"USING %b\r\n" % name.encode()
-
-    def _stats(self) -> bytes:
-        fields = self._broker.stats().as_dict()
-        fields["version"] = self._version
-        fields["max-job-size"] = self._max_job_size
-        fields["draining"] = "true" if fields["draining"] else "false"
-        for time in "rusage-utime", "rusage-stime":
-            fields[time] = f"{fields[time]:.6f}"
-        return wire.yaml(fields, self._quoted)
-
-    def _stats_tube(self, name: str) -> bytes:
-        known = self._do(self._engine.stats_tube, name)
-        return wire.yaml(TubeStats(**_in_seconds(known)).as_dict(), self._quoted)
-
-    def _stats_job(self, job_id: int) -> bytes:
-        known = self._do(self._engine.stats_job, job_id)
-        return wire.yaml(JobStats(**_in_seconds(known)).as_dict(), self._quoted)
-
-    def _quit(self) -> bytes:
-        self.close()
-        return b""
-
-
-def _in_seconds(known: dict[str, Any]) -> dict[str, Any]:
-    """Truncate times, but not what is whole and has lost a bit in a subtraction."""
-    return {
-        key: int(round(value, 6)) if isinstance(value, float) else value
-        for key, value in known.items()
-    }
-
-
-# A command is known by the word its line begins with, and the first that fits wins:
-# which_cmd. What reads its argument at the word's very end, is one with it.
-def _commands(timeout: Any) -> tuple[tuple[bytes, Any, Any], ...]:
-    session = ProtocolSession
-    return (
-        (b"put ", wire.put_numbers, session._put),
-        (b"peek ", wire.job_id, session._peek),
-        (b"peek-ready", wire.nothing, session._peek_ready),
-        (b"peek-delayed", wire.nothing, session._peek_delayed),
-        (b"peek-buried", wire.nothing, session._peek_buried),
-        (b"reserve-with-timeout ", timeout, session._reserve),
-        (b"reserve-job ", wire.job_id, session._reserve_job),
-        (b"reserve", wire.nothing, session._reserve),
-        (b"delete ", wire.job_id, session._delete),
-        (b"release ", wire.job_id_priority_delay, session._release),
-        (b"bury ", wire.job_id_priority, session._bury),
-        (b"kick ", wire.kick_bound, session._kick),
-        (b"kick-job ", wire.job_id, session._kick_job),
-        (b"touch ", wire.job_id, session._touch),
-        (b"stats-job ", wire.job_id, session._stats_job),
-        (b"stats-tube ", wire.tube_name, session._stats_tube),
-        (b"stats", wire.nothing, session._stats),
-        (b"use ", wire.tube_name, session._use),
-        (b"watch ", wire.tube_name, session._watch),
-        (b"ignore ", wire.tube_name, session._ignore),
-        (b"list-tubes-watched", wire.nothing, session._list_tubes_watched),
-        (b"list-tube-used", wire.nothing, session._list_tube_used),
-        (b"list-tubes", wire.nothing, session._list_tubes),
-        (b"quit", wire.anything, session._quit),
-        (b"pause-tube", wire.pause, session._pause_tube),
-    )
-
-
-_COMMANDS = {
-    "1.12": _commands(wire.timeout_112),
-    "1.13": _commands(wire.timeout_113),
-}
+    def _begin(self, outcome: Outcome) -> None:
+        """Do what comes of a command."""
+        if isinstance(outcome, bytes):
+            self._output += outcome
+        elif isinstance(outcome, Waiter):
+            self._waiter = outcome
+        elif isinstance(outcome, Body):
+            self._body = outcome
+        elif isinstance(outcome, Skip):
+            self._skip = outcome
+        else:  # Quit
+            self.close()

@@ -10,6 +10,7 @@ Function names in comments are those of beanstalkd's ``prot.c``.
 from __future__ import annotations
 
 import re
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from .checks import MAX_PRIORITY, MAX_SECONDS, MAX_TIMEOUT, check_tube_name
@@ -170,17 +171,17 @@ def kick_bound(rest: bytes) -> tuple[int]:
     return (_c_number(match) % 2**32,)
 
 
-def timeout_112(rest: bytes) -> tuple[int | None]:
-    """Return a timeout: what strtol leaves in an int, if that is not negative."""
+def timeout_112(rest: bytes) -> tuple[float]:
+    """Return a timeout: what strtol leaves in an int, and no end if it is negative."""
     match = _C_NUMBER.match(rest)
     value = 0 if match is None else _c_number(match)
     if not -(2**63) <= value < 2**63:
         raise BadFormatError
     value %= 2**32
-    return (value if value <= MAX_TIMEOUT else None,)
+    return (value if value <= MAX_TIMEOUT else inf,)
 
 
-def timeout_113(rest: bytes) -> tuple[int | None]:
+def timeout_113(rest: bytes) -> tuple[float]:
     """Return a timeout, whatever follows it."""
     (value,), _ = _read_numbers(rest, [MAX_TIMEOUT])
     return (value,)

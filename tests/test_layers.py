@@ -35,6 +35,7 @@ LAYERS = (
     ("broker",),
     ("aio",),
     ("wire",),
+    ("commands",),
     ("protocol",),
     ("assertions",),
     ("testing",),
@@ -45,6 +46,7 @@ LAYERS = (
 PURE = {
     "agenda",
     "checks",
+    "commands",
     "engine",
     "errors",
     "job",

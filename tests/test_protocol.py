@@ -722,6 +722,8 @@ BUSY: Sequence[Step] = [
     1.5,
     ("b", b"", TIMED_OUT),
     b(b"reserve", b""),
+    # For ever, but not the same command.
+    ("c", b"reserve-with-timeout -1\r\n", b""),
 ]
 
 # What differs from one process to another.
@@ -750,7 +752,7 @@ cmd-peek-ready: 1
 cmd-peek-delayed: 1
 cmd-peek-buried: 1
 cmd-reserve: 2
-cmd-reserve-with-timeout: 3
+cmd-reserve-with-timeout: 4
 cmd-delete: 1
 cmd-release: 1
 cmd-use: 1
@@ -770,11 +772,11 @@ job-timeouts: 0
 total-jobs: 3
 max-job-size: 65535
 current-tubes: 2
-current-connections: 3
+current-connections: 4
 current-producers: 1
-current-workers: 2
-current-waiting: 1
-total-connections: 3
+current-workers: 3
+current-waiting: 2
+total-connections: 4
 version: "1.12"
 uptime: 1
 binlog-oldest-index: 0
@@ -900,12 +902,20 @@ def test_what_has_lost_a_bit_in_a_subtraction_is_not_cut_off() -> None:
     assert b"\ntime-left: 53\n" in told
 
 
+def test_ten_tenths_of_a_second_are_one_second_of_uptime() -> None:
+    clock = FakeClock(start=0.1)
+    session = ProtocolSession(Broker(clock=clock))
+    for _ in range(10):
+        clock.advance(0.1)
+    assert b"\nuptime: 1\n" in answer(session, b"stats\r\n")
+
+
 @pytest.mark.parametrize("limit", [None, 2**31])
 def test_no_limit_is_the_largest_that_the_server_knows(limit: int | None) -> None:
     session = ProtocolSession(Broker(max_job_size=limit))
     assert b"\nmax-job-size: 1073741824\n" in answer(session, b"stats\r\n")
     assert answer(session, b"put 0 0 60 1073741825\r\n") == b""
-    assert not session._body
+    assert session._body is None
 
 
 def test_a_half_received_job_can_be_peeked_at() -> None:

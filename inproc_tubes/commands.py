@@ -1,0 +1,370 @@
+"""beanstalkd's commands: what each of them does and answers, for one connection.
+
+The table at the end has them all, each with the parser of its arguments, from `wire`.
+
+Function names in comments are those of beanstalkd's ``prot.c``.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from . import wire
+from .errors import ClosedError, DeadlockError, DrainingError, TubesError
+from .job import Record
+from .stats import JobStats, TubeStats
+from .waiting import Waiter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .broker import Broker
+    from .session import Session
+
+__all__ = ["VERSIONS", "Body", "Commands", "Outcome", "Quit", "Skip"]
+
+_BAD_FORMAT = b"BAD_FORMAT\r\n"
+
+_QUOTED = {
+    "1.12": {"version"},
+    "1.13": {"version", "name", "tube", "hostname", "os", "platform"},
+}
+
+
+class Body:
+    """A put wants its body first, then `Commands.finish_put`."""
+
+    __slots__ = ("octets", "received")
+
+    def __init__(self, size: int) -> None:
+        self.octets = bytearray(size + 2)  # with its CRLF
+        self.received = 0  # how many of them have come
+
+
+class Skip:
+    """So many bytes are to be thrown away; then comes the reply."""
+
+    __slots__ = ("left", "reply")
+
+    def __init__(self, size: int, reply: bytes) -> None:
+        self.left = size + 2  # with its CRLF
+        self.reply = reply
+
+
+class Quit:
+    """The connection is to be closed."""
+
+    __slots__ = ()
+
+
+# What comes of a command: its reply, or what is to happen first. The outcome of a
+# waiter is for `Commands.reply_to`.
+Outcome: TypeAlias = "bytes | Body | Skip | Waiter | Quit"
+
+
+class Commands:
+    """The commands of one connection.
+
+    Args:
+        broker: Whose jobs these are.
+        session: What the engine knows of the connection.
+        version: One of `VERSIONS`.
+        lot: Where a reserve waits, see `Waiter`.
+    """
+
+    __slots__ = (
+        "_broker",
+        "_engine",
+        "_lot",
+        "_max_job_size",
+        "_quoted",
+        "_session",
+        "_table",
+        "_version",
+    )
+
+    def __init__(
+        self, broker: Broker, session: Session, version: str, lot: Any
+    ) -> None:
+        self._broker = broker
+        self._engine = broker._engine
+        self._session = session
+        self._lot = lot
+        self._version = version
+        self._table = _TABLES[version]
+        self._quoted = _QUOTED[version]
+        limit = broker._max_job_size
+        self._max_job_size = min(inf if limit is None else limit, wire.MAX_JOB_SIZE)
+
+    def carry_out(self, line: bytes) -> Outcome:
+        """Carry out the command in a line without its CRLF.
+
+        Raises:
+            ClosedError: The broker was closed.
+
+        Cost: that of the command.
+        Source: dispatch_cmd.
+        """
+        if b"\0" in line:
+            return _BAD_FORMAT
+        for word, parse, handle in self._table:
+            if line.startswith(word):
+                try:
+                    arguments = parse(line[len(word) :])
+                except wire.BadFormatError as error:
+                    return self._refuse_format(error.counted)
+                try:
+                    return handle(self, *arguments)
+                except ClosedError:
+                    raise
+                except TubesError as error:
+                    return wire.refusal(error)
+        return b"UNKNOWN_COMMAND\r\n"
+
+    def _refuse_format(self, counted: str | None) -> bytes:
+        if counted is not None:
+            self._do(self._count, counted)
+        return _BAD_FORMAT
+
+    def _count(self, _now: float, counter: str) -> None:
+        setattr(self._engine, counter, getattr(self._engine, counter) + 1)
+
+    def _do(self, verb: Any, *arguments: Any) -> Any:
+        return self._broker._do(self._session, verb, *arguments)
+
+    @property
+    def _used(self) -> str:
+        tube = self._session.used
+        assert tube is not None  # every connection uses one
+        return tube.name
+
+    # Putting
+
+    def _put(
+        self, priority: int, delay: int, ttr: int, size: int, garbage: bytes
+    ) -> Outcome:
+        if size > self._max_job_size:
+            self._do(self._count, "cmd_put")
+            return Skip(size, b"JOB_TOO_BIG\r\n")
+        if garbage:
+            return self._refuse_format("cmd_put")
+        # Peeked at by others before it is full: memory unread, in the server's case.
+        body = Body(size)
+        shown = memoryview(body.octets)[:size]
+        begin = self._engine.begin_put
+        self._do(begin, self._session, shown, priority, delay, ttr or 1)
+        return body
+
+    def finish_put(self, body: Body) -> bytes:
+        """Carry out the put whose body has come.
+
+        Raises:
+            ClosedError: The broker was closed.
+
+        Cost: O(log n).
+        Source: enqueue_incoming_job.
+        """
+        octets = bytes(body.octets)
+        if not octets.endswith(b"\r\n"):
+            self._do(self._engine.abort_put, self._session)
+            return b"EXPECTED_CRLF\r\n"
+        try:
+            job_id = self._do(self._engine.finish_put, self._session, octets[:-2])
+        except DrainingError as error:
+            return wire.refusal(error)
+        return b"INSERTED %d\r\n" % job_id
+
+    # Reserving
+
+    def _reserve(self, timeout: float | None = None) -> Outcome:
+        outcome: Record | Waiter = self._do(self._reserve_or_wait, timeout)
+        if isinstance(outcome, Waiter):
+            return outcome
+        return wire.job(b"RESERVED", outcome)
+
+    def _reserve_or_wait(self, now: float, timeout: float | None) -> Record | Waiter:
+        record = self._engine.reserve(now, self._session, timeout)
+        if record is not None:
+            return record
+        waiter = Waiter(self._session, timeout)
+        waiter.lot = self._lot
+        self._engine.wait(now, waiter)
+        self._broker._sleepers_changed()
+        return waiter
+
+    def time_out(self, waiter: Waiter) -> None:
+        """Let a reserve wait no longer: its client has nothing more to send.
+
+        Raises:
+            ClosedError: The broker was closed.
+
+        Cost: O(number of watched tubes).
+        """
+        self._do(self._engine.time_out, waiter)
+
+    def reply_to(self, waiter: Waiter) -> bytes:
+        """Return the reply to a reserve that waited, once it has its outcome.
+
+        Raises:
+            ClosedError: The broker was closed.
+            DeadlockError: The reserve would never have been answered.
+
+        Cost: O(size of the body).
+        """
+        outcome = waiter.outcome
+        if isinstance(outcome, Record):
+            return wire.job(b"RESERVED", outcome)
+        assert outcome is not None  # the caller has looked
+        if isinstance(outcome, (ClosedError, DeadlockError)):
+            raise outcome
+        return wire.refusal(outcome)
+
+    def _reserve_job(self, job_id: int) -> bytes:
+        record = self._do(self._engine.reserve_job, self._session, job_id)
+        return wire.job(b"RESERVED", record)
+
+    # What becomes of a job
+
+    def _delete(self, job_id: int) -> bytes:
+        self._do(self._engine.delete, self._session, job_id, None)
+        return b"DELETED\r\n"
+
+    def _release(self, job_id: int, priority: int, delay: int) -> bytes:
+        self._do(self._engine.release, self._session, job_id, None, priority, delay)
+        return b"RELEASED\r\n"
+
+    def _bury(self, job_id: int, priority: int) -> bytes:
+        self._do(self._engine.bury, self._session, job_id, None, priority)
+        return b"BURIED\r\n"
+
+    def _touch(self, job_id: int) -> bytes:
+        self._do(self._engine.touch, self._session, job_id, None)
+        return b"TOUCHED\r\n"
+
+    def _kick(self, bound: int) -> bytes:
+        return b"KICKED %d\r\n" % self._do(self._engine.kick, self._used, bound)
+
+    def _kick_job(self, job_id: int) -> bytes:
+        self._do(self._engine.kick_job, job_id, None)
+        return b"KICKED\r\n"
+
+    # Peeking
+
+    def _peek(self, job_id: int) -> bytes:
+        return wire.job(b"FOUND", self._do(self._engine.peek, job_id))
+
+    def _peek_ready(self) -> bytes:
+        return wire.job(b"FOUND", self._do(self._engine.peek_ready, self._used))
+
+    def _peek_delayed(self) -> bytes:
+        return wire.job(b"FOUND", self._do(self._engine.peek_delayed, self._used))
+
+    def _peek_buried(self) -> bytes:
+        return wire.job(b"FOUND", self._do(self._engine.peek_buried, self._used))
+
+    # Tubes
+
+    def _use(self, name: str) -> bytes:
+        self._do(self._engine.use, self._session, name)
+        return b"USING %b\r\n" % name.encode()
+
+    def _watch(self, name: str) -> bytes:
+        count = self._do(self._engine.watch, self._session, [name])
+        return b"WATCHING %d\r\n" % count
+
+    def _ignore(self, name: str) -> bytes:
+        return b"WATCHING %d\r\n" % self._do(self._engine.ignore, self._session, name)
+
+    def _pause_tube(self, name: str, delay: int) -> bytes:
+        self._do(self._engine.pause_tube, name, delay)
+        return b"PAUSED\r\n"
+
+    def _list_tubes(self) -> bytes:
+        return wire.names(self._do(self._engine.list_tubes))
+
+    def _list_tubes_watched(self) -> bytes:
+        return wire.names(self._do(self._engine.list_tubes_watched, self._session))
+
+    def _list_tube_used(self) -> bytes:
+        name = self._do(self._engine.list_tube_used, self._session)
+        return b"USING %b\r\n" % name.encode()
+
+    # Statistics
+
+    def _stats(self) -> bytes:
+        stats = self._broker.stats()
+        fields = stats.as_dict()
+        fields["version"] = self._version
+        fields["max-job-size"] = self._max_job_size
+        fields["draining"] = "true" if stats.draining else "false"
+        fields["uptime"] = _in_seconds(stats.uptime)
+        for time in "rusage-utime", "rusage-stime":
+            fields[time] = f"{fields[time]:.6f}"
+        return wire.yaml(fields, self._quoted)
+
+    def _stats_tube(self, name: str) -> bytes:
+        known = self._do(self._engine.stats_tube, name)
+        return self._tell(TubeStats, known)
+
+    def _stats_job(self, job_id: int) -> bytes:
+        known = self._do(self._engine.stats_job, job_id)
+        return self._tell(JobStats, known)
+
+    def _tell(self, kind: type[TubeStats | JobStats], known: dict[str, Any]) -> bytes:
+        fields = {key: _in_seconds(value) for key, value in known.items()}
+        return wire.yaml(kind(**fields).as_dict(), self._quoted)
+
+    # The end
+
+    def _quit(self) -> Quit:
+        return Quit()
+
+
+def _in_seconds(value: Any) -> Any:
+    """Truncate a time, but not what is whole and has lost a bit in a subtraction."""
+    return int(round(value, 6)) if isinstance(value, float) else value
+
+
+_Row: TypeAlias = (
+    "tuple[bytes, Callable[[bytes], tuple[Any, ...]], Callable[..., Outcome]]"
+)
+
+
+# A command is known by the word its line begins with, and the first that fits wins:
+# which_cmd. What reads its argument at the word's very end, is one with it.
+def _table(timeout: Callable[[bytes], tuple[float]]) -> tuple[_Row, ...]:
+    return (
+        (b"put ", wire.put_numbers, Commands._put),
+        (b"peek ", wire.job_id, Commands._peek),
+        (b"peek-ready", wire.nothing, Commands._peek_ready),
+        (b"peek-delayed", wire.nothing, Commands._peek_delayed),
+        (b"peek-buried", wire.nothing, Commands._peek_buried),
+        (b"reserve-with-timeout ", timeout, Commands._reserve),
+        (b"reserve-job ", wire.job_id, Commands._reserve_job),
+        (b"reserve", wire.nothing, Commands._reserve),
+        (b"delete ", wire.job_id, Commands._delete),
+        (b"release ", wire.job_id_priority_delay, Commands._release),
+        (b"bury ", wire.job_id_priority, Commands._bury),
+        (b"kick ", wire.kick_bound, Commands._kick),
+        (b"kick-job ", wire.job_id, Commands._kick_job),
+        (b"touch ", wire.job_id, Commands._touch),
+        (b"stats-job ", wire.job_id, Commands._stats_job),
+        (b"stats-tube ", wire.tube_name, Commands._stats_tube),
+        (b"stats", wire.nothing, Commands._stats),
+        (b"use ", wire.tube_name, Commands._use),
+        (b"watch ", wire.tube_name, Commands._watch),
+        (b"ignore ", wire.tube_name, Commands._ignore),
+        (b"list-tubes-watched", wire.nothing, Commands._list_tubes_watched),
+        (b"list-tube-used", wire.nothing, Commands._list_tube_used),
+        (b"list-tubes", wire.nothing, Commands._list_tubes),
+        (b"quit", wire.anything, Commands._quit),
+        (b"pause-tube", wire.pause, Commands._pause_tube),
+    )
+
+
+_TABLES = {
+    "1.12": _table(wire.timeout_112),
+    "1.13": _table(wire.timeout_113),
+}
+VERSIONS = tuple(_TABLES)
