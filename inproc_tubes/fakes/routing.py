@@ -30,7 +30,7 @@ from .streams import connect_stream
 if TYPE_CHECKING:
     from .server import FakeBeanstalkd
 
-__all__ = ["Key", "add", "key_of", "number_of", "remove"]
+__all__ = ["Key", "add", "find", "key_of", "number_of", "remove"]
 
 # A host (a number in its shortest form, or a name) and a port; or a path.
 Key = tuple[str, int] | str
@@ -106,7 +106,8 @@ def _names(key: Key) -> set[Key]:
     return {key} if isinstance(key, str) else {key, (number_of(key[0]), key[1])}
 
 
-def _find(address: Any) -> FakeBeanstalkd | None:
+def find(address: Any) -> FakeBeanstalkd | None:
+    """Return the server that is reached at this address; None if it is not ours."""
     key = key_of(address)
     return None if key is None else _servers.get(key)
 
@@ -117,7 +118,7 @@ def _find_for(sock: socket.socket, address: Any) -> FakeBeanstalkd | None:
     # A path for a TCP socket, or the reverse, is for the original to refuse.
     is_path = isinstance(address, (str, bytes))
     is_unix = sock.family not in {socket.AF_INET, socket.AF_INET6}
-    return _find(address) if is_path == is_unix else None
+    return find(address) if is_path == is_unix else None
 
 
 def _connect(self: socket.socket, address: Any, /) -> None:
@@ -141,7 +142,7 @@ def _connect_ex(self: socket.socket, address: Any, /) -> int:
 
 
 def _getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
-    if host is not None and _find((host, port)) is not None:
+    if host is not None and find((host, port)) is not None:
         key = key_of((host, port))
         assert isinstance(key, tuple)  # that of a pair is one
         host = number_of(key[0])
@@ -155,7 +156,7 @@ async def _create_connection(
     port: Any = None,
     **kwargs: Any,
 ) -> Any:
-    server = None if host is None else _find((host, port))
+    server = None if host is None else find((host, port))
     if server is None:
         original = _originals["create_connection"]
         return await original(self, protocol_factory, host, port, **kwargs)
@@ -168,7 +169,7 @@ async def _create_unix_connection(
     path: Any = None,
     **kwargs: Any,
 ) -> Any:
-    server = None if path is None else _find(path)
+    server = None if path is None else find(path)
     if server is None:
         original = _originals["create_unix_connection"]
         return await original(self, protocol_factory, path, **kwargs)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from inproc_tubes.clock import MonotonicClock
 from inproc_tubes.fakes.connection import plug_in
-from inproc_tubes.fakes.routing import _find, key_of
+from inproc_tubes.fakes.routing import find, key_of
 from inproc_tubes.fakes.server import FakeBeanstalkd
 
 from . import errors, protohandler
@@ -262,7 +262,7 @@ class ServerConn:
 
 def _server_at(server: str, port: int) -> FakeBeanstalkd:
     address = (server, port)
-    active = _find(address)
+    active = find(address)
     if active is not None:
         return active
     # The first of several threads decides.
