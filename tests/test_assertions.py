@@ -85,6 +85,18 @@ def test_what_was_there_is_told_when_nothing_fits() -> None:
     assert title + THE_JOBS + THE_EMAIL == str(caught.value)
 
 
+def test_a_body_of_many_fields_is_told_whole_and_a_huge_one_is_not() -> None:
+    broker = a_broker()
+    fields = dict.fromkeys("abcdefghijklmnopqrst", 0)
+    broker.producer().put(fields)
+    broker.producer().put(list(range(21)))
+    with pytest.raises(AssertionError) as caught:
+        assert_empty(broker)
+    _, first, second = str(caught.value).splitlines()
+    assert first.endswith(f"body {fields}")
+    assert second.endswith("18, 19, ...]")
+
+
 def test_that_there_was_nothing_is_told() -> None:
     with pytest.raises(AssertionError) as caught:
         assert_put(a_broker(), "orders")
@@ -143,6 +155,18 @@ def test_every_ready_job_is_run_and_what_became_of_it_is_counted() -> None:
     assert (2, 1, 1, (error,)) == drain(broker, "default", handler)
     assert "fails" == broker.peek_buried().body
     assert "later" == broker.peek_delayed().body
+
+
+def test_an_assertion_of_the_handler_fails_the_test() -> None:
+    broker = a_broker()
+    broker.producer().put("work")
+
+    def handler(job: Job) -> None:
+        raise AssertionError(job.body)
+
+    with pytest.raises(AssertionError, match=r"^work$"):
+        drain(broker, "default", handler)
+    assert "work" == broker.peek_buried().body
 
 
 def test_delayed_and_paused_jobs_wait_unless_time_is_moved_on_to_them() -> None:
