@@ -1,7 +1,8 @@
 """Every example runs, without a warning, and prints what it promises.
 
 The promise is the lines indented under "Prints:" in the example's docstring. They
-appear in this order; other lines may stand between them.
+appear in this order; other lines may stand between them. A file of tests is run by
+pytest, which shows what each of them has printed.
 """
 
 from __future__ import annotations
@@ -39,8 +40,11 @@ def assert_in_order(lines: list[str], output: str) -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_prints_what_it_promises(example: Path) -> None:
+    # Without the cache, which is the outer run's.
+    pytest_too = ["-m", "pytest", "-rP", "-p", "no:cacheprovider"]
+    how = pytest_too if example.name.startswith("test_") else []
     result = subprocess.run(  # noqa: S603  # our own example
-        [sys.executable, "-W", "error", example],
+        [sys.executable, "-W", "error", *how, example],
         capture_output=True,
         check=False,
         text=True,
@@ -51,7 +55,8 @@ def test_an_example_prints_what_it_promises(example: Path) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert "tutorial.py" in [example.name for example in EXAMPLES]
+    names = {example.name for example in EXAMPLES}
+    assert names > {"tutorial.py", "test_with_fixtures.py"}
 
 
 def test_promises_are_read_from_the_docstring() -> None:

@@ -1,4 +1,4 @@
-"""The fixtures, in test runs of their own: installed, named, and both."""
+"""The fixtures, in test runs of their own: installed, only named, and both."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ NAME = "inproc_tubes.pytest_plugin"
 STRICT = ("--strict-markers", "-Werror")
 
 
-@pytest.fixture(params=["entry point", "-p", "both"])
+@pytest.fixture(params=["entry point", "-p", "conftest", "both"])
 def run(
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
     pytester: pytest.Pytester,
 ) -> pytest.Pytester:
     """A test run into which the plugin comes in each of its ways."""
-    if request.param == "-p":
+    if request.param in {"-p", "conftest"}:
+        # As if it were not installed: no entry point is looked at.
         monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-        pytester.plugins = []
+    if request.param == "-p":
         pytester.makeini(f"[pytest]\naddopts = -p {NAME}")
-    if request.param == "both":
+    if request.param in {"conftest", "both"}:
         pytester.makeconftest(f"pytest_plugins = ['{NAME}']")
     return pytester
 
