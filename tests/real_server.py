@@ -77,6 +77,10 @@ _BARRIER_REPLY = b"UNKNOWN_COMMAND\r\n"
 # setting FAKETIME, which would win over the file. The shell tells the server's pid.
 _WRAPPED = ("-f", "+0", "sh", "-c", 'unset FAKETIME; echo $$; exec "$@"', "sh")
 
+# A wrapper that was killed leaves its semaphore behind, and it is named after its
+# pid: so says another that is given that pid. The next one is given another.
+_STALE = b"File exists\n"
+
 
 def why_missing() -> str | None:
     """Tell why a `RealServer` cannot be started here, or None if it can."""
@@ -256,20 +260,25 @@ class RealServer:
             arguments = ["-l", host, "-p", str(port)]
         if self._max_job_size is not None:
             arguments += ["-z", str(self._max_job_size)]
-        self._process = subprocess.Popen(  # noqa: S603  # as above
-            [faketime, *_WRAPPED, program, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            bufsize=0,  # else what follows the pid is lost to `communicate`
-            env=os.environ
-            | {
-                "FAKETIME_TIMESTAMP_FILE": str(self._directory / "now"),
-                "FAKETIME_NO_CACHE": "1",
-                "FAKETIME_FMT": "%s",
-            },
-        )
-        assert self._process.stdout is not None
-        self._pid = int(self._process.stdout.readline())
+        while True:
+            self._process = subprocess.Popen(  # noqa: S603  # as above
+                [faketime, *_WRAPPED, program, *arguments],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                bufsize=0,  # else what follows the pid is lost to `communicate`
+                env=os.environ
+                | {
+                    "FAKETIME_TIMESTAMP_FILE": str(self._directory / "now"),
+                    "FAKETIME_NO_CACHE": "1",
+                    "FAKETIME_FMT": "%s",
+                },
+            )
+            assert self._process.stdout is not None
+            line = self._process.stdout.readline()
+            if not line.endswith(_STALE):
+                break
+            self._process.communicate()
+        self._pid = int(line)
         stack.callback(self._stop)
         self._control = Wire(self._first_socket(), self.settle)
         self._wires.append(self._control)
