@@ -58,13 +58,13 @@ class Broker(Door, Closing):
         self._max_job_size = check_max_job_size(max_job_size)
         if clock is None:
             clock = MonotonicClock()
-        for method in ("now", "attach", "park"):
+        for method in ("now", "attach", "park", "seconds_until"):
             if not callable(getattr(clock, method, None)):
                 message = f"a clock has {method}(), {type(clock).__name__} has not"
                 raise TypeError(message)
         super().__init__(clock)
         self._threads = ThreadLot()
-        self._lots.append(self._threads)
+        self._lots += (self._threads,)
         self._id = os.urandom(8).hex()
 
     def producer(self, tube: str = DEFAULT_TUBE) -> Producer:

@@ -48,6 +48,9 @@ class Lot(Protocol):
     def wake(self, door: Door, waiter: Waiter) -> None:
         """Rouse a waiter that was answered; doing it twice does no harm."""
 
+    def leave(self, door: Door, waiter: Waiter) -> None:
+        """Strike out a waiter that waits no longer; doing it twice does no harm."""
+
     def rearm(self, due_at: float) -> None:
         """Have the keeper look again: something is due before ``armed_for``."""
 
@@ -81,9 +84,11 @@ class Door:
         # Whoever asks the broker itself: a client that is not counted, and neither
         # uses nor watches a tube.
         self._admin = Session()
-        # Sessions whose handles are gone; the collector may append at any time.
-        self._notes: deque[Session] = deque()
-        self._lots: list[Lot] = []
+        # (verb, arguments) that finalisers have left; the collector may append at
+        # any time.
+        self._notes: deque[tuple[Any, tuple[Any, ...]]] = deque()
+        # Replaced and never changed: a finaliser may come while it is gone through.
+        self._lots: tuple[Lot, ...] = ()
         # The latest of the lots' armed_for: what is due earlier must be told.
         self._armed_for = -inf
         # Made by testing.wait_until_waiting: announces that somebody waits.
@@ -122,10 +127,9 @@ class Door:
         # At the time before this turn's, as far as can be told: a dropped consumer
         # has lost nothing by expiry since.
         while self._notes:
-            session = self._notes.popleft()
+            verb, args = self._notes.popleft()
             if self._engine.closed is None:
-                what = "the handle was dropped"
-                self._engine.close_session(self._now(), session, what)
+                verb(self._now(), *args)
 
     def _rouse(self) -> None:
         """Wake whoever was answered, and each keeper that sleeps for too long.
@@ -167,14 +171,26 @@ class Door:
                 self._rouse()
 
     def _abandon(self, session: Session) -> None:
-        """Let the next turn close a session, and see to it that there is one.
+        """Let the next turn close a session whose handle is gone."""
+        if session.closed is None:
+            what = "the handle was dropped"
+            self._leave_note(self._engine.close_session, session, what)
+
+    def _leave_note(self, verb: Any, *args: Any) -> None:
+        """Let the next turn do ``verb(now, *args)``, and see to it that there is one.
 
         For finalisers: it takes no lock and touches nothing that a turn relies on.
         """
-        if session.closed is None:
-            self._notes.append(session)
-            for lot in self._lots:
-                lot.nudge()
+        self._notes.append((verb, args))
+        for lot in self._lots:
+            lot.nudge()
+
+    def _give_up(self, lot: Lot, waiter: Waiter) -> None:
+        """Leave the queue as if that waiter had never asked: it was interrupted."""
+        with self._lock:
+            self._engine.withdraw(self._now(), waiter)
+            lot.leave(self, waiter)
+            self._rouse()
 
     def _sleepers_changed(self) -> None:
         """Announce that somebody has begun to wait."""

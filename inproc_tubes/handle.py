@@ -60,6 +60,18 @@ class Owner(Closing):
     _door: Door
     _session: Session
 
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exc_type is GeneratorExit:
+            # See Job.__exit__.
+            self._door._abandon(self._session)
+        else:
+            self.close()
+
     def __del__(self) -> None:
         # Without a session: the constructor has raised.
         if hasattr(self, "_session"):
@@ -186,7 +198,19 @@ class Job(Rooted):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._owner._settle(self, failed=exc_type is not None)
+        owner = self._owner
+        args = owner._session, self._record, self._fence, exc_type is not None
+        if exc_type is GeneratorExit:
+            # The block was suspended, in a generator or a coroutine, and nobody will
+            # resume it: this may well be the collector, which takes no lock.
+            owner._door._leave_note(owner._engine.settle, *args)
+            return
+        try:
+            owner._do(owner._engine.settle, *args)
+        except ClosedError:
+            # The queue is gone, and the block's own exception is the news.
+            if exc_type is None:
+                raise
 
     def __repr__(self) -> str:
         record = self._record
@@ -322,20 +346,6 @@ class Hands(Rooted):
 
     def _job(self, record: Record) -> Job:
         return Job(self, record, record.reservation)
-
-    def _settle(self, job: Job, *, failed: bool) -> None:
-        try:
-            self._do(
-                self._engine.settle,
-                self._session,
-                job._record,
-                job._fence,
-                failed,
-            )
-        except ClosedError:
-            # The queue is gone, and the block's own exception is the news.
-            if not failed:
-                raise
 
     def _do(self, verb: Any, *args: Any) -> Any:
         return self._door._do(self._session, verb, *args)

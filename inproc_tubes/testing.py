@@ -96,6 +96,10 @@ class FakeClock:
         finally:
             self._parked.pop(thread, None)
 
+    def seconds_until(self, moment: float) -> float:  # noqa: ARG002 - no moment comes by itself
+        """Return inf: whoever moves the time tells the brokers. Cost: O(1)."""
+        return inf
+
     def advance(self, seconds: float) -> None:
         """Let so many seconds pass, through every due moment on the way.
 

@@ -426,6 +426,25 @@ def test_a_consumer_dropped_within_a_turn_gives_its_jobs_back(
 
 
 @pytest.mark.usefixtures("no_collector")
+def test_the_block_of_a_generator_that_is_dropped_takes_no_lock_either(
+    broker: Broker, clock: MeddlingClock
+) -> None:
+    def work() -> Iterator[str]:
+        with broker.consumer() as consumer, consumer.reserve() as job:
+            yield job.body
+
+    broker.producer().put("job")
+    doomed = [work()]
+    assert "job" == next(doomed[0])
+    clock.meddle = doomed.clear
+    with pytest.raises(NotFoundError):
+        broker.peek_ready()
+    assert clock.lock_was_held
+    assert "job" == broker.peek_buried().body
+    assert 0 == broker.stats().current_connections
+
+
+@pytest.mark.usefixtures("no_collector")
 def test_a_consumer_that_dies_with_a_body_is_noted_for_the_next_turn(
     broker: Broker,
 ) -> None:

@@ -58,6 +58,10 @@ class MyClock:
     def park(self, waiter: Any, due_at: float) -> None:
         """Sleep."""
 
+    def seconds_until(self, moment: float) -> float:
+        """Return how soon to look again."""
+        return moment
+
 
 Broker(clock=MyClock())
 clocks: list[Clock] = [MonotonicClock(), FakeClock(), MyClock()]
