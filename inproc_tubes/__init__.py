@@ -40,9 +40,12 @@ from .producer import Producer
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from .aio import AsyncConsumer, AsyncProducer
     from .stats import BrokerStats, JobStats, TubeStats
 
 __all__ = [
+    "AsyncConsumer",
+    "AsyncProducer",
     "BadTubeNameError",
     "Broker",
     "BrokerStats",
@@ -65,15 +68,22 @@ __all__ = [
     "TubesError",
 ]
 
-_LATE = {"BrokerStats", "JobStats", "TubeStats"}
+# {name: its module}: asyncio, and the dataclasses of the statistics, each cost more to
+# import than all the rest.
+_LATE = {
+    "AsyncConsumer": "aio",
+    "AsyncProducer": "aio",
+    "BrokerStats": "stats",
+    "JobStats": "stats",
+    "TubeStats": "stats",
+}
 
 
 def __getattr__(name: str) -> object:
-    # The statistics' dataclasses cost more to import than all the rest.
     if name in _LATE:
-        from . import stats  # noqa: PLC0415 - see above
+        from importlib import import_module  # noqa: PLC0415 - needed as late
 
-        found: object = getattr(stats, name)
+        found: object = getattr(import_module(f".{_LATE[name]}", __name__), name)
         return found
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)

@@ -23,6 +23,7 @@ from .producer import Producer
 from .version import __version__
 
 if TYPE_CHECKING:
+    from .aio import AsyncConsumer, AsyncProducer
     from .clock import Clock
     from .stats import BrokerStats, JobStats, TubeStats
 
@@ -30,15 +31,16 @@ __all__ = ["Broker"]
 
 
 class Broker(Door, Closing):
-    """Named tubes of jobs, for the threads of this process.
+    """Named tubes of jobs, for the threads and the event loops of this process.
 
-    - Handles: `producer`, `consumer`.
+    - Handles: `producer`, `consumer`; for coroutines `async_producer`,
+      `async_consumer`.
     - Looking: `tubes`, `peek`, `peek_ready`, `peek_delayed`, `peek_buried`, `stats`,
       `stats_tube`, `stats_job`.
     - Intervening: `kick`, `kick_job`, `delete`, `pause_tube`.
     - The end: `drain`, `close`, or the end of a with-block.
 
-    It may be shared by threads, and has none of its own. Jobs live in memory, and end
+    It may be shared by threads and event loops, and has none of its own. Jobs live in memory, and end
     with it. After a fork it is the parent's: the child's copy is closed.
 
     Args:
@@ -92,6 +94,37 @@ class Broker(Door, Closing):
         """
         names = [check_tube_name(tube) for tube in tubes] or [DEFAULT_TUBE]
         return Consumer(self, self._threads, names)
+
+    def async_producer(self, tube: str = DEFAULT_TUBE) -> AsyncProducer:
+        """Return a new handle, for coroutines, that puts into this tube.
+
+        Raises:
+            BadTubeNameError: That is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(1).
+        """
+        # Imported late: asyncio costs a user of plain threads too much.
+        from .aio import AsyncProducer  # noqa: PLC0415 - as above
+
+        return AsyncProducer(self, check_tube_name(tube), self._max_job_size)
+
+    def async_consumer(self, *tubes: str) -> AsyncConsumer:
+        """Return a new handle, for coroutines, that reserves from these tubes.
+
+        Args:
+            tubes: Their names; none stands for "default".
+
+        Raises:
+            BadTubeNameError: One of them is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(number of tubes).
+        """
+        from .aio import AsyncConsumer  # noqa: PLC0415 - see async_producer
+
+        names = [check_tube_name(tube) for tube in tubes] or [DEFAULT_TUBE]
+        return AsyncConsumer(self, names)
 
     def tubes(self) -> list[str]:
         """Return the names of all tubes, in beanstalkd's order.

@@ -1,8 +1,12 @@
-"""The handle for those who reserve jobs and work them off."""
+"""The handle for those who reserve jobs and work them off.
+
+A `Watcher` is all of it but how to wait, which is a `Consumer`'s for threads, and an
+`inproc_tubes.aio.AsyncConsumer`'s for coroutines.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from .checks import check_job_id, check_timeout, check_tube_name
 from .errors import ClosedError
@@ -11,34 +15,24 @@ from .job import Record
 from .waiting import Waiter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from .door import Door
     from .parking import ThreadLot
 
-__all__ = ["Consumer"]
+__all__ = ["Consumer", "Watcher"]
 
 
-class Consumer(Owner, Hands):
-    """Reserves jobs from the tubes it watches. Made by `Broker.consumer`.
+class Watcher(Owner, Hands):
+    """A consumer, but for how it waits."""
 
-    - Tubes: `watch`, `ignore`, `watching`.
-    - Getting a job: `reserve`, `reserve_job`, and iteration: ``for job in consumer``
-      waits for ever, and ends when the consumer or the broker is closed.
-    - With a job that it holds: `delete`, `release`, `bury`, `touch`.
-    - The end: `close`, or the end of a with-block; its jobs are ready again then, as
-      they are when it is garbage collected.
+    __slots__ = ()
 
-    It may be shared by threads, which then hold their jobs in common, as the users of
-    one connection would: each may delete what another has reserved, and each hears
-    DEADLINE_SOON.
-    """
+    _lot: Any  # the `Lot` that whoever calls sleeps in
+    _wait: Callable[[Waiter], Any]  # let a waiter sleep there, and return its job
 
-    __slots__ = ("_lot",)
-
-    def __init__(self, door: Door, lot: ThreadLot, tubes: Iterable[str]) -> None:
+    def __init__(self, door: Door, tubes: Iterable[str]) -> None:
         super().__init__(door, door._open(None, tubes))
-        self._lot = lot
 
     def watch(self, *tubes: str) -> int:
         """Reserve from these tubes too, also where a reserve is waiting already.
@@ -89,34 +83,8 @@ class Consumer(Owner, Hands):
         names: list[str] = self._do(self._engine.list_tubes_watched, self._session)
         return names
 
-    def reserve(self, timeout: float | None = None) -> Job:
-        """Take the most urgent job of all watched tubes; wait for one if need be.
-
-        Jobs are served by priority, the oldest of the same priority first. Consumers
-        are served in the order in which they began to wait.
-
-        Args:
-            timeout: Seconds to wait, None for ever, 0 not at all.
-
-        Returns:
-            The job. It is this consumer's for ``job.ttr`` seconds.
-
-        Raises:
-            TimedOutError: No job came in time.
-            DeadlineSoonError: There is no job, and one that this handle holds already
-                expires within a second.
-            ClosedError: The consumer or the broker was closed, if need be while this
-                was waiting.
-
-        Cost: O(log n) for a job that is ready.
-        Source: OP_RESERVE, OP_RESERVE_TIMEOUT (prot.c).
-        """
-        # 0 and None, of which loops are made, pass without a call.
-        if timeout is not None and (timeout or type(timeout) is not int):
-            timeout = check_timeout(timeout)
-        return self._reserve(timeout, True)  # noqa: FBT003 - the hot path
-
-    def _reserve(self, timeout: float | None, hears_deadlines: bool) -> Job:  # noqa: FBT001 - the hot path
+    def _reserve(self, timeout: float | None, hears_deadlines: bool) -> Any:  # noqa: FBT001 - the hot path
+        """Take a job, or return what `_wait` returns."""
         door = self._door
         engine = self._engine
         session = self._session
@@ -135,25 +103,17 @@ class Consumer(Owner, Hands):
                         door._rouse()
                     return Job(self, record, record.reservation)
                 waiter = Waiter(session, timeout, hears_deadlines=hears_deadlines)
+                lot = self._lot
                 engine.wait(now, waiter)
-                self._lot.enter(door, waiter)
-            self._lot.park(door, waiter)
-            outcome = waiter.outcome
-            if isinstance(outcome, Record):
-                return Job(self, outcome, waiter.reservation)
+                lot.enter(door, waiter)
+            return self._wait(waiter)
         except BaseException:
             # Interrupted: leave the queue as if it had never asked.
             if record is not None:
                 self._give_back(record)
             elif waiter is not None and waiter.ticket:
-                self._give_up(waiter)
+                door._give_up(self._lot, waiter)
             raise
-        assert outcome is not None  # park returns when there is one
-        try:
-            raise outcome
-        finally:
-            # The error's traceback holds this frame: it must not hold the error.
-            del outcome, waiter
 
     def _give_back(self, record: Record) -> None:
         door = self._door
@@ -162,12 +122,20 @@ class Consumer(Owner, Hands):
             self._engine.give_back(door._now(), self._session, record, number)
             door._rouse()
 
-    def _give_up(self, waiter: Waiter) -> None:
-        door = self._door
-        with door._lock:
-            self._engine.withdraw(door._now(), waiter)
-            self._lot.leave(door, waiter)
-            door._rouse()
+    def _told(self, waiter: Waiter) -> Job:
+        """Return the job that a waiter was answered with, or raise the error."""
+        outcome = waiter.outcome
+        if isinstance(outcome, Record):
+            return Job(self, outcome, waiter.reservation)
+        assert outcome is not None  # who sleeps is roused when there is one
+        # The error's traceback holds the frames that hold the waiter: they must not
+        # hold the error. And it has left the queue, so that nothing is to be undone.
+        waiter.outcome = None
+        waiter.ticket = 0
+        try:
+            raise outcome
+        finally:
+            del outcome
 
     def reserve_job(self, job_id: int) -> Job:
         """Take this job, from whatever tube and in whatever order; never wait.
@@ -196,18 +164,75 @@ class Consumer(Owner, Hands):
         """
         self._door._close_session(self._session, "the consumer was closed")
 
+    def __repr__(self) -> str:
+        session = self._session
+        if session.closed is not None:
+            return f"<{type(self).__name__}: {session.closed}>"
+        names = ", ".join(repr(tube.name) for tube in list(session.watched))
+        return (
+            f"<{type(self).__name__}: watches {names}, holds {len(session.held)} jobs>"
+        )
+
+
+class Consumer(Watcher):
+    """Reserves jobs from the tubes it watches. Made by `Broker.consumer`.
+
+    - Tubes: `watch`, `ignore`, `watching`.
+    - Getting a job: `reserve`, `reserve_job`, and iteration: ``for job in consumer``
+      waits for ever, and ends when the consumer or the broker is closed.
+    - With a job that it holds: `delete`, `release`, `bury`, `touch`.
+    - The end: `close`, or the end of a with-block; its jobs are ready again then, as
+      they are when it is garbage collected.
+
+    It may be shared by threads, which then hold their jobs in common, as the users of
+    one connection would: each may delete what another has reserved, and each hears
+    DEADLINE_SOON.
+    """
+
+    __slots__ = ("_lot",)
+
+    def __init__(self, door: Door, lot: ThreadLot, tubes: Iterable[str]) -> None:
+        super().__init__(door, tubes)
+        self._lot = lot
+
+    def reserve(self, timeout: float | None = None) -> Job:
+        """Take the most urgent job of all watched tubes; wait for one if need be.
+
+        Jobs are served by priority, the oldest of the same priority first. Consumers
+        are served in the order in which they began to wait.
+
+        Args:
+            timeout: Seconds to wait, None for ever, 0 not at all.
+
+        Returns:
+            The job. It is this consumer's for ``job.ttr`` seconds.
+
+        Raises:
+            TimedOutError: No job came in time.
+            DeadlineSoonError: There is no job, and one that this handle holds already
+                expires within a second.
+            ClosedError: The consumer or the broker was closed, if need be while this
+                was waiting.
+
+        Cost: O(log n) for a job that is ready.
+        Source: OP_RESERVE, OP_RESERVE_TIMEOUT (prot.c).
+        """
+        # 0 and None, of which loops are made, pass without a call.
+        if timeout is not None and (timeout or type(timeout) is not int):
+            timeout = check_timeout(timeout)
+        job: Job = self._reserve(timeout, True)  # noqa: FBT003 - the hot path
+        return job
+
+    def _wait(self, waiter: Waiter) -> Job:
+        self._lot.park(self._door, waiter)
+        return self._told(waiter)
+
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Job:
         try:
-            return self._reserve(None, hears_deadlines=False)
+            job: Job = self._reserve(None, hears_deadlines=False)
         except ClosedError:
             raise StopIteration from None
-
-    def __repr__(self) -> str:
-        session = self._session
-        if session.closed is not None:
-            return f"<Consumer: {session.closed}>"
-        names = ", ".join(repr(tube.name) for tube in list(session.watched))
-        return f"<Consumer: watches {names}, holds {len(session.held)} jobs>"
+        return job

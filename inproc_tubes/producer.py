@@ -1,4 +1,8 @@
-"""The handle for those who put jobs."""
+"""The handle for those who put jobs.
+
+A `Feeder` is all of it, for threads and for coroutines; the latter's own handle is
+`inproc_tubes.aio.AsyncProducer`.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +26,11 @@ if TYPE_CHECKING:
     from .door import Door
     from .session import Session
 
-__all__ = ["Producer"]
+__all__ = ["Feeder", "Producer"]
 
 
-class Producer(Owner):
-    """Puts jobs into the tube it uses. Made by `Broker.producer`.
-
-    It may be shared by threads. It is a context manager that closes itself.
-    """
+class Feeder(Owner):
+    """A producer, be it a thread's or a coroutine's."""
 
     __slots__ = ("__weakref__", "_door", "_engine", "_max_job_size", "_session")
 
@@ -138,7 +139,16 @@ class Producer(Owner):
         session = self._session
         used = session.used
         state = session.closed or (used and f"uses {used.name!r}")
-        return f"<Producer: {state}>"
+        return f"<{type(self).__name__}: {state}>"
 
     def _do(self, verb: Any, *args: Any) -> Any:
         return self._door._do(self._session, verb, *args)
+
+
+class Producer(Feeder):
+    """Puts jobs into the tube it uses. Made by `Broker.producer`.
+
+    It may be shared by threads. It is a context manager that closes itself.
+    """
+
+    __slots__ = ()

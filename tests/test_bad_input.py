@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -16,6 +16,8 @@ import pytest
 from sortedcontainers import SortedList
 
 from inproc_tubes import (
+    AsyncConsumer,
+    AsyncProducer,
     BadTubeNameError,
     Broker,
     Consumer,
@@ -37,6 +39,8 @@ class World:
     producer: Producer
     consumer: Consumer
     waiting: Consumer
+    async_producer: AsyncProducer
+    async_consumer: AsyncConsumer
     job: Job  # held by the consumer
     foreign: Job  # of another broker; its id exists here, too
 
@@ -59,7 +63,17 @@ class World:
         stranger = Broker(clock=FakeClock())
         stranger.producer().put("foreign")
         foreign = stranger.consumer().reserve()
-        return cls(clock, broker, producer, consumer, waiting, job, foreign)
+        return cls(
+            clock,
+            broker,
+            producer,
+            consumer,
+            waiting,
+            broker.async_producer("jobs"),
+            broker.async_consumer("jobs"),
+            job,
+            foreign,
+        )
 
     def snapshot(self) -> Any:
         broker = self.broker
@@ -173,6 +187,12 @@ NO_TUBES = [*NO_TUBES_BUT_NONE, *NONE]
 
 Verb = Callable[[World, Any], object]
 
+
+def at_once(verb: Callable[[World, Any], Coroutine[Any, Any, object]]) -> Verb:
+    """Run a coroutine that is not to come as far as to wait."""
+    return lambda world, value: verb(world, value).send(None)
+
+
 # {verb.parameter: (the call, what it refuses)}
 TABLE: dict[str, tuple[Verb, Values]] = {
     "Broker.__init__.clock": (
@@ -186,6 +206,14 @@ TABLE: dict[str, tuple[Verb, Values]] = {
     "Broker.producer.tube": (lambda w, x: w.broker.producer(x), NO_TUBES),
     "Broker.consumer.tubes": (
         lambda w, x: w.broker.consumer("new", x, "newer"),
+        NO_TUBES,
+    ),
+    "Broker.async_producer.tube": (
+        lambda w, x: w.broker.async_producer(x),
+        NO_TUBES,
+    ),
+    "Broker.async_consumer.tubes": (
+        lambda w, x: w.broker.async_consumer("new", x, "newer"),
         NO_TUBES,
     ),
     "Broker.stats_tube.tube": (lambda w, x: w.broker.stats_tube(x), NO_TUBES),
@@ -277,6 +305,33 @@ TABLE: dict[str, tuple[Verb, Values]] = {
     ),
 }
 
+TABLE |= {
+    "AsyncConsumer.reserve.timeout": (
+        at_once(lambda w, x: w.async_consumer.reserve(x)),
+        NO_TIMEOUTS,
+    ),
+    "AsyncProducer.put.body": (
+        at_once(lambda w, x: w.async_producer.put(x)),
+        TABLE["Producer.put.body"][1],
+    ),
+    "AsyncProducer.put.priority": (
+        at_once(lambda w, x: w.async_producer.put("body", x)),
+        TABLE["Producer.put.priority"][1],
+    ),
+    "AsyncProducer.put.delay": (
+        at_once(lambda w, x: w.async_producer.put("body", delay=x)),
+        TABLE["Producer.put.delay"][1],
+    ),
+    "AsyncProducer.put.ttr": (
+        at_once(lambda w, x: w.async_producer.put("body", ttr=x)),
+        TABLE["Producer.put.ttr"][1],
+    ),
+    "AsyncProducer.put.tube": (
+        at_once(lambda w, x: w.async_producer.put("body", tube=x)),
+        TABLE["Producer.put.tube"][1],
+    ),
+}
+
 # What any value will do for, and what only a broker calls.
 UNCHECKED = {
     "FakeClock.__init__.autojump",
@@ -315,8 +370,18 @@ def test_bad_input_is_refused_and_changes_nothing(
 
 def test_the_table_has_every_parameter_of_every_public_verb() -> None:
     found = set()
-    for cls in (Broker, Producer, Consumer, Job, FakeClock):
+    for cls in (
+        Broker,
+        Producer,
+        Consumer,
+        AsyncProducer,
+        AsyncConsumer,
+        Job,
+        FakeClock,
+    ):
         for name, verb in inspect.getmembers(cls, inspect.isfunction):
+            if "Async" in cls.__name__ and name not in vars(cls):
+                continue  # it is the very function that threads call
             own = name == "__init__" and cls in {Broker, FakeClock}
             if f"{cls.__name__}.{name}" not in UNCHECKED and (
                 own or not name.startswith("_")
