@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from .checks import check_job_id, check_timeout, check_tube_name
+from .checks import check_count, check_job_id, check_timeout, check_tube_name
 from .errors import ClosedError
 from .handle import Hands, Job, Owner
 from .job import Record
@@ -23,7 +23,7 @@ class Consumer(Owner, Hands):
     """Reserves jobs from the tubes it watches. Made by `Broker.consumer`.
 
     - Tubes: `watch`, `ignore`, `watching`.
-    - Getting a job: `reserve`, `reserve_job`, and iteration: ``for job in consumer``
+    - Getting jobs: `reserve`, `reserve_many`, `reserve_job`, and iteration: ``for job in consumer``
       waits for ever, and ends when the consumer or the broker is closed.
     - With a job that it holds: `delete`, `release`, `bury`, `touch`.
     - The end: `close`, or the end of a with-block; its jobs are ready again then, as
@@ -146,7 +146,7 @@ class Consumer(Owner, Hands):
             if record is not None:
                 self._give_back(record)
             elif waiter is not None and waiter.ticket:
-                self._give_up(waiter)
+                door._give_up(self._lot, waiter)
             raise
         assert outcome is not None  # park returns when there is one
         try:
@@ -162,12 +162,66 @@ class Consumer(Owner, Hands):
             self._engine.give_back(door._now(), self._session, record, number)
             door._rouse()
 
-    def _give_up(self, waiter: Waiter) -> None:
+    def reserve_many(self, n: int, timeout: float | None = None) -> list[Job]:
+        """Take up to ``n`` jobs at once; wait for the first if need be.
+
+        It does not wait for more than one: when that has come, it takes what else is
+        ready by then. In statistics each job counts as a reserve.
+
+        Args:
+            n: How many at most, 1 or more.
+            timeout: Seconds to wait for the first, None for ever, 0 not at all.
+
+        Returns:
+            The jobs, the most urgent first, at least one. Each is this consumer's for
+            its own ``ttr``, and they run from now: mind that the last of them has to
+            wait for the others.
+
+        Raises:
+            TimedOutError: No job came in time.
+            DeadlineSoonError: There is no job, and one that this handle holds already
+                expires within a second.
+            ClosedError: The consumer or the broker was closed, if need be while this
+                was waiting.
+
+        Cost: O(log n) for each job, and O(number of watched tubes) for each if there
+        are several.
+        """
+        n = check_count(n)
+        timeout = check_timeout(timeout)
+        jobs = self._take(n, timeout)
+        if not jobs:
+            first = self._reserve(timeout, hears_deadlines=True)
+            try:
+                jobs = [first, *self._take(n - 1, timeout)]
+            except BaseException:
+                self._give_back(first._record)
+                raise
+            jobs.sort(key=lambda job: (job._record.priority, job._record.id))
+        return jobs
+
+    def _take(self, n: int, timeout: float | None) -> list[Job]:
+        """Reserve up to so many of the jobs that are ready."""
         door = self._door
-        with door._lock:
-            self._engine.withdraw(door._now(), waiter)
-            self._lot.leave(door, waiter)
-            door._rouse()
+        engine = self._engine
+        records: list[Record] = []
+        try:
+            # The door of Door._do, written out: see there.
+            with door._lock:
+                now = door._now()
+                if now >= engine.due_at or door._notes:
+                    door._catch_up(now)
+                if self._session.closed is not None:
+                    door._refuse(self._session)
+                records = engine.reserve_many(now, self._session, n, timeout)
+                if engine.due_at < door._armed_for:
+                    door._rouse()
+                return [Job(self, record, record.reservation) for record in records]
+        except BaseException:
+            # Interrupted: leave the queue as if it had never asked.
+            for record in records:
+                self._give_back(record)
+            raise
 
     def reserve_job(self, job_id: int) -> Job:
         """Take this job, from whatever tube and in whatever order; never wait.

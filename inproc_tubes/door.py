@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from .clock import Clock
     from .errors import TubesError
-    from .waiting import Waiter
+    from .waiting import Pending
 
 __all__ = ["Door", "Lot"]
 
@@ -45,8 +45,14 @@ class Lot(Protocol):
     armed_for: float
     """Until when the keeper sleeps if nothing earlier comes up; -inf: no keeper."""
 
-    def wake(self, door: Door, waiter: Waiter) -> None:
+    def enter(self, door: Door, waiter: Pending) -> None:
+        """Make the bed of a waiter that the engine has let wait."""
+
+    def wake(self, door: Door, waiter: Pending) -> None:
         """Rouse a waiter that was answered; doing it twice does no harm."""
+
+    def leave(self, door: Door, waiter: Pending) -> None:
+        """Strike out a waiter that waits no longer; doing it twice does no harm."""
 
     def rearm(self, due_at: float) -> None:
         """Have the keeper look again: something is due before ``armed_for``."""
@@ -111,6 +117,32 @@ class Door:
             if engine.answered or engine.due_at < self._armed_for:
                 self._rouse()
             return result
+
+    def _begin_to_wait(
+        self, session: Session, lot: Lot, waiter: Pending, verb: Any
+    ) -> None:
+        """Take a turn with ``verb(now, waiter)``, after which the waiter waits.
+
+        Or it has its outcome already, and has not been let wait.
+        """
+        engine = self._engine
+        with self._lock:
+            now = self._now()
+            self._catch_up(now)
+            if session.closed is not None:
+                self._refuse(session)
+            verb(now, waiter)
+            if not waiter.answered:
+                lot.enter(self, waiter)
+            if engine.answered or engine.due_at < self._armed_for:
+                self._rouse()
+
+    def _give_up(self, lot: Lot, waiter: Pending) -> None:
+        """Leave the queue as if that waiter had never asked: it was interrupted."""
+        with self._lock:
+            self._engine.withdraw(self._now(), waiter)
+            lot.leave(self, waiter)
+            self._rouse()
 
     def _catch_up(self, now: float) -> None:
         """Do what finalisers have left to do, carry out what is due, and rouse."""

@@ -14,9 +14,12 @@ from math import inf
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from .errors import TubesError
+
 if TYPE_CHECKING:
     from .door import Door
-    from .waiting import Waiter
+    from .session import Session
+    from .waiting import Pending
 
 __all__ = ["ThreadLot"]
 
@@ -24,19 +27,19 @@ __all__ = ["ThreadLot"]
 class ThreadLot:
     """The threads that sleep in one door. Its methods want the door's lock.
 
-    (All but `park`, which wants it free, and `nudge`, which takes what there is.)
+    (All but `wait` and `park`, which want it free, and `nudge`, which takes what there is.)
     """
 
     __slots__ = ("_asleep", "_keeper", "armed_for")
 
     def __init__(self) -> None:
-        self._asleep: dict[Waiter, None] = {}  # in order of their coming
-        self._keeper: Waiter | None = None
+        self._asleep: dict[Pending, None] = {}  # in order of their coming
+        self._keeper: Pending | None = None
         # Until when the keeper sleeps, if nothing earlier comes up; a moment that
         # nothing is earlier than while there is no keeper.
         self.armed_for = -inf
 
-    def enter(self, door: Door, waiter: Waiter) -> None:
+    def enter(self, door: Door, waiter: Pending) -> None:
         """Make the bed of a waiter that the engine has let wait."""
         waiter.lot = self
         waiter.bed = bed = Lock()
@@ -48,11 +51,11 @@ class ThreadLot:
             self._appoint(door, waiter)
         door._sleepers_changed()
 
-    def _appoint(self, door: Door, waiter: Waiter) -> None:
+    def _appoint(self, door: Door, waiter: Pending) -> None:
         self._keeper = waiter
         self.armed_for = door._engine.next_due()
 
-    def park(self, door: Door, waiter: Waiter) -> None:
+    def park(self, door: Door, waiter: Pending) -> None:
         """Sleep until the waiter is answered, keeping time if it is the keeper."""
         while True:
             if not door._notes:
@@ -66,12 +69,34 @@ class ThreadLot:
                     self._appoint(door, waiter)
                     door._reckon()
 
-    def wake(self, door: Door, waiter: Waiter) -> None:
+    def wait(self, door: Door, session: Session, waiter: Pending, verb: Any) -> Any:
+        """Take a turn with ``verb(now, waiter)``, and sleep until there is an answer.
+
+        Interrupted, it leaves the queue as if it had never asked.
+        """
+        try:
+            door._begin_to_wait(session, self, waiter, verb)
+            if not waiter.answered:
+                self.park(door, waiter)
+            outcome = waiter.outcome
+            if not isinstance(outcome, TubesError):
+                return outcome
+        except BaseException:
+            if waiter.ticket or waiter.answered:
+                door._give_up(self, waiter)
+            raise
+        try:
+            raise outcome
+        finally:
+            # The error's traceback holds this frame: it must not hold the error.
+            del outcome, waiter
+
+    def wake(self, door: Door, waiter: Pending) -> None:
         """Rouse a waiter that was answered."""
         self.leave(door, waiter)
         _release(waiter.bed)
 
-    def leave(self, door: Door, waiter: Waiter) -> None:
+    def leave(self, door: Door, waiter: Pending) -> None:
         """Strike a waiter out, and pass its office on."""
         self._asleep.pop(waiter, None)
         if self._keeper is waiter:

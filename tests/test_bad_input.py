@@ -20,12 +20,13 @@ from inproc_tubes import (
     Broker,
     Consumer,
     Job,
+    JobState,
     JobTooBigError,
     NotFoundError,
     Producer,
 )
 from inproc_tubes.testing import FakeClock
-from inproc_tubes.waiting import Waiter
+from inproc_tubes.waiting import Joiner, Putter, Waiter
 
 
 @dataclass
@@ -55,7 +56,13 @@ class World:
         broker.pause_tube("elsewhere", 100)
         waiting = broker.consumer("idle")
         # As a thread would leave it in the engine, had it been let wait.
-        broker._engine.wait(clock.now(), Waiter(waiting._session, 50))
+        engine = broker._engine
+        engine.wait(clock.now(), Waiter(waiting._session, 50))
+        broker.limit_tube("narrow", 1)
+        producer.put("first", tube="narrow")
+        putter = Putter(producer._session, 50, "narrow", ["second"], 0, 0, 60)
+        engine.wait_for_room(clock.now(), putter)
+        engine.join(clock.now(), Joiner(50, ["narrow"]))
         stranger = Broker(clock=FakeClock())
         stranger.producer().put("foreign")
         foreign = stranger.consumer().reserve()
@@ -137,6 +144,12 @@ NO_INTEGERS = [
     *refused(ValueError, -1, -(10**400)),
 ]
 NO_PRIORITIES = [*NO_INTEGERS, *refused(ValueError, 2**32, 10**400)]
+# Of which there is at least one.
+NO_COUNTS = [*NO_INTEGERS, *NONE, *refused(ValueError, 0)]
+NO_STATES = [
+    *refused(TypeError, 1, 1.5, True, b"ready", ["ready"], object, JobState),  # noqa: FBT003  # not as a flag
+    *refused(ValueError, "", "READY", "ready ", "invalid", JobState.INVALID, "x"),
+]
 NO_HANDLES = refused(
     TypeError,
     *map(FromWorld, ("broker", "producer", "consumer", "clock", "job._record")),
@@ -206,6 +219,23 @@ TABLE: dict[str, tuple[Verb, Values]] = {
         lambda w, x: w.broker.pause_tube("jobs", x),
         [*NO_SECONDS, *NONE],
     ),
+    "Broker.limit_tube.tube": (lambda w, x: w.broker.limit_tube(x, 1), NO_TUBES),
+    "Broker.limit_tube.maxsize": (
+        lambda w, x: w.broker.limit_tube("jobs", x),
+        [*NO_INTEGERS, *NONE],
+    ),
+    "Broker.jobs.tube": (lambda w, x: w.broker.jobs(x), NO_TUBES),
+    "Broker.jobs.state": (lambda w, x: w.broker.jobs("jobs", x), NO_STATES),
+    "Broker.clear_tube.tube": (lambda w, x: w.broker.clear_tube(x), NO_TUBES),
+    "Broker.clear_tube.state": (
+        lambda w, x: w.broker.clear_tube("jobs", x),
+        [*NO_STATES, *refused(ValueError, "reserved", JobState.RESERVED)],
+    ),
+    "Broker.join.tubes": (lambda w, x: w.broker.join("idle", x), NO_TUBES),
+    "Broker.join.timeout": (
+        lambda w, x: w.broker.join("idle", timeout=x),
+        NO_TIMEOUTS,
+    ),
     "Producer.put.body": (
         lambda w, x: w.producer.put(x),
         refused(
@@ -236,10 +266,48 @@ TABLE: dict[str, tuple[Verb, Values]] = {
         lambda w, x: w.producer.put("body", tube=x),
         NO_TUBES_BUT_NONE,
     ),
+    "Producer.put.timeout": (
+        lambda w, x: w.producer.put("body", timeout=x),
+        NO_TIMEOUTS,
+    ),
+    "Producer.put_many.bodies": (
+        lambda w, x: w.producer.put_many(x),
+        [
+            *NONE,
+            *refused(TypeError, 1, object),
+            *refused(JobTooBigError, ["x", b"x" * 11, "y"], ["\u00fc" * 6]),
+            *refused(JobTooBigError, [memoryview(bytes(16)).cast("Q")]),
+        ],
+    ),
+    "Producer.put_many.priority": (
+        lambda w, x: w.producer.put_many(["a", "b"], x),
+        [*NO_PRIORITIES, *NONE],
+    ),
+    "Producer.put_many.delay": (
+        lambda w, x: w.producer.put_many(["a", "b"], delay=x),
+        [*NO_SECONDS, *NONE],
+    ),
+    "Producer.put_many.ttr": (
+        lambda w, x: w.producer.put_many(["a", "b"], ttr=x),
+        [*NO_SECONDS, *NONE],
+    ),
+    "Producer.put_many.tube": (
+        lambda w, x: w.producer.put_many(["a", "b"], tube=x),
+        NO_TUBES_BUT_NONE,
+    ),
+    "Producer.put_many.timeout": (
+        lambda w, x: w.producer.put_many(["a", "b"], timeout=x),
+        NO_TIMEOUTS,
+    ),
     "Producer.use.tube": (lambda w, x: w.producer.use(x), NO_TUBES),
     "Consumer.watch.tubes": (lambda w, x: w.consumer.watch("new", x), NO_TUBES),
     "Consumer.ignore.tube": (lambda w, x: w.consumer.ignore(x), NO_TUBES),
     "Consumer.reserve.timeout": (lambda w, x: w.consumer.reserve(x), NO_TIMEOUTS),
+    "Consumer.reserve_many.n": (lambda w, x: w.consumer.reserve_many(x), NO_COUNTS),
+    "Consumer.reserve_many.timeout": (
+        lambda w, x: w.consumer.reserve_many(2, x),
+        NO_TIMEOUTS,
+    ),
     "Consumer.reserve_job.job_id": (
         lambda w, x: w.consumer.reserve_job(x),
         NO_PLAIN_IDS,
@@ -303,7 +371,8 @@ def test_bad_input_is_refused_and_changes_nothing(
     assert error is type(caught.value)
     if error is JobTooBigError:
         # The one that is counted: JOB_TOO_BIG moves cmd-put, and takes no id.
-        world.broker._engine.cmd_put -= 1
+        counted = len(value) if name == "Producer.put_many.bodies" else 1
+        world.broker._engine.cmd_put -= counted
     assert before == world.snapshot()
     world.broker._engine._check()
 
@@ -333,6 +402,8 @@ def test_the_table_has_every_parameter_of_every_public_verb() -> None:
         pytest.param(lambda w: w.broker.kick("jobs", 1), id="kick"),
         pytest.param(lambda w: w.broker.delete(4), id="delete"),
         pytest.param(lambda w: w.broker.pause_tube("jobs", 1), id="pause_tube"),
+        pytest.param(lambda w: w.broker.limit_tube("narrow", 2), id="limit_tube"),
+        pytest.param(lambda w: w.broker.clear_tube("jobs"), id="clear_tube"),
         pytest.param(lambda w: w.broker.drain(), id="drain"),
         pytest.param(lambda w: w.broker.tubes(), id="tubes"),
         pytest.param(lambda w: w.clock.advance(1), id="advance"),

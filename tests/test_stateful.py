@@ -37,7 +37,7 @@ from inproc_tubes import (
 )
 from inproc_tubes.engine import Engine
 from inproc_tubes.job import Record
-from inproc_tubes.waiting import Waiter
+from inproc_tubes.waiting import Pending, Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -577,7 +577,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
         # {number: session}, [waiter]: the model knows them by these numbers
         self.sessions: dict[int, Session] = {}
         self.waiters: list[Waiter] = []
-        self.answered: list[Waiter] = []
+        self.answered: list[Pending] = []
 
     # How a verb is done
 
