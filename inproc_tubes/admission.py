@@ -199,13 +199,11 @@ class Admission(Batches):
 
     def _lose_patience(self, now: float, waiter: Pending) -> None:
         if isinstance(waiter, Putter):
-            if waiter.outcome is None:  # else one before it has left just now
-                self._send_away(now, [waiter], Putter.too_late)
+            self._send_away(now, [waiter], Putter.too_late)
         elif isinstance(waiter, Joiner):
-            if waiter.outcome is None:
-                self._strike_out(waiter)
-                waiter.outcome = waiter.too_late()
-                self.answered.append(waiter)
+            self._strike_out(waiter)
+            waiter.outcome = waiter.too_late()
+            self.answered.append(waiter)
         else:
             super()._lose_patience(now, waiter)
 

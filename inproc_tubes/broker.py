@@ -26,6 +26,7 @@ from .parking import ThreadLot
 from .producer import Producer
 from .version import __version__
 from .waiting import Joiner
+from .words import counted, counts, waiting
 
 if TYPE_CHECKING:
     from .clock import Clock
@@ -417,10 +418,30 @@ class Broker(Door, Closing):
         engine = self._engine
         if engine.closed is not None:
             return f"<Broker: {engine.closed}>"
-        return (
-            f"<Broker: {len(engine.jobs)} jobs in {len(engine.tubes)} tubes, "
-            f"{engine.waiting} consumers waiting>"
+        # Without the lock, which the one who asks may hold: a glance, no snapshot.
+        tubes = list(engine.tubes.values())
+        others = list(engine.others.values())
+        jobs = counts(
+            (
+                (sum(tube.ready for tube in tubes), "ready"),
+                (sum(tube.reserved for tube in tubes), "reserved"),
+                (sum(len(tube.delayed) for tube in tubes), "delayed"),
+                (sum(len(tube.buried) for tube in tubes), "buried"),
+            )
         )
+        joins = sum(isinstance(other, Joiner) for other in others)
+        parts = (
+            f"{jobs or 'no jobs'} in {counted(len(tubes), 'tube')}",
+            waiting(
+                (
+                    (engine.waiting, "reserve"),
+                    (len(others) - joins, "put"),
+                    (joins, "join"),
+                )
+            ),
+            "draining" if engine.draining else "",
+        )
+        return f"<Broker: {'; '.join(filter(None, parts))}>"
 
     def _ask(self, verb: Any, *args: Any) -> Any:
         return self._do(self._admin, verb, *args)

@@ -9,6 +9,7 @@ from .errors import ClosedError
 from .handle import Hands, Job, Owner
 from .job import Record
 from .waiting import Waiter
+from .words import counted, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -264,4 +265,7 @@ class Consumer(Owner, Hands):
         if session.closed is not None:
             return f"<Consumer: {session.closed}>"
         names = ", ".join(repr(tube.name) for tube in list(session.watched))
-        return f"<Consumer: watches {names}, holds {len(session.held)} jobs>"
+        parts = [f"watches {names}", f"holds {counted(len(session.held), 'job')}"]
+        if session.waiters:
+            parts.append(waiting([(len(session.waiters), "reserve")]))
+        return f"<Consumer: {'; '.join(parts)}>"

@@ -190,8 +190,13 @@ class Job(Rooted):
 
     def __repr__(self) -> str:
         record = self._record
+        state = record.state.value
+        if self._owner._engine.jobs.get(record.id) is not record:
+            state = "gone"
+        elif record.reservation != self._fence:
+            state += " since, by another handle"
         return (
-            f"<Job {record.id} in {record.tube.name!r}, {record.state.value}, "
+            f"<Job {record.id} in {record.tube.name!r}, {state}, "
             f"priority {record.priority}: {reprlib.repr(record.body)}>"
         )
 

@@ -18,7 +18,7 @@ from .errors import (
 )
 from .job import JobState
 from .ledger import Ledger
-from .waiting import Joiner, Waiter
+from .waiting import Waiter
 
 if TYPE_CHECKING:
     from .errors import TubesError
@@ -216,10 +216,12 @@ class Moves(Ledger):
             session.planned_at = inf
         for session in sessions + late:
             self._tell_deadline_soon(now, moment, session)
-        # Joins last: a put that gives up may be what they wait for.
+        # By kinds, since a put that gives up may make way for a job that a reserve
+        # waits for, and both for the end that a join waits for.
         late_ones = self._timeouts.take(moment)
-        for waiter in sorted(late_ones, key=lambda one: isinstance(one, Joiner)):
-            self._lose_patience(now, waiter)
+        for waiter in sorted(late_ones, key=lambda one: one.rank):
+            if not waiter.answered:
+                self._lose_patience(now, waiter)
 
     def _lose_patience(self, _now: float, waiter: Pending) -> None:
         """Tell a waiter that its timeout has passed."""

@@ -20,6 +20,7 @@ from .checks import (
 )
 from .handle import Owner
 from .waiting import Putter
+from .words import counted, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -224,8 +225,14 @@ class Producer(Owner):
     def __repr__(self) -> str:
         session = self._session
         used = session.used
-        state = session.closed or (used and f"uses {used.name!r}")
-        return f"<Producer: {state}>"
+        if session.closed is not None or used is None:
+            return f"<Producer: {session.closed}>"
+        parts = [f"uses {used.name!r}"]
+        if used.room is not None and used.room.maxsize:
+            parts[0] += f", {used.count} of {counted(used.room.maxsize, 'job')}"
+        if session.putters:
+            parts.append(waiting([(len(session.putters), "put")]))
+        return f"<Producer: {'; '.join(parts)}>"
 
     def _do(self, verb: Any, *args: Any) -> Any:
         return self._door._do(self._session, verb, *args)

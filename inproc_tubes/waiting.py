@@ -28,6 +28,8 @@ class Pending:
     __slots__ = ("bed", "lot", "outcome", "session", "ticket", "timeout", "timeout_at")
 
     outcome: Any
+    rank = 1
+    """Whose timeout passes first among those of one instant: the lowest."""
 
     def __init__(self, session: Any, timeout: float | None) -> None:
         self.session = session  # the Session that it waits for, if any
@@ -69,6 +71,7 @@ class Putter(Pending):
     __slots__ = ("bodies", "delay", "name", "priority", "ttr", "tube")
 
     outcome: list[int] | TubesError | None
+    rank = 0
 
     def __init__(
         self,
@@ -99,6 +102,7 @@ class Joiner(Pending):
     __slots__ = ("held_up_by", "names")
 
     outcome: int | TubesError | None
+    rank = 2
 
     def __init__(self, timeout: float | None, names: list[str] | None) -> None:
         super().__init__(None, timeout)

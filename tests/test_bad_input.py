@@ -62,7 +62,10 @@ class World:
         producer.put("first", tube="narrow")
         putter = Putter(producer._session, 50, "narrow", ["second"], 0, 0, 60)
         engine.wait_for_room(clock.now(), putter)
-        engine.join(clock.now(), Joiner(50, ["narrow"]))
+        joiner = Joiner(50, ["narrow"])
+        engine.join(clock.now(), joiner)
+        for waiter in (putter, joiner):
+            broker._threads.enter(broker, waiter)
         stranger = Broker(clock=FakeClock())
         stranger.producer().put("foreign")
         foreign = stranger.consumer().reserve()

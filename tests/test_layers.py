@@ -16,7 +16,7 @@ import inproc_tubes
 # A row imports only from the rows above it. A folder is one module, whose files may
 # import each other.
 LAYERS = (
-    ("version", "errors"),
+    ("version", "errors", "words"),
     ("clock",),
     ("job",),
     ("checks",),
@@ -66,6 +66,7 @@ PURE = {
     "tube",
     "waiting",
     "wire",
+    "words",
 }
 # Whatever waits, wakes, tells the time or talks to the world outside.
 IMPURE = {"_thread", "asyncio", "logging", "queue", "socket", "threading", "time"}
