@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import DrainingError
 from .job import JobState, Record
-from .moves import SAFETY_MARGIN, Moves
+from .moves import Moves
 
 if TYPE_CHECKING:
     from .session import Session
@@ -109,7 +109,7 @@ class Batches(Moves):
         records[0].tube.reserved += len(records)
         session.add_deadlines(deadlines)
         due_at = min(deadlines)[0]
-        if session.waiters:
-            due_at -= SAFETY_MARGIN
+        # Nobody waits on this session, who would be told earlier: he would have had
+        # these jobs.
         if due_at < session.planned_at:
             self._plan_session(session, due_at)

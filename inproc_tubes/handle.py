@@ -256,6 +256,8 @@ class Hands(Rooted):
             if session.closed is not None:
                 door._refuse(session)
             engine.delete(now, session, job_id, fence)
+            if engine.answered:  # a put was let in, or a join is over
+                door._rouse()
 
     def release(
         self, job_or_id: Job | int, priority: int | None = None, delay: float = 0
