@@ -32,6 +32,7 @@ from .errors import (
     NotFoundError,
     NotIgnoredError,
     TimedOutError,
+    TubeFullError,
     TubesError,
 )
 from .handle import Job
@@ -64,6 +65,7 @@ __all__ = [
     "NotIgnoredError",
     "Producer",
     "TimedOutError",
+    "TubeFullError",
     "TubeStats",
     "TubesError",
 ]

@@ -23,10 +23,12 @@ from .handle import Job, Owner
 from .producer import Feeder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from .door import Door
-    from .waiting import Waiter
+    from .session import Session
+    from .waiting import Pending
 
 __all__ = ["AsyncConsumer", "AsyncProducer", "LoopLot"]
 
@@ -37,8 +39,8 @@ class LoopLot:
     It is one of the door's lots while there are any. Its keeper of time is a timer of the
     loop, or nobody where the clock is moved by hand.
 
-    Its methods want the door's lock (but for `park` and `nudge`, and `_keep_time`,
-    which the loop calls). What is the loop's, the futures and the timer, is only touched
+    Its methods want the door's lock (but for `sleep`, `wait`, `nudge`, and what the
+    loop calls). What is the loop's, the futures and the timer, is only touched
     in the loop's thread.
     """
 
@@ -47,7 +49,7 @@ class LoopLot:
     def __init__(self, door: Door, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._door = door
-        self._asleep: dict[Waiter, None] = {}  # in order of their coming
+        self._asleep: dict[Pending, None] = {}  # in order of their coming
         self._timer: asyncio.TimerHandle | None = None
         self.armed_for = -inf
 
@@ -66,7 +68,7 @@ class LoopLot:
                 return lot
         return cls(door, loop)
 
-    def enter(self, door: Door, waiter: Waiter) -> None:
+    def enter(self, door: Door, waiter: Pending) -> None:
         """Make the bed of a waiter that the engine has let wait; in the loop."""
         waiter.lot = self
         waiter.bed = self.loop.create_future()
@@ -80,22 +82,41 @@ class LoopLot:
         if door._notes:
             self.nudge()
 
-    async def park(self, waiter: Waiter) -> None:
-        """Sleep until the waiter is answered; give up if that is cancelled."""
+    async def sleep(
+        self, door: Door, waiter: Pending, then: Callable[[Any], Any]
+    ) -> Any:
+        """Sleep until there is an answer, and return ``then(waiter)``.
+
+        Cancelled, it leaves the queue as if it had never asked.
+        """
         try:
             await waiter.bed
+            return then(waiter)
         except GeneratorExit:
             # Nobody will resume this coroutine: it may well be the collector, in
             # whatever thread, that ends it.
-            self._door._leave_note(self._forget, waiter)
+            door._leave_note(self._forget, waiter)
             raise
         except BaseException:
             # The waiter may have been answered all the same, just before.
-            self._door._give_up(self, waiter)
+            door._give_up(self, waiter)
             self._disarm_if_empty()
             raise
 
-    def wake(self, door: Door, waiter: Waiter) -> None:
+    async def wait(
+        self,
+        door: Door,
+        session: Session,
+        waiter: Pending,
+        verb: Any,
+        then: Callable[[Any], Any],
+    ) -> Any:
+        """Take a turn with ``verb(now, waiter)``, and `sleep` if that has no answer."""
+        if door._begin_to_wait(session, self, waiter, verb):
+            return await self.sleep(door, waiter, then)
+        return then(waiter)
+
+    def wake(self, door: Door, waiter: Pending) -> None:
         """Have the loop resume a waiter that was answered."""
         # First, because the loop may resume it, and look who is left, at once.
         self.leave(door, waiter)
@@ -115,23 +136,23 @@ class LoopLot:
             bed.set_result(None)
         self._disarm_if_empty()
 
-    def leave(self, door: Door, waiter: Waiter) -> None:
+    def leave(self, door: Door, waiter: Pending) -> None:
         """Strike a waiter out; the last one takes the lot with it."""
         self._asleep.pop(waiter, None)
         if not self._asleep:
             self.armed_for = -inf
             door._lots = tuple(lot for lot in door._lots if lot is not self)
 
-    def _forget(self, _now: float, waiter: Waiter) -> None:
+    def _forget(self, _now: float, waiter: Pending) -> None:
         self._withdraw(waiter)
         self.leave(self._door, waiter)
         self.nudge()  # there may be a timer that is for nobody now
 
-    def _withdraw(self, waiter: Waiter) -> None:
+    def _withdraw(self, waiter: Pending) -> None:
         door = self._door
         door._engine.withdraw(door._now(), waiter)
 
-    def _die(self, *left: Waiter) -> None:
+    def _die(self, *left: Pending) -> None:
         """Withdraw everybody, and who has left already: the loop is closed."""
         waiters = [*left, *self._asleep]
         # First who has no job yet, lest he be given what another has to give back.
@@ -185,10 +206,14 @@ class LoopLot:
             self.loop.call_soon_threadsafe(self._keep_time)
 
 
-class AsyncClosing(Owner):
-    """A handle that ``async with`` closes as well as ``with``: it does not wait."""
+class InLoop(Owner):
+    """A handle for whatever loop is running. ``async with`` closes it as ``with`` does."""
 
     __slots__ = ()
+
+    @property
+    def _lot(self) -> LoopLot:
+        return LoopLot.here(self._door)
 
     async def __aenter__(self) -> Self:
         return self
@@ -202,11 +227,12 @@ class AsyncClosing(Owner):
         self.__exit__(exc_type, exc, traceback)
 
 
-class AsyncConsumer(AsyncClosing, Watcher):
+class AsyncConsumer(InLoop, Watcher):
     """A `Consumer` for coroutines. Made by `Broker.async_consumer`.
 
-    What may wait is awaited: `reserve`, and iteration. All else is a plain method, as it
-    never waits, and so is a job: ``with await consumer.reserve() as job``.
+    What may wait is awaited: `reserve`, `reserve_many`, and iteration. All else is a
+    plain method, as it never waits, and so is a job: ``with await consumer.reserve() as
+    job``.
 
     `reserve` does not yield to the event loop if a job is ready, as `asyncio.Queue.get`
     does not. ``async for job in consumer`` does before each job, so that a full tube
@@ -226,13 +252,10 @@ class AsyncConsumer(AsyncClosing, Watcher):
         found = self._reserve(check_timeout(timeout), hears_deadlines=True)
         return found if isinstance(found, Job) else await found
 
-    @property
-    def _lot(self) -> LoopLot:
-        return LoopLot.here(self._door)
-
-    async def _wait(self, waiter: Waiter) -> Job:
-        await waiter.lot.park(waiter)
-        return self._told(waiter)
+    async def reserve_many(self, n: int, timeout: float | None = None) -> list[Job]:  # noqa: ASYNC109 - as above
+        """Same as `Consumer.reserve_many`, awaited."""
+        found = self._reserve_many(n, timeout)
+        return found if isinstance(found, list) else await found
 
     def __aiter__(self) -> Self:
         return self
@@ -246,10 +269,11 @@ class AsyncConsumer(AsyncClosing, Watcher):
             raise StopAsyncIteration from None
 
 
-class AsyncProducer(AsyncClosing, Feeder):
+class AsyncProducer(InLoop, Feeder):
     """A `Producer` for coroutines. Made by `Broker.async_producer`.
 
-    What may wait is awaited: `put`. All else is a plain method, as it never waits.
+    What may wait is awaited: `put`, `put_many`. All else is a plain method, as it never
+    waits.
 
     It may be shared by event loops and by threads. ``async with`` and ``with`` are the
     same: closing does not wait.
@@ -257,7 +281,7 @@ class AsyncProducer(AsyncClosing, Feeder):
 
     __slots__ = ()
 
-    async def put(  # type: ignore[override]  # the base is a thread's, or this
+    async def put(  # type: ignore[override]  # what the base returns may be to await
         self,
         body: Any,
         priority: int = DEFAULT_PRIORITY,
@@ -265,6 +289,26 @@ class AsyncProducer(AsyncClosing, Feeder):
         ttr: float = DEFAULT_TTR,
         *,
         tube: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the engine's
     ) -> int:
         """Same as `Producer.put`, awaited."""
-        return super().put(body, priority, delay, ttr, tube=tube)
+        found: Any
+        found = super().put(body, priority, delay, ttr, tube=tube, timeout=timeout)
+        return found if isinstance(found, int) else await found
+
+    async def put_many(  # type: ignore[override]  # as above
+        self,
+        bodies: Iterable[Any],
+        priority: int = DEFAULT_PRIORITY,
+        delay: float = 0,
+        ttr: float = DEFAULT_TTR,
+        *,
+        tube: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - as above
+    ) -> list[int]:
+        """Same as `Producer.put_many`, awaited."""
+        found: Any
+        found = super().put_many(
+            bodies, priority, delay, ttr, tube=tube, timeout=timeout
+        )
+        return found if isinstance(found, list) else await found

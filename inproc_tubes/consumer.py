@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from .checks import check_job_id, check_timeout, check_tube_name
+from .checks import check_count, check_job_id, check_timeout, check_tube_name
 from .errors import ClosedError
 from .handle import Hands, Job, Owner
-from .job import Record
 from .waiting import Waiter
+from .words import counted, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .door import Door
+    from .job import Record
     from .parking import ThreadLot
 
 __all__ = ["Consumer", "Watcher"]
@@ -29,7 +30,6 @@ class Watcher(Owner, Hands):
     __slots__ = ()
 
     _lot: Any  # the `Lot` that whoever calls sleeps in
-    _wait: Callable[[Waiter], Any]  # let a waiter sleep there, and return its job
 
     def __init__(self, door: Door, tubes: Iterable[str]) -> None:
         super().__init__(door, door._open(None, tubes))
@@ -83,8 +83,13 @@ class Watcher(Owner, Hands):
         names: list[str] = self._do(self._engine.list_tubes_watched, self._session)
         return names
 
-    def _reserve(self, timeout: float | None, hears_deadlines: bool) -> Any:  # noqa: FBT001 - the hot path
-        """Take a job, or return what `_wait` returns."""
+    def _reserve(
+        self,
+        timeout: float | None,
+        hears_deadlines: bool,  # noqa: FBT001 - the hot path
+        then: Callable[[Waiter], Any] | None = None,
+    ) -> Any:
+        """Take a job, or return what the lot's `sleep` returns of a waiter for one."""
         door = self._door
         engine = self._engine
         session = self._session
@@ -106,12 +111,12 @@ class Watcher(Owner, Hands):
                 lot = self._lot
                 engine.wait(now, waiter)
                 lot.enter(door, waiter)
-            return self._wait(waiter)
+            return lot.sleep(door, waiter, then or self._told)
         except BaseException:
             # Interrupted: leave the queue as if it had never asked.
             if record is not None:
                 self._give_back(record)
-            elif waiter is not None and waiter.ticket:
+            elif waiter is not None:
                 door._give_up(self._lot, waiter)
             raise
 
@@ -123,19 +128,55 @@ class Watcher(Owner, Hands):
             door._rouse()
 
     def _told(self, waiter: Waiter) -> Job:
-        """Return the job that a waiter was answered with, or raise the error."""
-        outcome = waiter.outcome
-        if isinstance(outcome, Record):
-            return Job(self, outcome, waiter.reservation)
-        assert outcome is not None  # who sleeps is roused when there is one
-        # The error's traceback holds the frames that hold the waiter: they must not
-        # hold the error. And it has left the queue, so that nothing is to be undone.
-        waiter.outcome = None
-        waiter.ticket = 0
+        return Job(self, waiter.told(), waiter.reservation)
+
+    def _reserve_many(self, n: int, timeout: float | None) -> Any:
+        """Take several jobs, or return what the lot's `sleep` returns."""
+        n = check_count(n)
+        timeout = check_timeout(timeout)
+        jobs = self._take(n, timeout)
+        if jobs:
+            return jobs
+
+        def more(waiter: Waiter) -> list[Job]:
+            return self._add_to(self._told(waiter), n - 1, timeout)
+
+        found = self._reserve(timeout, True, more)  # noqa: FBT003 - as reserve does
+        # One has become ready in between.
+        return self._add_to(found, n - 1, timeout) if isinstance(found, Job) else found
+
+    def _add_to(self, first: Job, n: int, timeout: float | None) -> list[Job]:
+        """Take up to so many jobs more that are ready."""
         try:
-            raise outcome
-        finally:
-            del outcome
+            jobs = [first, *self._take(n, timeout)]
+        except BaseException:
+            self._give_back(first._record)
+            raise
+        jobs.sort(key=lambda job: (job._record.priority, job._record.id))
+        return jobs
+
+    def _take(self, n: int, timeout: float | None) -> list[Job]:
+        """Reserve up to so many of the jobs that are ready."""
+        door = self._door
+        engine = self._engine
+        records: list[Record] = []
+        try:
+            # The door of Door._do, written out: see there.
+            with door._lock:
+                now = door._now()
+                if now >= engine.due_at or door._notes:
+                    door._catch_up(now)
+                if self._session.closed is not None:
+                    door._refuse(self._session)
+                records = engine.reserve_many(now, self._session, n, timeout)
+                if engine.due_at < door._armed_for:
+                    door._rouse()
+                return [Job(self, record, record.reservation) for record in records]
+        except BaseException:
+            # Interrupted: leave the queue as if it had never asked.
+            for record in records:
+                self._give_back(record)
+            raise
 
     def reserve_job(self, job_id: int) -> Job:
         """Take this job, from whatever tube and in whatever order; never wait.
@@ -169,16 +210,17 @@ class Watcher(Owner, Hands):
         if session.closed is not None:
             return f"<{type(self).__name__}: {session.closed}>"
         names = ", ".join(repr(tube.name) for tube in list(session.watched))
-        return (
-            f"<{type(self).__name__}: watches {names}, holds {len(session.held)} jobs>"
-        )
+        parts = [f"watches {names}", f"holds {counted(len(session.held), 'job')}"]
+        if session.waiters:
+            parts.append(waiting([(len(session.waiters), "reserve")]))
+        return f"<{type(self).__name__}: {'; '.join(parts)}>"
 
 
 class Consumer(Watcher):
     """Reserves jobs from the tubes it watches. Made by `Broker.consumer`.
 
     - Tubes: `watch`, `ignore`, `watching`.
-    - Getting a job: `reserve`, `reserve_job`, and iteration: ``for job in consumer``
+    - Getting jobs: `reserve`, `reserve_many`, `reserve_job`, and iteration: ``for job in consumer``
       waits for ever, and ends when the consumer or the broker is closed.
     - With a job that it holds: `delete`, `release`, `bury`, `touch`.
     - The end: `close`, or the end of a with-block; its jobs are ready again then, as
@@ -223,9 +265,33 @@ class Consumer(Watcher):
         job: Job = self._reserve(timeout, True)  # noqa: FBT003 - the hot path
         return job
 
-    def _wait(self, waiter: Waiter) -> Job:
-        self._lot.park(self._door, waiter)
-        return self._told(waiter)
+    def reserve_many(self, n: int, timeout: float | None = None) -> list[Job]:
+        """Take up to ``n`` jobs at once; wait for the first if need be.
+
+        It does not wait for more than one: when that has come, it takes what else is
+        ready by then. In statistics each job counts as a reserve.
+
+        Args:
+            n: How many at most, 1 or more.
+            timeout: Seconds to wait for the first, None for ever, 0 not at all.
+
+        Returns:
+            The jobs, the most urgent first, at least one. Each is this consumer's for
+            its own ``ttr``, and they run from now: mind that the last of them has to
+            wait for the others.
+
+        Raises:
+            TimedOutError: No job came in time.
+            DeadlineSoonError: There is no job, and one that this handle holds already
+                expires within a second.
+            ClosedError: The consumer or the broker was closed, if need be while this
+                was waiting.
+
+        Cost: O(log n) for each job, and O(number of watched tubes) for each if there
+        are several.
+        """
+        jobs: list[Job] = self._reserve_many(n, timeout)
+        return jobs
 
     def __iter__(self) -> Self:
         return self

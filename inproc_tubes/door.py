@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from .clock import Clock
     from .errors import TubesError
-    from .waiting import Waiter
+    from .waiting import Pending
 
 __all__ = ["Door", "Lot"]
 
@@ -45,10 +45,13 @@ class Lot(Protocol):
     armed_for: float
     """Until when the keeper sleeps if nothing earlier comes up; -inf: no keeper."""
 
-    def wake(self, door: Door, waiter: Waiter) -> None:
+    def enter(self, door: Door, waiter: Pending) -> None:
+        """Make the bed of a waiter that the engine has let wait."""
+
+    def wake(self, door: Door, waiter: Pending) -> None:
         """Rouse a waiter that was answered; doing it twice does no harm."""
 
-    def leave(self, door: Door, waiter: Waiter) -> None:
+    def leave(self, door: Door, waiter: Pending) -> None:
         """Strike out a waiter that waits no longer; doing it twice does no harm."""
 
     def rearm(self, due_at: float) -> None:
@@ -117,6 +120,36 @@ class Door:
                 self._rouse()
             return result
 
+    def _begin_to_wait(
+        self, session: Session, lot: Lot, waiter: Pending, verb: Any
+    ) -> bool:
+        """Take a turn with ``verb(now, waiter)``, after which the waiter waits.
+
+        Or it has its outcome already, and has not been let wait: False.
+        """
+        engine = self._engine
+        with self._lock:
+            now = self._now()
+            self._catch_up(now)
+            if session.closed is not None:
+                self._refuse(session)
+            verb(now, waiter)
+            waits = not waiter.answered
+            if waits:
+                lot.enter(self, waiter)
+            if engine.answered or engine.due_at < self._armed_for:
+                self._rouse()
+            return waits
+
+    def _give_up(self, lot: Lot, waiter: Pending) -> None:
+        """Leave the queue as if that waiter had never asked: it was interrupted."""
+        if not waiter.ticket and not waiter.answered:
+            return  # it has been refused, or was told an error
+        with self._lock:
+            self._engine.withdraw(self._now(), waiter)
+            lot.leave(self, waiter)
+            self._rouse()
+
     def _catch_up(self, now: float) -> None:
         """Do what finalisers have left to do, carry out what is due, and rouse."""
         self._take_notes()
@@ -149,9 +182,10 @@ class Door:
             self._reckon()
             # Last, after a keeper may have changed: a finaliser leaves its note
             # first and then rouses the keeper, who may be another by now.
-            if not self._notes:
+            if self._notes:
+                self._take_notes()
+            elif not engine.answered:  # by the end of a lot that nobody can rouse
                 return
-            self._take_notes()
 
     def _reckon(self) -> None:
         """Find what `_armed_for` is; to be called after a lot's keeper changed."""
@@ -184,13 +218,6 @@ class Door:
         self._notes.append((verb, args))
         for lot in self._lots:
             lot.nudge()
-
-    def _give_up(self, lot: Lot, waiter: Waiter) -> None:
-        """Leave the queue as if that waiter had never asked: it was interrupted."""
-        with self._lock:
-            self._engine.withdraw(self._now(), waiter)
-            lot.leave(self, waiter)
-            self._rouse()
 
     def _sleepers_changed(self) -> None:
         """Announce that somebody has begun to wait."""

@@ -214,8 +214,13 @@ class Job(Rooted):
 
     def __repr__(self) -> str:
         record = self._record
+        state = record.state.value
+        if self._owner._engine.jobs.get(record.id) is not record:
+            state = "gone"
+        elif record.reservation != self._fence:
+            state += " since, by another handle"
         return (
-            f"<Job {record.id} in {record.tube.name!r}, {record.state.value}, "
+            f"<Job {record.id} in {record.tube.name!r}, {state}, "
             f"priority {record.priority}: {reprlib.repr(record.body)}>"
         )
 
@@ -275,6 +280,8 @@ class Hands(Rooted):
             if session.closed is not None:
                 door._refuse(session)
             engine.delete(now, session, job_id, fence)
+            if engine.answered:  # a put was let in, or a join is over
+                door._rouse()
 
     def release(
         self, job_or_id: Job | int, priority: int | None = None, delay: float = 0

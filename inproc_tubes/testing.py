@@ -162,9 +162,10 @@ class FakeClock:
 
 
 def wait_until_waiting(broker: Broker, n: int, timeout: float = 10) -> None:
-    """Block until at least ``n`` consumers wait for a job of this broker.
+    """Block until at least ``n`` verbs wait in this broker, whatever for.
 
-    It sleeps on a condition that every consumer announces as it begins to wait.
+    A reserve waits for a job, a put for room, a join for the end. It sleeps on a
+    condition that each of them announces as it begins to wait.
 
     Args:
         broker: The broker.
@@ -174,13 +175,13 @@ def wait_until_waiting(broker: Broker, n: int, timeout: float = 10) -> None:
     Raises:
         AssertionError: So many did not wait within the timeout.
 
-    Cost: O(1) for each consumer that begins to wait.
+    Cost: O(1) for each that begins to wait.
     """
     with broker._lock:
         if broker._waiting_changed is None:
             broker._waiting_changed = Condition(broker._lock)
         if not broker._waiting_changed.wait_for(
-            lambda: broker._engine.waiting >= n, timeout
+            lambda: broker._engine.all_waiting >= n, timeout
         ):
-            message = f"{broker._engine.waiting} of {n} consumers wait"
+            message = f"{broker._engine.all_waiting} of {n} wait"
             raise AssertionError(message)

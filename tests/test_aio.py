@@ -13,6 +13,7 @@ from inproc_tubes import (
     Broker,
     ClosedError,
     DeadlineSoonError,
+    DeadlockError,
     TimedOutError,
 )
 from inproc_tubes.testing import FakeClock, wait_until_waiting
@@ -113,7 +114,7 @@ async def test_the_block_of_a_job_that_is_cancelled_buries_it(broker: Broker) ->
 
 def test_a_handle_shows_what_it_is(broker: Broker) -> None:
     consumer, producer = broker.async_consumer("a"), broker.async_producer("a")
-    assert "<AsyncConsumer: watches 'a', holds 0 jobs>" == repr(consumer)
+    assert "<AsyncConsumer: watches 'a'; holds no jobs>" == repr(consumer)
     assert "<AsyncProducer: uses 'a'>" == repr(producer)
     consumer.close()
     producer.close()
@@ -255,8 +256,8 @@ async def test_a_coroutine_that_waits_holds_an_autojumping_clock() -> None:
 async def test_a_deadlock_is_told_to_coroutines_too(broker: Broker) -> None:
     own = asyncio.ensure_future(broker.async_consumer().reserve())
     await asyncio.sleep(0)
-    broker._answer_all(LookupError)  # type: ignore[arg-type]  # any will do
-    with pytest.raises(LookupError):
+    broker._answer_all(DeadlockError)
+    with pytest.raises(DeadlockError):
         await own
 
 

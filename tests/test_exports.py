@@ -33,15 +33,20 @@ VERBS = {
         "kick_job",
         "delete",
         "pause_tube",
+        "limit_tube",
+        "jobs",
+        "clear_tube",
+        "join",
         "drain",
         "close",
     },
-    "Producer": {"put", "use", "using", "close"},
+    "Producer": {"put", "put_many", "use", "using", "close"},
     "Consumer": {
         "watch",
         "ignore",
         "watching",
         "reserve",
+        "reserve_many",
         "reserve_job",
         "delete",
         "release",
@@ -52,7 +57,7 @@ VERBS = {
     "Job": {"delete", "release", "bury", "touch", "stats"},
 }
 # What coroutines have beside threads.
-VERBS["Broker"] |= {"async_producer", "async_consumer"}
+VERBS["Broker"] |= {"async_producer", "async_consumer", "async_join"}
 VERBS["AsyncProducer"] = VERBS["Producer"]
 VERBS["AsyncConsumer"] = VERBS["Consumer"]
 
@@ -152,6 +157,7 @@ def test_a_verb_that_is_awaited_is_the_twin_of_one_that_is_not(
     name: str, key: str, verb: Callable[..., object]
 ) -> None:
     one = name.removeprefix("Async")
+    key = key.removeprefix("async_")
     assert f"Same as `{one}.{key}`, awaited." == verb.__doc__
     twin = inspect.signature(members(one)[key])  # type: ignore[arg-type]  # a function
     assert twin == inspect.signature(verb)

@@ -171,6 +171,9 @@ PRODUCER_VERBS: dict[str, Callable[[Producer], object]] = {
     "put": lambda producer: producer.put("job"),
     "put in a tube": lambda producer: producer.put("job", tube="a"),
     "put too much": lambda producer: producer.put("x" * 65536),
+    "put_many": lambda producer: producer.put_many(["job", "job"]),
+    "put_many of none": lambda producer: producer.put_many([]),
+    "put too many": lambda producer: producer.put_many(["job", "x" * 65536]),
     "use": lambda producer: producer.use("a"),
     "using": lambda producer: producer.using(),
 }
@@ -180,6 +183,7 @@ CONSUMER_VERBS: dict[str, Callable[[Consumer], object]] = {
     "watching": lambda consumer: consumer.watching(),
     "reserve": lambda consumer: consumer.reserve(),
     "reserve at once": lambda consumer: consumer.reserve(timeout=0),
+    "reserve_many": lambda consumer: consumer.reserve_many(2),
     "reserve_job": lambda consumer: consumer.reserve_job(1),
     "delete": lambda consumer: consumer.delete(1),
     "release": lambda consumer: consumer.release(1),
@@ -207,6 +211,10 @@ BROKER_VERBS: dict[str, Callable[[Broker], object]] = {
     "kick_job": lambda broker: broker.kick_job(1),
     "delete": lambda broker: broker.delete(1),
     "pause_tube": lambda broker: broker.pause_tube("default", 1),
+    "limit_tube": lambda broker: broker.limit_tube("default", 1),
+    "jobs": lambda broker: broker.jobs("default"),
+    "clear_tube": lambda broker: broker.clear_tube("default"),
+    "join": lambda broker: broker.join(),
     "drain": lambda broker: broker.drain(),
 }
 
