@@ -75,8 +75,9 @@ class LoopLot:
         if not self._asleep:
             door._lots += (self,)
         self._asleep[waiter] = None
-        if door._engine.due_at < self.armed_for or len(self._asleep) == 1:
-            self._arm()
+        due_at = door._engine.due_at
+        if due_at < self.armed_for or len(self._asleep) == 1:
+            self._arm(due_at)
         door._sleepers_changed()
         # Left before this lot could be nudged.
         if door._notes:
@@ -162,12 +163,11 @@ class LoopLot:
 
     # Time
 
-    def _arm(self) -> None:
-        """Have the loop look when something is due next; in the loop."""
+    def _arm(self, due_at: float) -> None:
+        """Have the loop look at that moment; in the loop."""
         self._disarm()
-        door = self._door
-        self.armed_for = door._engine.next_due()
-        left = door._clock.seconds_until(self.armed_for)
+        self.armed_for = due_at
+        left = self._door._clock.seconds_until(due_at)
         if left != inf:
             self._timer = self.loop.call_later(left, self._keep_time)
 
@@ -187,7 +187,7 @@ class LoopLot:
         door._look()
         with door._lock:
             if self._asleep:
-                self._arm()
+                self._arm(door._engine.next_due())
                 door._reckon()
             else:
                 self._disarm()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import inspect
 from contextlib import ExitStack, contextmanager
+from functools import partial, wraps
 from itertools import cycle
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -24,11 +24,14 @@ if TYPE_CHECKING:
     from inproc_tubes import Job
 
 AnyConsumer = Any  # a Consumer, or an AsyncConsumer
+AnyProducer = Any  # a Producer, or an AsyncProducer
 
+THREADS = (Broker.consumer, Broker.producer, Broker.join)
+COROUTINES = (Broker.async_consumer, Broker.async_producer, Broker.async_join)
 SHELLS = {
-    "threads": (Broker.consumer,),
-    "coroutines": (Broker.async_consumer,),
-    "both": (Broker.consumer, Broker.async_consumer),
+    "threads": (THREADS,),
+    "coroutines": (COROUTINES,),
+    "both": (THREADS, COROUTINES),
 }
 
 
@@ -87,7 +90,7 @@ def in_a_loop(
 ) -> Callable[..., None]:
     """Run a test in an event loop in debug mode, and see that it leaves nothing there."""
 
-    @functools.wraps(test)
+    @wraps(test)
     def run(**fixtures: Any) -> None:
         with asyncio.Runner(debug=True) as runner:
             runner.run(test(**fixtures))
@@ -121,13 +124,24 @@ class Shell:
     """
 
     def __init__(self, kind: str, loops: list[LoopThread], broker: Broker) -> None:
-        self._makers = cycle(SHELLS[kind])
+        consumers, producers, joins = zip(*SHELLS[kind], strict=True)
+        self._consumers: Iterator[Any] = cycle(consumers)
+        self._producers: Iterator[Any] = cycle(producers)
+        self._joins: Iterator[Any] = cycle(joins)
         self._loops = cycle(loops)
         self._broker = broker
 
     def consumer(self, *tubes: str) -> AnyConsumer:
         """Make a consumer of the kind whose turn it is."""
-        return next(self._makers)(self._broker, *tubes)
+        return next(self._consumers)(self._broker, *tubes)
+
+    def producer(self, tube: str = "default") -> AnyProducer:
+        """Make a producer of the kind whose turn it is."""
+        return next(self._producers)(self._broker, tube)
+
+    def join(self, *tubes: str, timeout: float | None = None) -> Callable[[], Any]:
+        """Return a join of the kind whose turn it is."""
+        return partial(next(self._joins), self._broker, *tubes, timeout=timeout)
 
     def start(self, verb: Callable[[], Any]) -> Future[Any]:
         """Call a verb in a thread of its own or, if it is awaited, in a loop."""
@@ -143,46 +157,44 @@ class Shell:
 
     def waiting(self, verb: Callable[[], Any]) -> Future[Any]:
         """Do the same, and return once it waits."""
-        n = self._broker._engine.waiting
+        n = self._broker._engine.all_waiting
         future = self.start(verb)
         wait_until_waiting(self._broker, n + 1)
         return future
 
     def interrupt(
-        self,
-        consumer: AnyConsumer,
-        verb: Callable[[], Any],
-        meanwhile: Callable[[], object],
+        self, verb: Callable[[], Any], meanwhile: Callable[[], object]
     ) -> None:
         """Call a verb, do something as soon as it waits, and interrupt it then.
 
         The verb runs in this thread and has no chance to see what was done before it is
         interrupted: a thread by Ctrl-C, a coroutine by its cancellation.
         """
-        n = self._broker._engine.waiting
+        n = self._broker._engine.all_waiting
 
         def ctrl_c() -> None:
-            assert n + 1 == self._broker._engine.waiting
+            assert n + 1 == self._broker._engine.all_waiting
             meanwhile()
             raise KeyboardInterrupt
 
-        async def cancel() -> None:
-            task = asyncio.ensure_future(verb())
-            while n == self._broker._engine.waiting:  # noqa: ASYNC110 - it is a test's
+        async def cancel(coroutine: Coroutine[Any, Any, Any]) -> None:
+            task = asyncio.ensure_future(coroutine)
+            while n == self._broker._engine.all_waiting:  # noqa: ASYNC110 - it is a test's
                 await asyncio.sleep(0)
             meanwhile()
             task.cancel()
             await asyncio.wait([task])
             assert task.cancelled()
 
-        if isinstance(consumer, AsyncConsumer):
-            asyncio.run(cancel(), debug=True)
-        else:
-            clock = self._broker._clock
-            assert isinstance(clock, InterruptingClock)
-            clock.interrupt = ctrl_c
-            with pytest.raises(KeyboardInterrupt):
-                verb()
+        clock = self._broker._clock
+        assert isinstance(clock, InterruptingClock)
+        clock.interrupt = ctrl_c  # a coroutine does not come by
+        try:
+            coroutine = verb()
+        except KeyboardInterrupt:
+            return
+        clock.interrupt = None
+        asyncio.run(cancel(coroutine), debug=True)
 
     def run(self, verb: Callable[[], Any]) -> Any:
         """Call a verb that need not wait, and return its result."""

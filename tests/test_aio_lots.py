@@ -295,6 +295,38 @@ def test_a_moment_that_a_closed_loop_would_keep_ends_its_lot(
     dead.close()
 
 
+def test_a_put_behind_one_of_a_closed_loop_is_let_in_in_the_same_turn(
+    broker: Broker, closed_loop: asyncio.AbstractEventLoop
+) -> None:
+    broker.limit_tube("default", 2)
+    broker.producer().put("first")
+    batch = broker.async_producer().put_many(["has", "no room"])
+    dead = begin(closed_loop, batch)
+    thread = waiting(broker, lambda: broker.producer().put("has"))
+    closed_loop.close()
+    # Which finds out that the loop keeps no time any more.
+    broker.producer("elsewhere").put("job", delay=5)
+    assert thread.result(LONG)
+    assert 0 == broker._engine.all_waiting
+    broker._engine._check()
+    dead.close()
+
+
+def test_the_jobs_of_a_put_that_a_closed_loop_never_hears_of_have_never_been(
+    broker: Broker, closed_loop: asyncio.AbstractEventLoop
+) -> None:
+    broker.limit_tube("default", 1)
+    broker.producer().put("first")
+    dead = begin(closed_loop, broker.async_producer().put("second"))
+    thread = waiting(broker, lambda: broker.producer().put("third"))
+    closed_loop.close()
+    broker.delete(1)
+    thread.result(LONG)
+    assert ["third"] == [r.body for r in broker._engine.jobs.values()]
+    broker._engine._check()
+    dead.close()
+
+
 def test_a_closed_loop_hears_nothing_of_the_end_of_the_broker(
     broker: Broker, closed_loop: asyncio.AbstractEventLoop
 ) -> None:

@@ -408,7 +408,7 @@ def test_an_interrupted_reserve_leaves_the_queue_as_it_was(
         shell.run(lambda: consumer.reserve(timeout=0))
     broker.producer().put("job", delay=10)
     before = snapshot(broker)
-    shell.interrupt(consumer, consumer.reserve, lambda: None)
+    shell.interrupt(consumer.reserve, lambda: None)
     assert before == snapshot(broker)
     broker._engine._check()
 
@@ -424,7 +424,7 @@ def test_a_job_that_came_too_late_goes_back_to_its_place(
         assert "reserved" == broker.stats_job(first).state
         producer.put("second")
 
-    shell.interrupt(consumer, consumer.reserve, put)
+    shell.interrupt(consumer.reserve, put)
     stats = broker.stats_job(1)
     assert ("ready", 0, 0) == (stats.state, stats.reserves, stats.releases)
     broker._engine._check()
@@ -442,7 +442,7 @@ def test_a_job_that_came_too_late_goes_to_the_next_who_waits(
         futures.append(shell.waiting(other.reserve))
         broker.producer().put("job")
 
-    shell.interrupt(consumer, consumer.reserve, put)
+    shell.interrupt(consumer.reserve, put)
     job = futures[0].result(LONG)
     assert ("job", 1) == (job.body, job.reserves)
 
@@ -463,7 +463,7 @@ def test_what_became_of_a_job_before_the_interruption_stands(
         }
         ends[end]()
 
-    shell.interrupt(consumer, consumer.reserve, put)
+    shell.interrupt(consumer.reserve, put)
     if end == "broker":
         assert broker._engine.closed
     else:
@@ -478,7 +478,7 @@ def test_an_interrupted_iteration_gives_its_job_back(
 ) -> None:
     consumer = shell.consumer()
     producer = broker.producer()
-    shell.interrupt(consumer, step(consumer), lambda: producer.put("job"))
+    shell.interrupt(step(consumer), lambda: producer.put("job"))
     assert "ready" == broker.stats_job(1).state
 
 
