@@ -172,10 +172,11 @@ def test_a_batch_skips_what_has_left_and_what_came_back(queue: Queue) -> None:
 
 def test_a_large_batch_sweeps_and_loses_no_deadline(queue: Queue) -> None:
     session = queue.session()
-    put_many(queue, 100, ttr=5)
+    put_many(queue, 101, ttr=5)
+    assert queue.reserve(session) == 1
     assert len(reserve_many(queue, session, 100)) == 100
     queue.to(105.0)
-    assert queue.do("stats_tube", "default")["current_jobs_ready"] == 100
+    assert queue.do("stats_tube", "default")["current_jobs_ready"] == 101
 
 
 def test_many_batches_leave_no_pile_of_void_deadlines(queue: Queue) -> None:
