@@ -180,11 +180,10 @@ class Admission(Batches):
         if isinstance(waiter, Putter):
             del waiter.session.putters[waiter.ticket]
             del waiter.tube.room.putters[waiter.ticket]
-        elif isinstance(waiter, Joiner):
-            tube: Tube = waiter.held_up_by
-            if tube.room is not None:
-                tube.room.joiners.pop(waiter.ticket, None)
-                self._drop_room(tube)
+        else:
+            assert isinstance(waiter, Joiner)  # there is no third kind
+            waiter.held_up_by.room.joiners.pop(waiter.ticket, None)
+            self._drop_room(waiter.held_up_by)
 
     def _send_away(self, now: float, putters: Iterable[Putter], error: Any) -> None:
         """Refuse these puts, all before anybody is let in in their place."""

@@ -6,6 +6,7 @@ reads the clock once, and touches each container once where that can be.
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from .errors import DrainingError
@@ -70,10 +71,9 @@ class Batches(Moves):
         first = self.next_id
         self.next_id = end = first + len(bodies)
         ids = list(range(first, end))
-        records = [
-            Record(job_id, body, tube, priority, delay, ttr, now)
-            for job_id, body in zip(ids, bodies, strict=True)
-        ]
+        # The job's numbers, the same for all of them.
+        rest = map(repeat, (tube, priority, delay, ttr, now))
+        records = list(map(Record, ids, bodies, *rest))
         self.jobs.update(zip(ids, records, strict=True))
         tube.total_jobs += len(ids)
         if delay:
@@ -93,19 +93,17 @@ class Batches(Moves):
 
         As `_reserve` for each.
         """
-        number = self._reservations
-        held = session.held
+        number = self._reservations + 1
+        self._reservations += len(records)
+        session.held.update(enumerate(records, number))
         deadlines = []
-        for record in records:
-            number += 1
+        for number, record in enumerate(records, number):
             record.state = _RESERVED
             record.owner = session
             record.reservation = number
             record.reserves += 1
             record.due_at = due_at = now + record.ttr
-            held[number] = record
             deadlines.append((due_at, number))
-        self._reservations = number
         records[0].tube.reserved += len(records)
         session.add_deadlines(deadlines)
         due_at = min(deadlines)[0]

@@ -224,7 +224,13 @@ class Tube:
                 continue
             # Where all entries are live, no more of them need be looked at.
             run = 1 if self._dead else min(count - len(taken), len(front))
-            taken += [jobs[heappop(front)] for _ in range(run)]
+            if len(front) <= 4 * run:  # sorting them all costs less, and makes a heap
+                front.sort()
+                ids = front[:run]
+                del front[:run]
+            else:
+                ids = [heappop(front) for _ in range(run)]
+            taken += [jobs[job_id] for job_id in ids]
             if self._front_priority < URGENT_THRESHOLD:
                 self.urgent -= run
         self.ready -= len(taken)

@@ -58,6 +58,13 @@ def test_a_batch_of_none_makes_no_tube(queue: Queue) -> None:
     assert "new" not in queue.do("list_tubes")
 
 
+def test_a_more_urgent_batch_goes_before_jobs_that_are_there(queue: Queue) -> None:
+    queue.put(5)
+    put_many(queue, 2, priority=3)
+    put_many(queue, 1, priority=4)
+    assert queue.reserve_all(queue.session()) == [2, 3, 4, 1]
+
+
 @pytest.mark.parametrize("first", [5, 3, 1])
 def test_batches_are_served_by_priority_and_then_by_id(
     queue: Queue, first: int
@@ -161,6 +168,15 @@ def test_a_batch_skips_what_has_left_and_what_came_back(queue: Queue) -> None:
     queue.do("release", session, 7, None, 9, 0)
     assert reserve_many(queue, session, 4) == [1, 3, 4, 6]
     assert reserve_many(queue, session, 4) == [8, 7]
+
+
+def test_a_large_batch_sweeps_and_loses_no_deadline(queue: Queue) -> None:
+    session = queue.session()
+    put_many(queue, 101, ttr=5)
+    assert queue.reserve(session) == 1
+    assert len(reserve_many(queue, session, 100)) == 100
+    queue.to(105.0)
+    assert queue.do("stats_tube", "default")["current_jobs_ready"] == 101
 
 
 def test_many_batches_leave_no_pile_of_void_deadlines(queue: Queue) -> None:

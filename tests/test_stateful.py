@@ -306,6 +306,11 @@ class EngineAgainstModel(RuleBasedStateMachine):
     def limit_tube(self, name: str, maxsize: int) -> None:
         self.verb("limit_tube", None, name, maxsize)
 
+    @precondition(lambda self: self.full())
+    @rule(tube=which, maxsize=limits)
+    def limit_a_full_tube(self, tube: int, maxsize: int) -> None:
+        self.limit_tube(self.full()[tube % len(self.full())], maxsize)
+
     @rule(
         names=st.none() | st.lists(names, min_size=1, max_size=2),
         timeout=timeouts,
@@ -517,6 +522,46 @@ def test_the_engine_does_what_a_naive_model_does(
             EngineAgainstModel,
             settings=settings(max_examples=200, stateful_step_count=40),
         )
+
+
+def test_what_chance_seldom_comes_to_is_done_alike_too() -> None:
+    machine = EngineAgainstModel()
+
+    def check() -> None:
+        machine.every_waiter_is_answered_once()
+        machine.the_engine_shows_what_the_model_shows()
+
+    machine.begin([("t1", 2)], [("default", 0, 3)], [(0, 0, False)])
+    machine.reserve(0, None, hears=False)
+    machine.put(1, "default", 0, 0, 3, None)
+    check()
+    # With its job in hand.
+    machine.withdraw(0, late=True)
+    check()
+    for name in ("t1", "t1"):
+        machine.put(0, name, 0, 0, 3, 0)
+    machine.put_into_a_full_tube(0, 0, 2, 3, None)
+    machine.put_into_a_full_tube(1, 0, 1, 3, 2)
+    check()
+    # The batch will never fit.
+    machine.limit_a_full_tube(0, 1)
+    check()
+    machine.clear_tube("t1", ["ready"])
+    check()
+    # With its job in, and again with another that somebody has reserved.
+    machine.withdraw_put(0)
+    check()
+    machine.put(0, "t1", 0, 0, 3, None)
+    machine.put_into_a_full_tube(0, 0, 1, 3, None)
+    machine.clear_tube("t1", ["ready"])
+    machine.reserve_many(1, 4, None)
+    machine.withdraw_put(0)
+    check()
+    machine.join(None, 3)
+    check()
+    machine.withdraw_join(0)
+    machine.advance(3)
+    check()
 
 
 def test_without_soaking_there_is_one_round() -> None:

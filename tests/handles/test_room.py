@@ -300,6 +300,47 @@ def test_a_put_interrupted_before_it_waits_takes_its_job_back(
     assert [] == broker.jobs("default")
 
 
+# Between the two turns of a put
+
+
+def between(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object]) -> None:
+    """Let something happen after a put has found no room, and before it waits."""
+    begin_to_wait = Broker._begin_to_wait
+
+    def late(*args: Any) -> None:
+        meanwhile()
+        begin_to_wait(*args)
+
+    monkeypatch.setattr(Broker, "_begin_to_wait", late)
+
+
+def test_room_that_comes_between_the_turns_of_a_put_is_taken(
+    broker: Broker, producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    between(monkeypatch, lambda: broker.delete(1))
+    assert 2 == producer.put("second", timeout=0)
+
+
+def test_who_waits_is_roused_by_a_put_that_need_not_wait_after_all(
+    broker: Broker, producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker.delete(1)
+    producer.put("late", delay=9)
+    future = waiting(broker, broker.consumer().reserve)
+    with monkeypatch.context() as patch:
+        between(patch, lambda: broker.delete(2))
+        producer.put("third")
+    assert "third" == future.result(LONG).body
+
+
+def test_a_close_between_the_turns_of_a_put_is_told(
+    producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    between(monkeypatch, producer.close)
+    with pytest.raises(ClosedError, match=r"^the producer was closed$"):
+        producer.put("second")
+
+
 # Between threads
 
 
