@@ -93,11 +93,11 @@ class Batches(Moves):
 
         As `_reserve` for each.
         """
-        number = self._reservations + 1
+        first = self._reservations + 1
         self._reservations += len(records)
-        session.held.update(enumerate(records, number))
+        session.held.update(enumerate(records, first))
         deadlines = []
-        for number, record in enumerate(records, number):
+        for number, record in enumerate(records, first):
             record.state = _RESERVED
             record.owner = session
             record.reservation = number

@@ -63,7 +63,8 @@ class Feeder(Owner):
 
         If a consumer waits for such a job, it has it when this returns. Puts are let
         into a tube that `Broker.limit_tube` limits in the order in which they came; a
-        job that has waited gets its id, and its delay begins, as it is let in.
+        job that has waited gets its id, and its delay begins, as it is let in. A put that
+        is interrupted while it waits leaves nothing behind.
 
         Args:
             body: Any object; it is handed over by reference, and never looked into.

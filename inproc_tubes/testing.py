@@ -50,7 +50,7 @@ class FakeClock:
     """A clock that stands still until it is moved. Several brokers may go by it.
 
     Moving it carries out all that falls due on the way, moment by moment in order, as
-    if time had flowed: threads that are blocked in a broker are answered.
+    if time had flowed: threads and coroutines that are blocked in a broker are answered.
 
     Args:
         autojump: Let time jump to the next due moment whenever every living thread
@@ -165,7 +165,8 @@ def wait_until_waiting(broker: Broker, n: int, timeout: float = 10) -> None:
     """Block until at least ``n`` verbs wait in this broker, whatever for.
 
     A reserve waits for a job, a put for room, a join for the end. It sleeps on a
-    condition that each of them announces as it begins to wait.
+    condition that each of them announces as it begins to wait. It blocks the thread:
+    in a coroutine write ``await asyncio.to_thread(wait_until_waiting, broker, n)``.
 
     Args:
         broker: The broker.
