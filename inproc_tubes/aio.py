@@ -141,13 +141,11 @@ class LoopLot:
         """Strike a waiter out; the last one takes the lot with it."""
         self._asleep.pop(waiter, None)
         if not self._asleep:
-            self.armed_for = -inf
             door._lots = tuple(lot for lot in door._lots if lot is not self)
 
     def _forget(self, _now: float, waiter: Pending) -> None:
         self._withdraw(waiter)
         self.leave(self._door, waiter)
-        self.nudge()  # there may be a timer that is for nobody now
 
     def _withdraw(self, waiter: Pending) -> None:
         door = self._door

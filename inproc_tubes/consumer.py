@@ -117,7 +117,7 @@ class Watcher(Owner, Hands):
             # Interrupted: leave the queue as if it had never asked.
             if record is not None:
                 self._give_back(record)
-            elif waiter is not None:
+            elif waiter is not None and waiter.ticket:
                 door._give_up(self._lot, waiter)
             raise
 

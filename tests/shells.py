@@ -41,6 +41,7 @@ class LoopThread:
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.loop.set_debug(True)
+        self._failures = noted_failures(self.loop)
         self._thread = Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
 
@@ -71,12 +72,23 @@ class LoopThread:
         self._thread.join(LONG)
         assert_nothing_scheduled(self.loop)
         self.loop.close()
+        assert [] == self._failures
 
     async def _cancel_all(self) -> None:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def noted_failures(loop: asyncio.AbstractEventLoop) -> list[dict[str, Any]]:
+    """Return the list that the failures of a loop's callbacks will be in.
+
+    The loop itself would log them, and no test would fail.
+    """
+    failures: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _loop, context: failures.append(context))
+    return failures
 
 
 def assert_nothing_scheduled(loop: asyncio.AbstractEventLoop) -> None:
@@ -93,10 +105,12 @@ def in_a_loop(
     @wraps(test)
     def run(**fixtures: Any) -> None:
         with asyncio.Runner(debug=True) as runner:
-            runner.run(test(**fixtures))
             loop = runner.get_loop()
+            failures = noted_failures(loop)
+            runner.run(test(**fixtures))
             assert set() == asyncio.all_tasks(loop)
             assert_nothing_scheduled(loop)
+            assert [] == failures
 
     return run
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ from tests.threads import LONG, start, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
+
+    from inproc_tubes.door import Door
 
 START = 1_000_000.0
 
@@ -179,12 +182,20 @@ async def test_a_timer_that_goes_off_carries_out_what_is_due(
 async def test_a_timer_that_goes_off_too_early_is_set_again(
     broker: Broker, clock: FlowingClock
 ) -> None:
-    broker.producer().put("job", delay=30)
+    producer = broker.producer()
+    producer.put("job", delay=30)
     task = asyncio.ensure_future(broker.async_consumer().reserve())
     await asyncio.sleep(0)
     clock._time += 10
     lots(broker)[0]._keep_time()
     assert [20] == timers()
+    # For nothing, by now; and what comes up later is noticed all the same.
+    broker.delete(1)
+    lots(broker)[0]._keep_time()
+    assert [] == timers()
+    producer.put("job", delay=80)
+    await asyncio.sleep(0)
+    assert [80] == timers()
     task.cancel()
     await asyncio.wait([task])
 
@@ -302,13 +313,16 @@ def test_a_put_behind_one_of_a_closed_loop_is_let_in_in_the_same_turn(
     broker.producer().put("first")
     batch = broker.async_producer().put_many(["has", "no room"])
     dead = begin(closed_loop, batch)
-    thread = waiting(broker, lambda: broker.producer().put("has"))
-    closed_loop.close()
-    # Which finds out that the loop keeps no time any more.
-    broker.producer("elsewhere").put("job", delay=5)
-    assert thread.result(LONG)
-    assert 0 == broker._engine.all_waiting
-    broker._engine._check()
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        # Which does not run, and so takes no turn itself.
+        other = begin(loop, broker.async_producer().put("has"))
+        closed_loop.close()
+        # Which finds out that nobody keeps time in it any more.
+        broker.producer("elsewhere").put("job", delay=5)
+        assert [] == broker._engine.answered
+        assert 0 == broker._engine.all_waiting
+        broker._engine._check()
+        other.close()
     dead.close()
 
 
@@ -394,12 +408,18 @@ def test_a_dropped_consumer_serves_a_coroutine_that_waits(
     assert "job" == future.result(LONG).body
 
 
+@pytest.mark.parametrize("when", ["before its lot is there", "after"])
 @pytest.mark.usefixtures("no_collector")
 @in_a_loop
 async def test_a_consumer_dropped_as_a_coroutine_lies_down_gives_its_jobs_to_it(
-    clock: FlowingClock,
+    clock: FlowingClock, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     victims: list[Any] = []
+    here = LoopLot.here
+
+    def drop_and_find(door: Door) -> LoopLot:
+        victims.clear()
+        return here(door)
 
     class Dropping(Broker):
         def _sleepers_changed(self) -> None:
@@ -410,6 +430,8 @@ async def test_a_consumer_dropped_as_a_coroutine_lies_down_gives_its_jobs_to_it(
     victims.append(broker.consumer())
     broker.producer().put("job")
     assert "job" == victims[0].reserve().body
+    if when != "after":
+        monkeypatch.setattr(LoopLot, "here", drop_and_find)
     assert "job" == (await broker.async_consumer().reserve()).body
 
 
