@@ -107,10 +107,13 @@ class Worker:
         self._done.release()
 
 
-def test_every_job_is_seen_exactly_once_and_none_is_lost() -> None:
+@pytest.mark.parametrize("limit", [0, 5])
+def test_every_job_is_seen_exactly_once_and_none_is_lost(limit: int) -> None:
     done = Semaphore(0)
     # The broker is closed first: no thread is left waiting, whatever fails.
     with ThreadPoolExecutor(PRODUCERS + CONSUMERS) as pool, Broker() as broker:
+        for tube in TUBES:
+            broker.limit_tube(tube, limit)
         workers = [Worker(broker, n, done) for n in range(CONSUMERS)]
         running = [pool.submit(worker.run) for worker in workers]
         putting = [pool.submit(produce, broker, n) for n in range(PRODUCERS)]
@@ -121,6 +124,7 @@ def test_every_job_is_seen_exactly_once_and_none_is_lost() -> None:
         with broker._lock:
             broker._engine._check()
             current = len(broker._engine.jobs)
+            assert not broker._engine.others
         stats = broker.stats()
         broker.close()
         for future in running:
