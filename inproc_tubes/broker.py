@@ -385,8 +385,13 @@ class Broker(Door, Closing):
         Cost: O(number of tubes), and again each time that a tube it waits for is done.
         """
         names = [check_tube_name(tube) for tube in tubes] or None
-        joiner = Joiner(check_timeout(timeout), names)
-        buried: int = self._threads.wait(self, self._admin, joiner, self._engine.join)
+        buried: int = self._threads.wait(
+            self,
+            self._admin,
+            # In no variable: an error's traceback holds this frame, and it the error.
+            Joiner(check_timeout(timeout), names),
+            self._engine.join,
+        )
         return buried
 
     def drain(self) -> None:

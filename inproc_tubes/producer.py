@@ -186,9 +186,13 @@ class Producer(Owner):
 
     def _wait(self, timeout: float | None, tube: str | None, *job: Any) -> list[int]:
         """Wait for room, and return the ids."""
-        putter = Putter(self._session, timeout, tube, *job)
-        begin = self._engine.wait_for_room
-        ids: list[int] = self._lot.wait(self._door, self._session, putter, begin)
+        ids: list[int] = self._lot.wait(
+            self._door,
+            self._session,
+            # In no variable: an error's traceback holds this frame, and it the error.
+            Putter(self._session, timeout, tube, *job),
+            self._engine.wait_for_room,
+        )
         return ids
 
     def use(self, tube: str) -> None:
