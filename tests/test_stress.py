@@ -94,10 +94,11 @@ class Worker:
                 # There are never more kicks than burials.
                 assert self._broker.kick(job.tube, 1) == 1
             case 3:
-                # The consumer dies with the job in its hands.
+                # The consumer dies with the job in its hands. Its heir is made first:
+                # the broker may be closed as soon as others have done the job.
                 job.body.put_down()
-                self._consumer.close()
-                self._consumer = self._new_consumer()
+                dying, self._consumer = self._consumer, self._new_consumer()
+                dying.close()
             case _:
                 self._finish(job)
 
