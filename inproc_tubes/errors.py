@@ -6,7 +6,7 @@ Where a stranger would reach for a builtin, the class is that builtin too::
     TubesError
     ├── NotFoundError        (LookupError)   no such job or tube, or not yours now
     ├── NotIgnoredError                      the last watched tube stays watched
-    ├── TimedOutError        (TimeoutError)  reserve's timeout has passed
+    ├── TimedOutError        (TimeoutError)  reserve's or join's timeout has passed
     ├── DeadlineSoonError                    a job that you hold is about to expire
     ├── JobTooBigError       (ValueError)    the body is over ``max_job_size``
     ├── BadTubeNameError     (ValueError)    not a tube name by beanstalkd's grammar
@@ -93,7 +93,10 @@ class NotIgnoredError(TubesError):
 
 
 class TimedOutError(TubesError, TimeoutError):
-    """No job came within the timeout: try again, or go and do something else.
+    """No job came within the timeout, or there was still work to do (join).
+
+    Try again, or go and do something else. A put that waits for room hears
+    `TubeFullError` instead.
 
     Attributes:
         timeout: The timeout in seconds that has passed.
@@ -104,7 +107,7 @@ class TimedOutError(TubesError, TimeoutError):
         self.timeout = timeout
 
     def __str__(self) -> str:
-        return f"nothing came within {self.timeout:g} s"
+        return f"what was waited for did not come within {self.timeout:g} s"
 
 
 class DeadlineSoonError(TubesError):

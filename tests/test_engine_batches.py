@@ -170,13 +170,15 @@ def test_a_batch_skips_what_has_left_and_what_came_back(queue: Queue) -> None:
     assert reserve_many(queue, session, 4) == [8, 7]
 
 
-def test_a_large_batch_sweeps_and_loses_no_deadline(queue: Queue) -> None:
+@pytest.mark.parametrize("held", [0, 1])
+def test_a_large_batch_loses_no_deadline(queue: Queue, held: int) -> None:
     session = queue.session()
-    put_many(queue, 101, ttr=5)
-    assert queue.reserve(session) == 1
+    put_many(queue, 100 + held, ttr=5)
+    for _ in range(held):
+        queue.reserve(session)
     assert len(reserve_many(queue, session, 100)) == 100
     queue.to(105.0)
-    assert queue.do("stats_tube", "default")["current_jobs_ready"] == 101
+    assert queue.do("stats_tube", "default")["current_jobs_ready"] == 100 + held
 
 
 def test_many_batches_leave_no_pile_of_void_deadlines(queue: Queue) -> None:

@@ -460,6 +460,7 @@ def test_a_closed_engine_answers_puts_too(queue: Queue, producer: Session) -> No
     assert told(putter) is ClosedError
     assert queue.engine.answered == [putter]
     assert queue.engine.all_waiting == 0
+    assert not producer.putters  # nor their bodies
     queue.engine.withdraw(100.0, putter)
 
 

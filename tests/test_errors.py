@@ -59,10 +59,15 @@ TABLE: list[tuple[TubesError, type[Exception], str, dict[str, Any]]] = [
     (
         TimedOutError(2.5),
         TimeoutError,
-        "nothing came within 2.5 s",
+        "what was waited for did not come within 2.5 s",
         {"timeout": 2.5},
     ),
-    (TimedOutError(0), OSError, "nothing came within 0 s", {"timeout": 0}),
+    (
+        TimedOutError(0),
+        OSError,
+        "what was waited for did not come within 0 s",
+        {"timeout": 0},
+    ),
     (
         DeadlineSoonError(7, 0.25),
         TubesError,

@@ -17,10 +17,12 @@ from inproc_tubes import (
     Broker,
     ClosedError,
     Consumer,
+    DeadlockError,
     Job,
     NotFoundError,
     Producer,
     TimedOutError,
+    TubeFullError,
 )
 from inproc_tubes.testing import FakeClock
 from tests.threads import LONG, waiting
@@ -382,6 +384,32 @@ def test_an_error_told_to_a_waiter_is_in_no_reference_cycle() -> None:
         consumer.reserve(timeout=5)
     gone = weakref.ref(consumer)
     del consumer
+    assert gone() is None
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_an_error_told_to_a_put_is_in_no_reference_cycle() -> None:
+    broker = Broker(clock=FakeClock(autojump=True))
+    broker.limit_tube("default", 1)
+    producer = broker.producer()
+    producer.put("job")
+    with pytest.raises(TubeFullError):
+        producer.put("x", timeout=5)
+    with pytest.raises(DeadlockError):
+        producer.put_many("x")
+    gone = weakref.ref(producer)
+    del producer
+    assert gone() is None
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_an_error_told_to_a_join_is_in_no_reference_cycle() -> None:
+    broker = Broker(clock=FakeClock(autojump=True))
+    broker.producer().put("job")
+    with pytest.raises(TimedOutError):
+        broker.join(timeout=5)
+    gone = weakref.ref(broker)
+    del broker
     assert gone() is None
 
 

@@ -45,14 +45,25 @@ class Body:
         self._in_hands.release()
 
 
+def jobs(number: int) -> Iterator[tuple[Body, dict[str, Any]]]:
+    """Tell what a producer is to put, and how."""
+    # One more than is ever reserved.
+    yield Body(-1), {}
+    for i in range(JOBS):
+        where = {"priority": i % 5, "tube": TUBES[i % len(TUBES)]}
+        yield Body(number * JOBS + i), where
+
+
 def produce(broker: Broker, number: int) -> None:
     with broker.producer("unwatched") as producer:
-        for i in range(JOBS):
-            body = Body(number * JOBS + i)
-            tube = TUBES[i % len(TUBES)]
-            producer.put(body, priority=i % 5, ttr=LONG, tube=tube)
-        # One more than is ever reserved.
-        producer.put(Body(-1), ttr=LONG)
+        for body, where in jobs(number):
+            producer.put(body, ttr=LONG, **where)
+
+
+async def produce_in_loop(broker: Broker, number: int) -> None:
+    async with broker.async_producer("unwatched") as producer:
+        for body, where in jobs(number):
+            await producer.put(body, ttr=LONG, **where)
 
 
 class Worker:
@@ -131,27 +142,35 @@ class AsyncWorker(Worker):
             self._work(job)
 
 
-def run_loop(workers: list[AsyncWorker]) -> None:
-    """Let them all work in one loop, in this thread."""
+def run_loop(broker: Broker, number: int, workers: list[AsyncWorker]) -> None:
+    """Let a producer and them all work in one loop, in this thread."""
 
     async def run() -> None:
-        await asyncio.gather(*(worker.run_in_loop() for worker in workers))
+        working = [worker.run_in_loop() for worker in workers]
+        await asyncio.gather(produce_in_loop(broker, number), *working)
 
     asyncio.run(run(), debug=True)
 
 
+@pytest.mark.parametrize("limit", [0, 5])
 @pytest.mark.parametrize("loops", [0, LOOPS])
-def test_every_job_is_seen_exactly_once_and_none_is_lost(loops: int) -> None:
+def test_every_job_is_seen_exactly_once_and_none_is_lost(
+    limit: int, loops: int
+) -> None:
     done = Semaphore(0)
     # The broker is closed first: nobody is left waiting, whatever fails.
     with ThreadPoolExecutor(PRODUCERS + CONSUMERS + LOOPS) as pool, Broker() as broker:
+        for tube in TUBES:
+            broker.limit_tube(tube, limit)
         workers = [Worker(broker, n, done) for n in range(CONSUMERS)]
         running = [pool.submit(worker.run) for worker in workers]
-        for _ in range(loops):
+        # The first producers are coroutines, if there are loops.
+        for number in range(loops):
             mates = [AsyncWorker(broker, n, done) for n in range(3)]
-            running.append(pool.submit(run_loop, mates))
+            running.append(pool.submit(run_loop, broker, number, mates))
             workers += mates
-        putting = [pool.submit(produce, broker, n) for n in range(PRODUCERS)]
+        numbers = range(loops, PRODUCERS)
+        putting = [pool.submit(produce, broker, number) for number in numbers]
         for future in putting:
             future.result(timeout=60)
         for _ in range(PRODUCERS * JOBS):
@@ -159,6 +178,7 @@ def test_every_job_is_seen_exactly_once_and_none_is_lost(loops: int) -> None:
         with broker._lock:
             broker._engine._check()
             current = len(broker._engine.jobs)
+            assert not broker._engine.others
         stats = broker.stats()
         broker.close()
         for future in running:

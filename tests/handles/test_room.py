@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import queue
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -298,6 +300,56 @@ def test_a_put_interrupted_before_it_waits_takes_its_job_back(
         with pytest.raises(KeyboardInterrupt):
             producer.put("second")
     assert [] == broker.jobs("default")
+
+
+SIGNALLED = """
+import signal, sys, threading
+from inproc_tubes import Broker
+from inproc_tubes.testing import FakeClock, wait_until_waiting
+
+broker = Broker(clock=FakeClock())
+broker.limit_tube("default", 1)
+producer = broker.producer()
+producer.put("first")
+
+hits = []
+def handle(number, frame):
+    hits.append(number)
+    if len(hits) == 1:
+        raise KeyboardInterrupt
+signal.signal(signal.SIGINT, handle)
+
+def interrupt():
+    wait_until_waiting(broker, 1)
+    # CPython sleeps over a signal that comes just before its sem_wait: try again.
+    while not hits:
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        threading.Event().wait(0.01)
+
+helper = threading.Thread(target=interrupt)
+helper.start()
+try:
+    broker.join() if sys.argv[1] == "join" else producer.put("second")
+except KeyboardInterrupt:
+    print("interrupted", broker)
+helper.join()
+broker.delete(1)
+print(broker.join(timeout=0), broker.jobs("default"))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pthread_kill")
+@pytest.mark.parametrize("verb", ["put", "join"])
+def test_ctrl_c_interrupts_a_put_and_a_join(verb: str) -> None:
+    result = subprocess.run(  # noqa: S603 - our own interpreter and script
+        [sys.executable, "-W", "error", "-c", SIGNALLED, verb],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    told = "interrupted <Broker: 1 ready in 1 tube>\n0 []\n"
+    assert (told, "") == (result.stdout, result.stderr)
 
 
 # Between the two turns of a put
