@@ -548,7 +548,10 @@ def test_a_closed_broker_lets_go_of_the_bodies(broker: Broker) -> None:
 # Copies
 
 
-@pytest.mark.parametrize("what", ["Broker", "Producer", "Consumer", "Job"])
+@pytest.mark.parametrize(
+    "what",
+    ["Broker", "Producer", "Consumer", "AsyncProducer", "AsyncConsumer", "Job"],
+)
 @pytest.mark.parametrize(
     "double", [pickle.dumps, copy.copy, copy.deepcopy], ids=["pickle", "copy", "deep"]
 )
@@ -560,6 +563,8 @@ def test_nothing_that_lives_here_is_doubled(
         "Broker": broker,
         "Producer": broker.producer(),
         "Consumer": broker.consumer(),
+        "AsyncProducer": broker.async_producer(),
+        "AsyncConsumer": broker.async_consumer(),
         "Job": broker.consumer().reserve(),
     }
     reason = (
@@ -651,6 +656,37 @@ def test_after_a_fork_the_broker_is_the_parents() -> None:
     assert [*told, "[]", "the child's own", "the child's exit: 0"] == run(
         FORKED
     ).splitlines()
+
+
+FORKED_IN_A_LOOP = """
+import asyncio, os
+from inproc_tubes import Broker, ClosedError
+
+async def main():
+    broker = Broker()
+    producer, consumer = broker.async_producer(), broker.async_consumer()
+    waiting = asyncio.create_task(consumer.reserve(timeout=60))
+    await asyncio.sleep(0)
+    child = os.fork()
+    if not child:
+        for verb in (lambda: producer.put("job"), consumer.reserve):
+            try:
+                await verb()
+            except ClosedError as error:
+                print(error, flush=True)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    await producer.put("job")
+    print((await waiting).body, os.waitstatus_to_exitcode(status))
+
+asyncio.run(main(), debug=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork")
+def test_after_a_fork_the_broker_is_the_parents_loops() -> None:
+    told = ["the broker belongs to the parent of this forked process"] * 2
+    assert [*told, "job 0"] == run(FORKED_IN_A_LOOP).splitlines()
 
 
 BLOCKED = """
