@@ -1,7 +1,7 @@
 """beanstalkd's work queue inside one Python process.
 
 Named tubes, priorities, delays, reservations that expire, and burying, between the
-threads of one program: in memory, with no server and no network.
+threads and coroutines of one program: in memory, with no server and no network.
 
     >>> from inproc_tubes import Broker
     >>> with Broker() as broker:
