@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Broker"]
 
+_CLOSED = "the broker was closed"
 _UNHELD_STATES = (JobState.READY, JobState.DELAYED, JobState.BURIED)
 _ALL_STATES = (JobState.READY, JobState.RESERVED, JobState.DELAYED, JobState.BURIED)
 
@@ -460,8 +461,12 @@ class Broker(Door, Closing):
         """
         with self._lock:
             if self._engine.closed is None:
-                self._engine.close("the broker was closed")
+                self._engine.close(_CLOSED)
                 self._rouse()
+
+    def _close_later(self) -> None:
+        engine = self._engine
+        self._leave_note(lambda _now: engine.close(_CLOSED))
 
     def __repr__(self) -> str:
         engine = self._engine

@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections import deque
+from contextlib import suppress
 from math import inf
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
@@ -153,8 +154,10 @@ class Door:
     def _catch_up(self, now: float) -> None:
         """Do what finalisers have left to do, carry out what is due, and rouse."""
         self._take_notes()
-        self._engine.catch_up(now)
-        self._rouse()
+        try:
+            self._engine.catch_up(now)
+        finally:
+            self._rouse()  # also if a note has closed the broker
 
     def _take_notes(self) -> None:
         # At the time before this turn's, as far as can be told: a dropped consumer
@@ -197,12 +200,11 @@ class Door:
 
     def _close_session(self, session: Session, what: str) -> None:
         """End a handle. Again, or after the broker: nothing happens."""
-        with self._lock:
-            if session.closed is None and self._engine.closed is None:
-                now = self._now()
-                self._catch_up(now)
-                self._engine.close_session(now, session, what)
-                self._rouse()
+        with self._lock, suppress(ClosedError):
+            now = self._now()
+            self._catch_up(now)
+            self._engine.close_session(now, session, what)
+            self._rouse()
 
     def _abandon(self, session: Session) -> None:
         """Let the next turn close a session whose handle is gone."""
@@ -230,17 +232,15 @@ class Door:
     def _next_due(self) -> float:
         """Return when something is due next, inf for never."""
         with self._lock:
-            if self._engine.closed is not None:
-                return inf
             if self._notes:
-                self._catch_up(self._now())
+                with suppress(ClosedError):
+                    self._catch_up(self._now())
             return self._engine.next_due()
 
     def _look(self) -> None:
         """Carry out what is due."""
-        with self._lock:
-            if self._engine.closed is None:
-                self._catch_up(self._now())
+        with self._lock, suppress(ClosedError):
+            self._catch_up(self._now())
 
     def _answer_all(self, error: type[TubesError]) -> None:
         """Tell everybody who waits this error."""

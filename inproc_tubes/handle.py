@@ -39,6 +39,7 @@ class Closing(Rooted):
     __slots__ = ()
 
     close: Callable[[], None]
+    _close_later: Callable[[], None]  # for finalisers: without the lock
 
     def __enter__(self) -> Self:
         return self
@@ -49,7 +50,12 @@ class Closing(Rooted):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        if exc_type is GeneratorExit:
+            # The block was suspended, in a generator or a coroutine, and nobody will
+            # resume it: this may well be the collector, in the middle of a turn.
+            self._close_later()
+        else:
+            self.close()
 
 
 class Owner(Closing):
@@ -60,22 +66,13 @@ class Owner(Closing):
     _door: Door
     _session: Session
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if exc_type is GeneratorExit:
-            # See Job.__exit__.
-            self._door._abandon(self._session)
-        else:
-            self.close()
+    def _close_later(self) -> None:
+        self._door._abandon(self._session)
 
     def __del__(self) -> None:
         # Without a session: the constructor has raised.
         if hasattr(self, "_session"):
-            self._door._abandon(self._session)
+            self._close_later()
 
 
 class Job(Rooted):
@@ -201,8 +198,7 @@ class Job(Rooted):
         owner = self._owner
         args = owner._session, self._record, self._fence, exc_type is not None
         if exc_type is GeneratorExit:
-            # The block was suspended, in a generator or a coroutine, and nobody will
-            # resume it: this may well be the collector, which takes no lock.
+            # See Closing.__exit__.
             owner._door._leave_note(owner._engine.settle, *args)
             return
         try:

@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -478,6 +479,40 @@ def test_the_block_of_a_generator_that_is_dropped_takes_no_lock_either(
     assert clock.lock_was_held
     assert "job" == broker.peek_buried().body
     assert 0 == broker.stats().current_connections
+
+
+ENDS_OF_BROKERS: dict[str, Callable[[Broker, Producer], object]] = {
+    "verb": lambda _broker, producer: producer.put("job"),
+    "close of a handle": lambda _broker, producer: producer.close(),
+    "close of the broker": lambda broker, _producer: broker.close(),
+    "advance": lambda broker, _producer: broker._look(),
+    "next moment": lambda broker, _producer: broker._next_due(),
+}
+
+
+@pytest.mark.parametrize("turn", ENDS_OF_BROKERS)
+@pytest.mark.usefixtures("no_collector")
+def test_the_block_of_a_broker_that_is_dropped_within_a_turn_closes_it(
+    clock: MeddlingClock, turn: str
+) -> None:
+    def work() -> Iterator[Broker]:
+        with Broker(clock=clock) as broker:
+            yield broker
+
+    doomed = [work()]
+    broker = next(doomed[0])
+    producer = broker.producer()
+    future = waiting(broker, broker.consumer().reserve)
+    if turn in {"close of the broker", "next moment"}:
+        doomed.clear()  # these do not read the clock
+    else:
+        clock.meddle = doomed.clear
+    with suppress(ClosedError):
+        ENDS_OF_BROKERS[turn](broker, producer)
+    assert not doomed
+    with pytest.raises(ClosedError, match=r"^the broker was closed$"):
+        future.result(LONG)
+    assert "<Broker: the broker was closed>" == repr(broker)
 
 
 @pytest.mark.usefixtures("no_collector")
