@@ -1,7 +1,7 @@
 """beanstalkd's work queue inside one Python process.
 
 Named tubes, priorities, delays, reservations that expire, and burying, between the
-threads of one program: in memory, with no server and no network.
+threads and coroutines of one program: in memory, with no server and no network.
 
     >>> from inproc_tubes import Broker
     >>> with Broker() as broker:
@@ -32,6 +32,7 @@ from .errors import (
     NotFoundError,
     NotIgnoredError,
     TimedOutError,
+    TubeFullError,
     TubesError,
 )
 from .handle import Job
@@ -40,9 +41,12 @@ from .producer import Producer
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from .aio import AsyncConsumer, AsyncProducer
     from .stats import BrokerStats, JobStats, TubeStats
 
 __all__ = [
+    "AsyncConsumer",
+    "AsyncProducer",
     "BadTubeNameError",
     "Broker",
     "BrokerStats",
@@ -61,19 +65,27 @@ __all__ = [
     "NotIgnoredError",
     "Producer",
     "TimedOutError",
+    "TubeFullError",
     "TubeStats",
     "TubesError",
 ]
 
-_LATE = {"BrokerStats", "JobStats", "TubeStats"}
+# {name: its module}: asyncio, and the dataclasses of the statistics, each cost more to
+# import than all the rest.
+_LATE = {
+    "AsyncConsumer": "aio",
+    "AsyncProducer": "aio",
+    "BrokerStats": "stats",
+    "JobStats": "stats",
+    "TubeStats": "stats",
+}
 
 
 def __getattr__(name: str) -> object:
-    # The statistics' dataclasses cost more to import than all the rest.
     if name in _LATE:
-        from . import stats  # noqa: PLC0415 - see above
+        from importlib import import_module  # noqa: PLC0415 - needed as late
 
-        found: object = getattr(stats, name)
+        found: object = getattr(import_module(f".{_LATE[name]}", __name__), name)
         return found
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)

@@ -11,34 +11,49 @@ from .checks import (
     check_bound,
     check_job_id,
     check_max_job_size,
+    check_maxsize,
     check_seconds,
+    check_states,
+    check_timeout,
     check_tube_name,
 )
 from .clock import MonotonicClock
 from .consumer import Consumer
 from .door import Door
 from .handle import Closing, Hands, Job, target_of
+from .job import JobState
 from .parking import ThreadLot
 from .producer import Producer
 from .version import __version__
+from .waiting import Joiner
+from .words import counted, counts, waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .aio import AsyncConsumer, AsyncProducer
     from .clock import Clock
     from .stats import BrokerStats, JobStats, TubeStats
 
 __all__ = ["Broker"]
 
+_CLOSED = "the broker was closed"
+_UNHELD_STATES = (JobState.READY, JobState.DELAYED, JobState.BURIED)
+_ALL_STATES = (JobState.READY, JobState.RESERVED, JobState.DELAYED, JobState.BURIED)
+
 
 class Broker(Door, Closing):
-    """Named tubes of jobs, for the threads of this process.
+    """Named tubes of jobs, for the threads and the event loops of this process.
 
-    - Handles: `producer`, `consumer`.
+    - Handles: `producer`, `consumer`; for coroutines `async_producer`,
+      `async_consumer`.
     - Looking: `tubes`, `peek`, `peek_ready`, `peek_delayed`, `peek_buried`, `stats`,
-      `stats_tube`, `stats_job`.
-    - Intervening: `kick`, `kick_job`, `delete`, `pause_tube`.
-    - The end: `drain`, `close`, or the end of a with-block.
+      `stats_tube`, `stats_job`, `jobs`.
+    - Intervening: `kick`, `kick_job`, `delete`, `clear_tube`, `pause_tube`,
+      `limit_tube`.
+    - The end: `drain`, `join` or `async_join`, `close`, or the end of a with-block.
 
-    It may be shared by threads, and has none of its own. Jobs live in memory, and end
+    It may be shared by threads and event loops, and has none of its own. Jobs live in memory, and end
     with it. After a fork it is the parent's: the child's copy is closed.
 
     Args:
@@ -58,13 +73,13 @@ class Broker(Door, Closing):
         self._max_job_size = check_max_job_size(max_job_size)
         if clock is None:
             clock = MonotonicClock()
-        for method in ("now", "attach", "park"):
+        for method in ("now", "attach", "park", "seconds_until"):
             if not callable(getattr(clock, method, None)):
                 message = f"a clock has {method}(), {type(clock).__name__} has not"
                 raise TypeError(message)
         super().__init__(clock)
         self._threads = ThreadLot()
-        self._lots.append(self._threads)
+        self._lots += (self._threads,)
         self._id = os.urandom(8).hex()
 
     def producer(self, tube: str = DEFAULT_TUBE) -> Producer:
@@ -76,7 +91,8 @@ class Broker(Door, Closing):
 
         Cost: O(1).
         """
-        return Producer(self, check_tube_name(tube), self._max_job_size)
+        name = check_tube_name(tube)
+        return Producer(self, self._threads, name, self._max_job_size)
 
     def consumer(self, *tubes: str) -> Consumer:
         """Return a new handle that reserves from exactly these tubes.
@@ -92,6 +108,37 @@ class Broker(Door, Closing):
         """
         names = [check_tube_name(tube) for tube in tubes] or [DEFAULT_TUBE]
         return Consumer(self, self._threads, names)
+
+    def async_producer(self, tube: str = DEFAULT_TUBE) -> AsyncProducer:
+        """Return a new handle, for coroutines, that puts into this tube.
+
+        Raises:
+            BadTubeNameError: That is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(1).
+        """
+        # Imported late: asyncio costs a user of plain threads too much.
+        from .aio import AsyncProducer  # noqa: PLC0415 - as above
+
+        return AsyncProducer(self, check_tube_name(tube), self._max_job_size)
+
+    def async_consumer(self, *tubes: str) -> AsyncConsumer:
+        """Return a new handle, for coroutines, that reserves from these tubes.
+
+        Args:
+            tubes: Their names; none stands for "default".
+
+        Raises:
+            BadTubeNameError: One of them is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(number of tubes).
+        """
+        from .aio import AsyncConsumer  # noqa: PLC0415 - see async_producer
+
+        names = [check_tube_name(tube) for tube in tubes] or [DEFAULT_TUBE]
+        return AsyncConsumer(self, names)
 
     def tubes(self) -> list[str]:
         """Return the names of all tubes, in beanstalkd's order.
@@ -280,13 +327,127 @@ class Broker(Door, Closing):
         name = check_tube_name(tube)
         self._ask(self._engine.pause_tube, name, check_seconds("delay", delay))
 
+    def limit_tube(self, tube: str, maxsize: int) -> None:
+        """Let this tube have so many jobs at most; `Producer.put` waits for room.
+
+        All jobs of the tube count, whatever their state. There may be more already:
+        they stay, and jobs that are in come back from a reservation, a delay or a
+        burial without asking for room. A limited tube does not vanish when its last
+        job does. Puts that wait and have room by now are let in.
+
+        Args:
+            tube: The tube's name.
+            maxsize: How many, 0 for any number.
+
+        Raises:
+            BadTubeNameError: That is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(number of puts that wait there), and that of those let in.
+        """
+        name = check_tube_name(tube)
+        self._ask(self._engine.limit_tube, name, check_maxsize(maxsize))
+
+    def jobs(self, tube: str, state: JobState | str | None = None) -> list[Job]:
+        """Return all jobs of this tube, or those in one state, as they are served.
+
+        That is the order of `JobState`: first the ready ones, the most urgent first;
+        then those that consumers hold, the one that expires first first; then the
+        delayed, the soonest first; then the buried, the longest buried first. Who is
+        in the list, and where, was so in one instant; the jobs' own fields go on
+        changing. Looking reserves nothing.
+
+        Args:
+            tube: The tube's name; one that does not exist has no jobs.
+            state: A `JobState`, or its name such as "buried"; None for all.
+
+        Raises:
+            BadTubeNameError: That is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(n log n), and O(number of handles and of all reserved jobs) for those
+        that are reserved. The broker serves nobody meanwhile.
+        """
+        name = check_tube_name(tube)
+        states = check_states(state, _ALL_STATES)
+        found = self._ask(self._engine.list_jobs, name, states)
+        hands = self._hands()
+        return [Job(hands, record, fence) for record, fence in found]
+
+    def clear_tube(self, tube: str, state: JobState | str | None = None) -> int:
+        """Delete all jobs of this tube that nobody holds, or those in one state.
+
+        In statistics each counts as a delete. The room is for puts that wait.
+
+        Args:
+            tube: The tube's name; one that does not exist has no jobs.
+            state: READY, DELAYED or BURIED of `JobState`, or its name; None for all
+                three. Jobs that consumers hold are theirs to delete.
+
+        Returns:
+            How many.
+
+        Raises:
+            BadTubeNameError: That is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(log n) for each job. The broker serves nobody meanwhile.
+        """
+        name = check_tube_name(tube)
+        states = check_states(state, _UNHELD_STATES)
+        count: int = self._ask(self._engine.clear_tube, name, states)
+        return count
+
+    def join(self, *tubes: str, timeout: float | None = None) -> int:
+        """Wait until these tubes have no ready, delayed or reserved job left.
+
+        A put that waits for room there is work to come, too. Buried jobs wait for
+        somebody to kick them, and nobody waits for them. Who puts a job for each that
+        he deletes should put first, or a join may end between the two.
+
+        Args:
+            tubes: Their names; none stands for all tubes, also those still to be made.
+                One that does not exist has no jobs.
+            timeout: Seconds to wait, None for ever, 0 not at all.
+
+        Returns:
+            How many buried jobs there are in them.
+
+        Raises:
+            TimedOutError: There is still work to do after the timeout.
+            BadTubeNameError: One of them is no tube name.
+            ClosedError: The broker was closed, if need be while this waited.
+
+        Cost: O(number of tubes), and again each time that a tube it waits for is done.
+        """
+        joiner = self._joiner(tubes, timeout)
+        begin = self._engine.join
+        buried: int
+        buried = self._threads.wait(self, self._admin, joiner, begin, Joiner.told)
+        return buried
+
+    async def async_join(self, *tubes: str, timeout: float | None = None) -> int:  # noqa: ASYNC109 - the engine's
+        """Same as `Broker.join`, awaited."""
+        from .aio import LoopLot  # noqa: PLC0415 - see async_producer
+
+        joiner = self._joiner(tubes, timeout)
+        begin, lot = self._engine.join, LoopLot.here(self)
+        buried: int = await lot.wait(self, self._admin, joiner, begin, Joiner.told)
+        return buried
+
+    def _joiner(self, tubes: Iterable[str], timeout: float | None) -> Joiner:
+        names = [check_tube_name(tube) for tube in tubes] or None
+        return Joiner(check_timeout(timeout), names)
+
     def drain(self) -> None:
         """Refuse every put from now on, for ever; all else goes on.
+
+        A put that waits for room hears `DrainingError`.
 
         Raises:
             ClosedError: The broker was closed.
 
-        Cost: O(1).
+        Cost: O(1), and O(log n) for each put that waits.
         Source: enter_drain_mode (prot.c), beanstalkd's answer to SIGUSR1.
         """
         self._ask(self._engine.drain)
@@ -300,17 +461,41 @@ class Broker(Door, Closing):
         """
         with self._lock:
             if self._engine.closed is None:
-                self._engine.close("the broker was closed")
+                self._engine.close(_CLOSED)
                 self._rouse()
+
+    def _close_later(self) -> None:
+        engine = self._engine
+        self._leave_note(lambda _now: engine.close(_CLOSED))
 
     def __repr__(self) -> str:
         engine = self._engine
         if engine.closed is not None:
             return f"<Broker: {engine.closed}>"
-        return (
-            f"<Broker: {len(engine.jobs)} jobs in {len(engine.tubes)} tubes, "
-            f"{engine.waiting} consumers waiting>"
+        # Without the lock, which the one who asks may hold: a glance, no snapshot.
+        tubes = list(engine.tubes.values())
+        others = list(engine.others.values())
+        jobs = counts(
+            (
+                (sum(tube.ready for tube in tubes), "ready"),
+                (sum(tube.reserved for tube in tubes), "reserved"),
+                (sum(len(tube.delayed) for tube in tubes), "delayed"),
+                (sum(len(tube.buried) for tube in tubes), "buried"),
+            )
         )
+        joins = sum(isinstance(other, Joiner) for other in others)
+        parts = (
+            f"{jobs or 'no jobs'} in {counted(len(tubes), 'tube')}",
+            waiting(
+                (
+                    (engine.waiting, "reserve"),
+                    (len(others) - joins, "put"),
+                    (joins, "join"),
+                )
+            ),
+            "draining" if engine.draining else "",
+        )
+        return f"<Broker: {'; '.join(filter(None, parts))}>"
 
     def _ask(self, verb: Any, *args: Any) -> Any:
         return self._do(self._admin, verb, *args)

@@ -10,8 +10,13 @@ from __future__ import annotations
 
 import math
 import re
+from typing import TYPE_CHECKING
 
 from .errors import BadTubeNameError
+from .job import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "DEFAULT_MAX_JOB_SIZE",
@@ -23,13 +28,17 @@ __all__ = [
     "MAX_TIMEOUT",
     "SIZED",
     "check_bound",
+    "check_count",
     "check_job_id",
     "check_max_job_size",
+    "check_maxsize",
     "check_priority",
     "check_seconds",
+    "check_states",
     "check_timeout",
     "check_ttr",
     "check_tube_name",
+    "first_size_beyond",
     "size_beyond",
 ]
 
@@ -78,6 +87,16 @@ def check_bound(value: object) -> int:
     return _check_integer("bound", value, 0, math.inf)
 
 
+def check_maxsize(value: object) -> int:
+    """Return how many jobs a tube may have, 0 for any number."""
+    return _check_integer("maxsize", value, 0, math.inf)
+
+
+def check_count(value: object) -> int:
+    """Return how many jobs to reserve at most, 1 or more."""
+    return _check_integer("n", value, 1, math.inf)
+
+
 def check_job_id(value: object) -> int:
     """Return a job's id, 0 to 2**64 - 1 (no job has the id 0)."""
     return _check_integer("a job id", value, 0, 2**64 - 1)
@@ -119,6 +138,22 @@ def check_tube_name(value: object) -> str:
     return value
 
 
+def check_states(value: object, known: tuple[JobState, ...]) -> tuple[JobState, ...]:
+    """Return the state of this name in a tuple, or all that are known for None."""
+    if value is None:
+        return known
+    if not isinstance(value, (JobState, str)):
+        message = f"state is a JobState or a str, not {type(value).__name__}"
+        raise TypeError(message)
+    word = value.value if isinstance(value, JobState) else value
+    for state in known:
+        if state.value == word:
+            return (state,)
+    names = ", ".join(state.value for state in known)
+    message = f"state is one of {names}, not {word!r}"
+    raise ValueError(message)
+
+
 # The bodies that have a size; any other object has none.
 SIZED = (str, bytes, bytearray, memoryview)
 
@@ -138,3 +173,19 @@ def size_beyond(body: str | bytes | bytearray | memoryview, limit: int) -> int |
     else:
         size = len(body)
     return size if size > limit else None
+
+
+def first_size_beyond(bodies: Iterable[object], limit: int) -> int | None:
+    """Return the size of the first of the bodies that is over the limit, else None.
+
+    Cost: that of `size_beyond` for each.
+    """
+    for body in bodies:
+        if (
+            isinstance(body, SIZED)
+            # No character and no byte is larger than that; items of a view may be.
+            and (4 * len(body) > limit or isinstance(body, memoryview))
+            and (size := size_beyond(body, limit)) is not None
+        ):
+            return size
+    return None

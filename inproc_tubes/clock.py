@@ -1,6 +1,6 @@
 """Time, as a broker knows it. No other module reads a clock.
 
-A `Clock` has three methods, so that a test can put its own in the place of the
+A `Clock` has four methods, so that a test can put its own in the place of the
 machine's: see `inproc_tubes.testing.FakeClock`.
 """
 
@@ -38,6 +38,13 @@ class Clock(Protocol):
         may return too early: the caller looks again.
         """
 
+    def seconds_until(self, moment: float) -> float:
+        """Return how soon an event loop is to look again, which cannot be parked.
+
+        That is in how many real seconds it will be ``moment``, 0 or less if it is past;
+        inf for never, and where somebody moves the time by hand, and tells the brokers.
+        """
+
 
 class MonotonicClock:
     """The machine's monotonic clock: nobody sets it, and it never jumps."""
@@ -55,3 +62,7 @@ class MonotonicClock:
             left = due_at - self.now()
             if left > 0:
                 waiter.bed.acquire(timeout=min(left, TIMEOUT_MAX))
+
+    def seconds_until(self, moment: float) -> float:
+        """Return the difference: time flows by itself."""
+        return moment - self.now()

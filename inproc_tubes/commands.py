@@ -11,7 +11,13 @@ from math import inf
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import wire
-from .errors import ClosedError, DeadlockError, DrainingError, TubesError
+from .errors import (
+    ClosedError,
+    DeadlockError,
+    DrainingError,
+    TubeFullError,
+    TubesError,
+)
 from .job import Record
 from .stats import JobStats, TubeStats
 from .waiting import Waiter
@@ -171,7 +177,7 @@ class Commands:
             return b"EXPECTED_CRLF\r\n"
         try:
             job_id = self._do(self._engine.finish_put, self._session, octets[:-2])
-        except DrainingError as error:
+        except (DrainingError, TubeFullError) as error:
             return wire.refusal(error)
         return b"INSERTED %d\r\n" % job_id
 

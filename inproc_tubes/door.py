@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections import deque
+from contextlib import suppress
 from math import inf
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from .clock import Clock
     from .errors import TubesError
-    from .waiting import Waiter
+    from .waiting import Pending
 
 __all__ = ["Door", "Lot"]
 
@@ -45,8 +46,14 @@ class Lot(Protocol):
     armed_for: float
     """Until when the keeper sleeps if nothing earlier comes up; -inf: no keeper."""
 
-    def wake(self, door: Door, waiter: Waiter) -> None:
+    def enter(self, door: Door, waiter: Pending) -> None:
+        """Make the bed of a waiter that the engine has let wait."""
+
+    def wake(self, door: Door, waiter: Pending) -> None:
         """Rouse a waiter that was answered; doing it twice does no harm."""
+
+    def leave(self, door: Door, waiter: Pending) -> None:
+        """Strike out a waiter that waits no longer; doing it twice does no harm."""
 
     def rearm(self, due_at: float) -> None:
         """Have the keeper look again: something is due before ``armed_for``."""
@@ -81,9 +88,11 @@ class Door:
         # Whoever asks the broker itself: a client that is not counted, and neither
         # uses nor watches a tube.
         self._admin = Session()
-        # Sessions whose handles are gone; the collector may append at any time.
-        self._notes: deque[Session] = deque()
-        self._lots: list[Lot] = []
+        # (verb, arguments) that finalisers have left; the collector may append at
+        # any time.
+        self._notes: deque[tuple[Any, tuple[Any, ...]]] = deque()
+        # Replaced and never changed: a finaliser may come while it is gone through.
+        self._lots: tuple[Lot, ...] = ()
         # The latest of the lots' armed_for: what is due earlier must be told.
         self._armed_for = -inf
         # Made by testing.wait_until_waiting: announces that somebody waits.
@@ -112,20 +121,51 @@ class Door:
                 self._rouse()
             return result
 
+    def _begin_to_wait(
+        self, session: Session, lot: Lot, waiter: Pending, verb: Any
+    ) -> bool:
+        """Take a turn with ``verb(now, waiter)``, after which the waiter waits.
+
+        Or it has its outcome already, and has not been let wait: False.
+        """
+        engine = self._engine
+        with self._lock:
+            now = self._now()
+            self._catch_up(now)
+            if session.closed is not None:
+                self._refuse(session)
+            verb(now, waiter)
+            waits = not waiter.answered
+            if waits:
+                lot.enter(self, waiter)
+            if engine.answered or engine.due_at < self._armed_for:
+                self._rouse()
+            return waits
+
+    def _give_up(self, lot: Lot, waiter: Pending) -> None:
+        """Leave the queue as if that waiter had never asked: it was interrupted."""
+        if not waiter.ticket and not waiter.answered:
+            return  # it has been refused, or was told an error
+        with self._lock:
+            self._engine.withdraw(self._now(), waiter)
+            lot.leave(self, waiter)
+            self._rouse()
+
     def _catch_up(self, now: float) -> None:
         """Do what finalisers have left to do, carry out what is due, and rouse."""
         self._take_notes()
-        self._engine.catch_up(now)
-        self._rouse()
+        try:
+            self._engine.catch_up(now)
+        finally:
+            self._rouse()  # also if a note has closed the broker
 
     def _take_notes(self) -> None:
         # At the time before this turn's, as far as can be told: a dropped consumer
         # has lost nothing by expiry since.
         while self._notes:
-            session = self._notes.popleft()
+            verb, args = self._notes.popleft()
             if self._engine.closed is None:
-                what = "the handle was dropped"
-                self._engine.close_session(self._now(), session, what)
+                verb(self._now(), *args)
 
     def _rouse(self) -> None:
         """Wake whoever was answered, and each keeper that sleeps for too long.
@@ -145,9 +185,10 @@ class Door:
             self._reckon()
             # Last, after a keeper may have changed: a finaliser leaves its note
             # first and then rouses the keeper, who may be another by now.
-            if not self._notes:
+            if self._notes:
+                self._take_notes()
+            elif not engine.answered:  # by the end of a lot that nobody can rouse
                 return
-            self._take_notes()
 
     def _reckon(self) -> None:
         """Find what `_armed_for` is; to be called after a lot's keeper changed."""
@@ -159,22 +200,26 @@ class Door:
 
     def _close_session(self, session: Session, what: str) -> None:
         """End a handle. Again, or after the broker: nothing happens."""
-        with self._lock:
-            if session.closed is None and self._engine.closed is None:
-                now = self._now()
-                self._catch_up(now)
-                self._engine.close_session(now, session, what)
-                self._rouse()
+        with self._lock, suppress(ClosedError):
+            now = self._now()
+            self._catch_up(now)
+            self._engine.close_session(now, session, what)
+            self._rouse()
 
     def _abandon(self, session: Session) -> None:
-        """Let the next turn close a session, and see to it that there is one.
+        """Let the next turn close a session whose handle is gone."""
+        if session.closed is None:
+            what = "the handle was dropped"
+            self._leave_note(self._engine.close_session, session, what)
+
+    def _leave_note(self, verb: Any, *args: Any) -> None:
+        """Let the next turn do ``verb(now, *args)``, and see to it that there is one.
 
         For finalisers: it takes no lock and touches nothing that a turn relies on.
         """
-        if session.closed is None:
-            self._notes.append(session)
-            for lot in self._lots:
-                lot.nudge()
+        self._notes.append((verb, args))
+        for lot in self._lots:
+            lot.nudge()
 
     def _sleepers_changed(self) -> None:
         """Announce that somebody has begun to wait."""
@@ -187,17 +232,15 @@ class Door:
     def _next_due(self) -> float:
         """Return when something is due next, inf for never."""
         with self._lock:
-            if self._engine.closed is not None:
-                return inf
             if self._notes:
-                self._catch_up(self._now())
+                with suppress(ClosedError):
+                    self._catch_up(self._now())
             return self._engine.next_due()
 
     def _look(self) -> None:
         """Carry out what is due."""
-        with self._lock:
-            if self._engine.closed is None:
-                self._catch_up(self._now())
+        with self._lock, suppress(ClosedError):
+            self._catch_up(self._now())
 
     def _answer_all(self, error: type[TubesError]) -> None:
         """Tell everybody who waits this error."""

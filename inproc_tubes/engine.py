@@ -1,6 +1,6 @@
 """The rules of the queue: a pure function of its state and of the ``now`` it is given.
 
-It decides who gets which job, and when, and what every waiting consumer is told.
+It decides who gets which job, and when, and what everybody who waits is told.
 The rules that this module obeys itself:
 
 1.  Every change of a job's state happens here.
@@ -13,6 +13,7 @@ The rules that this module obeys itself:
 6.  A waiter is answered exactly once, and put on ``answered`` for the shell.
 7.  No tube that is not paused has both a ready job and a waiter: a job that becomes
     ready is handed, reserved, to whoever has waited longest.
+8.  No put waits while its tube has room: see `admission`.
 
 What falls due is carried out by `catch_up`, in the order of beanstalkd's
 ``prottick`` (prot.c): delays, then pauses, then reservations and timeouts. A shell
@@ -27,6 +28,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from .clearing import Clearing
 from .errors import (
     ClosedError,
     DeadlineSoonError,
@@ -35,18 +37,20 @@ from .errors import (
     NotFoundError,
     NotIgnoredError,
     TimedOutError,
+    TubeFullError,
     TubesError,
 )
 from .job import JobState, Record
-from .moves import SAFETY_MARGIN, Moves
+from .moves import SAFETY_MARGIN
 from .session import Session
 from .tube import Listing
+from .waiting import Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .tube import Tube
-    from .waiting import Waiter
+    from .waiting import Pending
 
 __all__ = ["SAFETY_MARGIN", "Engine"]
 
@@ -56,7 +60,7 @@ _DELAYED = JobState.DELAYED
 _BURIED = JobState.BURIED
 
 
-class Engine(Moves):
+class Engine(Clearing):
     """Everything that happens in one broker. It has no lock."""
 
     # Sessions
@@ -89,6 +93,7 @@ class Engine(Moves):
         del self.sessions[session]
         for waiter in list(session.waiters.values()):
             self._refuse(waiter, ClosedError(what))
+        self._send_away(now, session.putters.values(), lambda _: ClosedError(what))
         self.abort_put(now, session)
         for record in list(session.held.values()):
             self._end_reservation(record, session)
@@ -115,7 +120,12 @@ class Engine(Moves):
                 waiter.outcome = ClosedError(what)
                 self.answered.append(waiter)
             session.waiters.clear()
+            session.putters.clear()
             session.held.clear()
+        for other in self.others.values():
+            other.outcome = ClosedError(what)
+            self.answered.append(other)
+        self.others.clear()
         self.waiting = 0
         self.sessions.clear()
         self.jobs.clear()
@@ -128,6 +138,11 @@ class Engine(Moves):
         for session in self.sessions:
             for waiter in list(session.waiters.values()):
                 self._refuse(waiter, error())
+        # All of them, so that nobody is let in in another's place.
+        for other in list(self.others.values()):
+            self._strike_out(other)
+            other.outcome = error()
+            self.answered.append(other)
 
     # Tubes
 
@@ -202,10 +217,6 @@ class Engine(Moves):
         else:
             self._end_pause(now, tube)
 
-    def drain(self, _now: float) -> None:
-        """Refuse every put from now on (enter_drain_mode). Cost: O(1)."""
-        self.draining = True
-
     # Putting
 
     def put(
@@ -221,7 +232,8 @@ class Engine(Moves):
         """Add a job to the tube of that name, or to the one the session uses.
 
         If somebody waits for it, it is his already when this returns. A refusal
-        while draining takes an id, as in enqueue_incoming_job.
+        while draining takes an id, as in enqueue_incoming_job. 0 means that the tube
+        has no room, and that it is for `wait_for_room` to say what comes of it.
 
         Cost: O(1) for a new or the best priority, else O(log n).
         """
@@ -233,6 +245,9 @@ class Engine(Moves):
             raise DrainingError
         tube: Tube | None = session.used if name is None else self.tube(name)
         assert tube is not None  # a session that puts uses a tube
+        if tube.room is not None and not tube.room.takes(1):
+            self.next_id = job_id  # which nobody has heard of
+            return 0
         record = Record(job_id, body, tube, priority, delay, ttr, now)
         self.jobs[job_id] = record
         tube.total_jobs += 1
@@ -244,9 +259,14 @@ class Engine(Moves):
             tube.add_ready(record)
         return job_id
 
-    def refuse_put(self, _now: float, size: int, limit: int) -> NoReturn:
-        """Count a put whose body is too large; it takes no id. Cost: O(1)."""
-        self.cmd_put += 1
+    def refuse_put(
+        self, _now: float, size: int, limit: int, count: int = 1
+    ) -> NoReturn:
+        """Count so many puts, of which one body is too large; no id is taken.
+
+        Cost: O(1).
+        """
+        self.cmd_put += count
         raise JobTooBigError(size, limit)
 
     # Putting over the wire, where a job is known before its body has arrived
@@ -277,16 +297,27 @@ class Engine(Moves):
     def finish_put(self, now: float, session: Session, body: Any) -> int:
         """Put the session's half-received job, now that its body is there.
 
+        It does not wait for room: whoever waits over the wire is not heard meanwhile.
+
+        Raises:
+            DrainingError: The broker is draining. The id is spent, as it is below.
+            TubeFullError: The tube has no room, as for the server, whose disk is full
+                (walresvput in enqueue_incoming_job).
+
         Cost: that of `put`.
         """
         record = session.incoming
         assert record is not None  # it was begun
+        tube: Tube = record.tube
         if self.draining:
             self.abort_put(now, session)
             raise DrainingError
+        if tube.room is not None and not tube.room.takes(1):
+            self.abort_put(now, session)
+            raise TubeFullError(tube.name, tube.room.maxsize)
         session.incoming = None
         record.body = body
-        record.tube.total_jobs += 1
+        tube.total_jobs += 1
         if record.delay:
             self._delay(now, record)
         else:
@@ -327,6 +358,33 @@ class Engine(Moves):
         self._reserve(now, record, session)
         return record
 
+    def reserve_many(
+        self, now: float, session: Session, n: int, timeout: float | None
+    ) -> list[Record]:
+        """Take up to ``n`` jobs as so many times `reserve` would.
+
+        Each counts as a reserve; where there is none, none is counted.
+
+        Cost: O(log n) for each, and O(number of watched tubes) for each if there are
+        several.
+        """
+        session.is_worker = True
+        only = session.only
+        records: list[Record] = []
+        if only is None:
+            while len(records) < n and (tube := self._best_tube(session)) is not None:
+                record = tube.pop_ready()
+                self._reserve(now, record, session)
+                records.append(record)
+        elif only.ready and not only.paused_until:
+            records = only.pop_many(n)
+            self._reserve_all(now, records, session)
+        if timeout is None:
+            self.cmd_reserve += len(records)
+        else:
+            self.cmd_reserve_with_timeout += len(records)
+        return records
+
     def _best_tube(self, session: Session) -> Tube | None:
         best = None
         best_key = (inf, 0)
@@ -359,27 +417,25 @@ class Engine(Moves):
             raise DeadlineSoonError(soonest.id, soonest.due_at - now)
         if waiter.timeout == 0:
             raise TimedOutError(0)
-        self._tickets += 1
-        waiter.ticket = self._tickets
-        waiter.timeout_at = now + waiter.timeout
+        self._plan_timeout(now, waiter)
         self.waiting += 1
         session.waiters[waiter.ticket] = waiter
         for tube in session.watched:
             tube.waiters[waiter.ticket] = waiter
-        if waiter.timeout != inf:
-            self._timeouts.plan(waiter, waiter.timeout_at)
-            self.due_at = min(self.due_at, waiter.timeout_at)
         self._replan_session(session)
 
-    def withdraw(self, now: float, waiter: Waiter) -> None:
+    def withdraw(self, now: float, waiter: Pending) -> None:
         """Leave the queue as if that waiter had never waited.
 
         If it was answered meanwhile with a job, the job goes back to its place, and
-        its reservation has never been.
+        its reservation has never been. If it was a put and was let in, its jobs have
+        never been, but for those that somebody has reserved already.
 
-        Cost: that of `release`.
+        Cost: that of `release`, or of `delete` for each job that was put.
         """
-        if waiter.outcome is None:
+        if not isinstance(waiter, Waiter):
+            self._withdraw_other(now, waiter)
+        elif waiter.outcome is None:
             if waiter.ticket in waiter.session.waiters:
                 self._dismiss(waiter)
         elif isinstance(waiter.outcome, Record):
@@ -432,7 +488,7 @@ class Engine(Moves):
         return record
 
     def delete(
-        self, _now: float, session: Session, job_id: int, fence: int | None
+        self, now: float, session: Session, job_id: int, fence: int | None
     ) -> None:
         """End a job that the session holds, or that nobody holds.
 
@@ -451,6 +507,8 @@ class Engine(Moves):
             raise NotFoundError(job_id)
         del self.jobs[job_id]
         tube.cmd_delete += 1
+        if tube.room is not None:
+            self._after_leaving(now, tube)
         if not tube.using and not tube.watching:
             self._free_if_unreferenced(tube)
 
@@ -478,7 +536,7 @@ class Engine(Moves):
 
     def bury(
         self,
-        _now: float,
+        now: float,
         session: Session,
         job_id: int,
         fence: int | None,
@@ -493,6 +551,8 @@ class Engine(Moves):
         record.buries += 1
         record.state = _BURIED
         record.tube.buried[record.id] = record
+        if record.tube.room is not None:
+            self._after_leaving(now, record.tube)
 
     def touch(
         self, now: float, session: Session, job_id: int, fence: int | None

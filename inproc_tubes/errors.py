@@ -6,10 +6,11 @@ Where a stranger would reach for a builtin, the class is that builtin too::
     TubesError
     ├── NotFoundError        (LookupError)   no such job or tube, or not yours now
     ├── NotIgnoredError                      the last watched tube stays watched
-    ├── TimedOutError        (TimeoutError)  reserve's timeout has passed
+    ├── TimedOutError        (TimeoutError)  reserve's or join's timeout has passed
     ├── DeadlineSoonError                    a job that you hold is about to expire
     ├── JobTooBigError       (ValueError)    the body is over ``max_job_size``
     ├── BadTubeNameError     (ValueError)    not a tube name by beanstalkd's grammar
+    ├── TubeFullError        (queue.Full)    the tube has all the jobs it may have
     ├── DrainingError                        the broker takes no new jobs
     ├── ClosedError                          the broker or the handle was closed
     └── DeadlockError                        (testing) nobody could ever go on
@@ -19,6 +20,8 @@ for a wrong type. Any other exception out of a verb is a bug in inproc_tubes.
 """
 
 from __future__ import annotations
+
+from queue import Full
 
 __all__ = [
     "BadTubeNameError",
@@ -30,6 +33,7 @@ __all__ = [
     "NotFoundError",
     "NotIgnoredError",
     "TimedOutError",
+    "TubeFullError",
     "TubesError",
 ]
 
@@ -89,7 +93,10 @@ class NotIgnoredError(TubesError):
 
 
 class TimedOutError(TubesError, TimeoutError):
-    """No job came within the timeout: try again, or go and do something else.
+    """No job came within the timeout, or there was still work to do (join).
+
+    Try again, or go and do something else. A put that waits for room hears
+    `TubeFullError` instead.
 
     Attributes:
         timeout: The timeout in seconds that has passed.
@@ -100,7 +107,7 @@ class TimedOutError(TubesError, TimeoutError):
         self.timeout = timeout
 
     def __str__(self) -> str:
-        return f"nothing came within {self.timeout:g} s"
+        return f"what was waited for did not come within {self.timeout:g} s"
 
 
 class DeadlineSoonError(TubesError):
@@ -158,6 +165,29 @@ class BadTubeNameError(TubesError, ValueError):
         )
 
 
+class TubeFullError(TubesError, Full):
+    """The tube has as many jobs as `Broker.limit_tube` lets it have.
+
+    All of them count, buried ones too. Put later, or wait longer for room; if it stays
+    full, it has too few consumers, or jobs that nobody kicks or deletes.
+
+    Attributes:
+        tube: The tube's name.
+        maxsize: How many jobs it may have.
+        count: How many were to be put, together.
+    """
+
+    def __init__(self, tube: str, maxsize: int, count: int = 1) -> None:
+        super().__init__(tube, maxsize, count)
+        self.tube = tube
+        self.maxsize = maxsize
+        self.count = count
+
+    def __str__(self) -> str:
+        more = "one more job" if self.count == 1 else f"{self.count} more jobs"
+        return f"tube {self.tube!r} has no room for {more}: it may have {self.maxsize}"
+
+
 class DrainingError(TubesError):
     """The broker is being drained: jobs are worked off, and none is taken in."""
 
@@ -181,8 +211,8 @@ class DeadlockError(TubesError):
     """Under an autojumping `FakeClock`: all threads wait, and nothing will come.
 
     Without it the test would hang. The likely cause is a job that was never put,
-    or put into a tube that nobody watches.
+    or put into a tube that nobody watches, or never deleted.
     """
 
     def __str__(self) -> str:
-        return "every thread waits for a job and nothing will ever be due"
+        return "every thread waits, and nothing will ever be due"

@@ -39,6 +39,7 @@ class Closing(Rooted):
     __slots__ = ()
 
     close: Callable[[], None]
+    _close_later: Callable[[], None]  # for finalisers: without the lock
 
     def __enter__(self) -> Self:
         return self
@@ -49,7 +50,12 @@ class Closing(Rooted):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        if exc_type is GeneratorExit:
+            # The block was suspended, in a generator or a coroutine, and nobody will
+            # resume it: this may well be the collector, in the middle of a turn.
+            self._close_later()
+        else:
+            self.close()
 
 
 class Owner(Closing):
@@ -60,10 +66,13 @@ class Owner(Closing):
     _door: Door
     _session: Session
 
+    def _close_later(self) -> None:
+        self._door._abandon(self._session)
+
     def __del__(self) -> None:
         # Without a session: the constructor has raised.
         if hasattr(self, "_session"):
-            self._door._abandon(self._session)
+            self._close_later()
 
 
 class Job(Rooted):
@@ -186,12 +195,28 @@ class Job(Rooted):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._owner._settle(self, failed=exc_type is not None)
+        owner = self._owner
+        args = owner._session, self._record, self._fence, exc_type is not None
+        if exc_type is GeneratorExit:
+            # See Closing.__exit__.
+            owner._door._leave_note(owner._engine.settle, *args)
+            return
+        try:
+            owner._do(owner._engine.settle, *args)
+        except ClosedError:
+            # The queue is gone, and the block's own exception is the news.
+            if exc_type is None:
+                raise
 
     def __repr__(self) -> str:
         record = self._record
+        state = record.state.value
+        if self._owner._engine.jobs.get(record.id) is not record:
+            state = "gone"
+        elif record.reservation != self._fence:
+            state += " since, by another handle"
         return (
-            f"<Job {record.id} in {record.tube.name!r}, {record.state.value}, "
+            f"<Job {record.id} in {record.tube.name!r}, {state}, "
             f"priority {record.priority}: {reprlib.repr(record.body)}>"
         )
 
@@ -251,6 +276,8 @@ class Hands(Rooted):
             if session.closed is not None:
                 door._refuse(session)
             engine.delete(now, session, job_id, fence)
+            if engine.answered:  # a put was let in, or a join is over
+                door._rouse()
 
     def release(
         self, job_or_id: Job | int, priority: int | None = None, delay: float = 0
@@ -322,20 +349,6 @@ class Hands(Rooted):
 
     def _job(self, record: Record) -> Job:
         return Job(self, record, record.reservation)
-
-    def _settle(self, job: Job, *, failed: bool) -> None:
-        try:
-            self._do(
-                self._engine.settle,
-                self._session,
-                job._record,
-                job._fence,
-                failed,
-            )
-        except ClosedError:
-            # The queue is gone, and the block's own exception is the news.
-            if not failed:
-                raise
 
     def _do(self, verb: Any, *args: Any) -> Any:
         return self._door._do(self._session, verb, *args)

@@ -19,7 +19,7 @@ from .tube import Listing, Tube
 
 if TYPE_CHECKING:
     from .job import Record
-    from .waiting import Waiter
+    from .waiting import Pending
 
 __all__ = ["Ledger"]
 
@@ -41,11 +41,13 @@ class Ledger:
         # Nothing is due before this moment: a lower bound, as in an Agenda.
         self.due_at = inf
         # Waiters that were answered, for the shell to rouse and strike out.
-        self.answered: list[Waiter] = []
-        self.waiting = 0  # how many wait
+        self.answered: list[Pending] = []
+        self.waiting = 0  # how many wait for a job
+        # Who waits for something else, {ticket: waiter}, longest waiting first.
+        self.others: dict[int, Pending] = {}
         self._tube_agenda: Agenda[Tube] = Agenda()  # delays and pauses
         self._session_agenda: Agenda[Session] = Agenda()  # reservations
-        self._timeouts: Agenda[Waiter] = Agenda()
+        self._timeouts: Agenda[Pending] = Agenda()
         self._reservations = 0
         self._tickets = 0
         self._total_jobs_of_dead_tubes = 0
@@ -74,6 +76,11 @@ class Ledger:
         self.cmd_list_tubes_watched = 0
         self.cmd_pause_tube = 0
         self.tube("default").pinned = True
+
+    @property
+    def all_waiting(self) -> int:
+        """How many wait: for a job, for room, or for the end. Cost: O(1)."""
+        return self.waiting + len(self.others)
 
     def tube(self, name: str) -> Tube:
         """Return the tube of that name, made if it is new. Cost: O(1)."""
@@ -159,7 +166,7 @@ class Ledger:
         }
 
     def stats_tube(self, now: float, name: str) -> dict[str, Any]:
-        """Return the fields of fmt_stats_tube. Cost: O(1)."""
+        """Return the fields of fmt_stats_tube, and two of ours. Cost: O(1)."""
         self.cmd_stats_tube += 1
         tube = self.tubes.get(name)
         if tube is None:
@@ -179,6 +186,8 @@ class Ledger:
             "cmd_pause_tube": tube.cmd_pause_tube,
             "pause": tube.pause,
             "pause_time_left": tube.paused_until - now if tube.paused_until else 0,
+            "maxsize": 0 if tube.room is None else tube.room.maxsize,
+            "current_putting": 0 if tube.room is None else len(tube.room.putters),
         }
 
     def stats(self, _now: float) -> dict[str, Any]:
@@ -245,7 +254,15 @@ class Ledger:
             assert self.due_at <= tube.due_at
         waiters = [w for s in self.sessions for w in s.waiters.values()]
         assert self.waiting == len(waiters)
-        for waiter in waiters:
+        rooms = [tube.room for tube in self.listing if tube.room is not None]
+        lines = [line for room in rooms for line in (room.putters, room.joiners)]
+        assert self.others == {t: w for line in lines for t, w in line.items()}
+        assert list(self.others) == sorted(self.others)
+        assert sum(len(s.putters) for s in self.sessions) == sum(
+            len(room.putters) for room in rooms
+        )
+        assert not self.draining or not any(room.putters for room in rooms)
+        for waiter in (*waiters, *self.others.values()):
             assert waiter.outcome is None
             assert self.due_at <= waiter.timeout_at
         # The agendas know of everything that will be due.

@@ -15,17 +15,17 @@ from .errors import (
     ClosedError,
     DeadlineSoonError,
     NotFoundError,
-    TimedOutError,
 )
 from .job import JobState
 from .ledger import Ledger
+from .waiting import Waiter
 
 if TYPE_CHECKING:
     from .errors import TubesError
     from .job import Record
     from .session import Session
     from .tube import Tube
-    from .waiting import Waiter
+    from .waiting import Pending
 
 __all__ = ["SAFETY_MARGIN", "Moves"]
 
@@ -108,6 +108,15 @@ class Moves(Ledger):
         # process_queue: here alone is there a choice of jobs, and the best goes first.
         while tube.waiters and tube.ready and not tube.paused_until:
             self._hand_over(now, tube.pop_ready(), tube)
+
+    def _plan_timeout(self, now: float, waiter: Pending) -> None:
+        """Give a waiter its number, and note when its timeout passes."""
+        self._tickets += 1
+        waiter.ticket = self._tickets
+        waiter.timeout_at = now + waiter.timeout
+        if waiter.timeout != inf:
+            self._timeouts.plan(waiter, waiter.timeout_at)
+            self.due_at = min(self.due_at, waiter.timeout_at)
 
     def _refuse(self, waiter: Waiter, error: TubesError) -> None:
         self._dismiss(waiter)
@@ -207,8 +216,17 @@ class Moves(Ledger):
             session.planned_at = inf
         for session in sessions + late:
             self._tell_deadline_soon(now, moment, session)
-        for waiter in self._timeouts.take(moment):
-            self._refuse(waiter, TimedOutError(waiter.timeout))
+        # By kinds, since a put that gives up may make way for a job that a reserve
+        # waits for, and both for the end that a join waits for.
+        late_ones = self._timeouts.take(moment)
+        for waiter in sorted(late_ones, key=lambda one: one.rank):
+            if not waiter.answered:
+                self._lose_patience(now, waiter)
+
+    def _lose_patience(self, _now: float, waiter: Pending) -> None:
+        """Tell a waiter that its timeout has passed."""
+        assert isinstance(waiter, Waiter)  # `admission` sees to the others
+        self._refuse(waiter, waiter.too_late())
 
     def _tell_deadline_soon(self, now: float, moment: float, session: Session) -> None:
         soonest = session.soonest()

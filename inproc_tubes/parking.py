@@ -15,8 +15,11 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .door import Door
-    from .waiting import Waiter
+    from .session import Session
+    from .waiting import Pending
 
 __all__ = ["ThreadLot"]
 
@@ -24,19 +27,20 @@ __all__ = ["ThreadLot"]
 class ThreadLot:
     """The threads that sleep in one door. Its methods want the door's lock.
 
-    (All but `park`, which wants it free, and `nudge`, which takes what there is.)
+    (All but `wait`, `sleep` and `park`, which want it free, and `nudge`, which takes
+    what there is.)
     """
 
     __slots__ = ("_asleep", "_keeper", "armed_for")
 
     def __init__(self) -> None:
-        self._asleep: dict[Waiter, None] = {}  # in order of their coming
-        self._keeper: Waiter | None = None
+        self._asleep: dict[Pending, None] = {}  # in order of their coming
+        self._keeper: Pending | None = None
         # Until when the keeper sleeps, if nothing earlier comes up; a moment that
         # nothing is earlier than while there is no keeper.
         self.armed_for = -inf
 
-    def enter(self, door: Door, waiter: Waiter) -> None:
+    def enter(self, door: Door, waiter: Pending) -> None:
         """Make the bed of a waiter that the engine has let wait."""
         waiter.lot = self
         waiter.bed = bed = Lock()
@@ -48,11 +52,11 @@ class ThreadLot:
             self._appoint(door, waiter)
         door._sleepers_changed()
 
-    def _appoint(self, door: Door, waiter: Waiter) -> None:
+    def _appoint(self, door: Door, waiter: Pending) -> None:
         self._keeper = waiter
         self.armed_for = door._engine.next_due()
 
-    def park(self, door: Door, waiter: Waiter) -> None:
+    def park(self, door: Door, waiter: Pending) -> None:
         """Sleep until the waiter is answered, keeping time if it is the keeper."""
         while True:
             if not door._notes:
@@ -66,12 +70,37 @@ class ThreadLot:
                     self._appoint(door, waiter)
                     door._reckon()
 
-    def wake(self, door: Door, waiter: Waiter) -> None:
+    def sleep(self, door: Door, waiter: Pending, then: Callable[[Any], Any]) -> Any:
+        """Sleep until there is an answer, and return ``then(waiter)``."""
+        self.park(door, waiter)
+        return then(waiter)
+
+    def wait(
+        self,
+        door: Door,
+        session: Session,
+        waiter: Pending,
+        verb: Any,
+        then: Callable[[Any], Any],
+    ) -> Any:
+        """Take a turn with ``verb(now, waiter)``, and `sleep` if that has no answer.
+
+        Interrupted, it leaves the queue as if it had never asked.
+        """
+        try:
+            if door._begin_to_wait(session, self, waiter, verb):
+                self.park(door, waiter)
+            return then(waiter)
+        except BaseException:
+            door._give_up(self, waiter)
+            raise
+
+    def wake(self, door: Door, waiter: Pending) -> None:
         """Rouse a waiter that was answered."""
         self.leave(door, waiter)
         _release(waiter.bed)
 
-    def leave(self, door: Door, waiter: Waiter) -> None:
+    def leave(self, door: Door, waiter: Pending) -> None:
         """Strike a waiter out, and pass its office on."""
         self._asleep.pop(waiter, None)
         if self._keeper is waiter:

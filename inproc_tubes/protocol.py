@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .broker import Broker
     from .commands import Outcome
     from .door import Door
+    from .waiting import Pending
 
 __all__ = ["ProtocolSession"]
 
@@ -48,7 +49,7 @@ class Bell:
     def __init__(self, ring: Callable[[], None]) -> None:
         self._ring = ring
 
-    def wake(self, _door: Door, _waiter: Waiter) -> None:
+    def wake(self, _door: Door, _waiter: Pending) -> None:
         """Tell the owner of the connection that its reserve was answered."""
         self._ring()
 

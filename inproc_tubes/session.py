@@ -11,7 +11,7 @@ from .tube import Listing
 if TYPE_CHECKING:
     from .job import Record
     from .tube import Tube
-    from .waiting import Waiter
+    from .waiting import Putter, Waiter
 
 __all__ = ["Session"]
 
@@ -20,7 +20,7 @@ _SWEEP_FLOOR = 64
 
 
 class Session:
-    """The tube it uses, those it watches, the jobs it holds, its waiters.
+    """The tube it uses, those it watches, the jobs it holds, and who waits for it.
 
     The engine alone changes it. A handle owns one, and so does a connection over
     the protocol.
@@ -36,6 +36,7 @@ class Session:
         "is_worker",
         "only",
         "planned_at",
+        "putters",
         "used",
         "waiters",
         "watched",
@@ -54,6 +55,7 @@ class Session:
         self._deadlines: list[tuple[float, int]] = []
         self._sweep_at = _SWEEP_FLOOR
         self.waiters: dict[int, Waiter] = {}  # {ticket: waiter}
+        self.putters: dict[int, Putter] = {}  # {ticket: putter}
         self.planned_at = inf  # when the engine will look at it, at the latest
         self.is_producer = False  # has ever put
         self.is_worker = False  # has ever reserved
@@ -67,9 +69,30 @@ class Session:
         deadlines = self._deadlines
         heappush(deadlines, (record.due_at, record.reservation))
         if len(deadlines) > self._sweep_at:
-            deadlines[:] = [(r.due_at, n) for n, r in self.held.items()]
-            heapify(deadlines)
+            self._sweep()
+
+    def add_deadlines(self, new: list[tuple[float, int]]) -> None:
+        """Note many at once, as (due_at, number of the reservation), after they are held.
+
+        Cost: O(1) for each where they are in order, and nothing else is held; else that
+        of `add_deadline` for each.
+        """
+        deadlines = self._deadlines
+        if len(new) == len(self.held):  # all others are void
+            deadlines[:] = sorted(new)
             self._sweep_at = 2 * len(deadlines) + _SWEEP_FLOOR
+            return
+        for deadline in new:
+            heappush(deadlines, deadline)
+        if len(deadlines) > self._sweep_at:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Drop the void deadlines."""
+        deadlines = self._deadlines
+        deadlines[:] = [(r.due_at, n) for n, r in self.held.items()]
+        heapify(deadlines)
+        self._sweep_at = 2 * len(deadlines) + _SWEEP_FLOOR
 
     def soonest(self) -> Record | None:
         """Return the held job that expires first; the first reserved of several.
@@ -100,5 +123,8 @@ class Session:
         # It waits in each tube that it watches, and the engine will look in time.
         for tube in self.watched:
             assert set(self.waiters) <= set(tube.waiters)
+        for ticket, putter in self.putters.items():
+            assert putter.session is self
+            assert putter.tube.room.putters[ticket] is putter
         assert self.only is (self.watched[0] if len(self.watched) == 1 else None)
         assert soonest is None or self.planned_at <= soonest.due_at

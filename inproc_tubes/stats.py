@@ -11,10 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+from .words import counted, counts, waiting
+
 __all__ = ["BrokerStats", "JobStats", "TubeStats"]
 
 # The one field whose word is not spelled out on the wire.
 _WIRE_NAMES = {"priority": "pri"}
+# What beanstalkd knows nothing of.
+_OURS = {"maxsize", "current_putting"}
 # Durations that run; the server prints them truncated.
 _RUNNING = {"age", "time_left", "pause_time_left", "uptime"}
 
@@ -33,6 +37,7 @@ class _Stats:
             for name, value in (
                 (field.name, getattr(self, field.name))
                 for field in fields(self)  # type: ignore[arg-type]  # each is one
+                if field.name not in _OURS
             )
         }
 
@@ -94,6 +99,9 @@ class TubeStats(_Stats):
         cmd_pause_tube: How often it was paused.
         pause: Seconds, as given, while it is paused, else 0.
         pause_time_left: Seconds till the pause is over.
+        maxsize: How many jobs it may have, 0 for any number. This and what follows is
+            ours, and not in `as_dict`.
+        current_putting: Puts that wait for room, a batch as one.
     """
 
     name: str
@@ -110,6 +118,31 @@ class TubeStats(_Stats):
     cmd_pause_tube: int
     pause: float
     pause_time_left: float
+    maxsize: int = 0
+    current_putting: int = 0
+
+    def __repr__(self) -> str:
+        jobs = counts(
+            (
+                (self.current_jobs_ready, "ready"),
+                (self.current_jobs_reserved, "reserved"),
+                (self.current_jobs_delayed, "delayed"),
+                (self.current_jobs_buried, "buried"),
+            )
+        )
+        who = (
+            f"{counted(self.current_using, 'producer')}, "
+            f"{counted(self.current_watching, 'consumer')}"
+        )
+        waits = ((self.current_waiting, "reserve"), (self.current_putting, "put"))
+        parts = (
+            jobs or "no jobs",
+            f"at most {self.maxsize}" if self.maxsize else "",
+            who,
+            waiting(waits),
+            f"paused for {self.pause_time_left:g} s more" if self.pause else "",
+        )
+        return f"<TubeStats of {self.name!r}: {'; '.join(filter(None, parts))}>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

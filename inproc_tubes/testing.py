@@ -50,7 +50,7 @@ class FakeClock:
     """A clock that stands still until it is moved. Several brokers may go by it.
 
     Moving it carries out all that falls due on the way, moment by moment in order, as
-    if time had flowed: threads that are blocked in a broker are answered.
+    if time had flowed: threads and coroutines that are blocked in a broker are answered.
 
     Args:
         autojump: Let time jump to the next due moment whenever every living thread
@@ -95,6 +95,10 @@ class FakeClock:
                 self._jump_if_all_wait()
         finally:
             self._parked.pop(thread, None)
+
+    def seconds_until(self, moment: float) -> float:  # noqa: ARG002 - no moment comes by itself
+        """Return inf: whoever moves the time tells the brokers. Cost: O(1)."""
+        return inf
 
     def advance(self, seconds: float) -> None:
         """Let so many seconds pass, through every due moment on the way.
@@ -158,9 +162,11 @@ class FakeClock:
 
 
 def wait_until_waiting(broker: Broker, n: int, timeout: float = 10) -> None:
-    """Block until at least ``n`` consumers wait for a job of this broker.
+    """Block until at least ``n`` verbs wait in this broker, whatever for.
 
-    It sleeps on a condition that every consumer announces as it begins to wait.
+    A reserve waits for a job, a put for room, a join for the end. It sleeps on a
+    condition that each of them announces as it begins to wait. It blocks the thread:
+    in a coroutine write ``await asyncio.to_thread(wait_until_waiting, broker, n)``.
 
     Args:
         broker: The broker.
@@ -170,13 +176,13 @@ def wait_until_waiting(broker: Broker, n: int, timeout: float = 10) -> None:
     Raises:
         AssertionError: So many did not wait within the timeout.
 
-    Cost: O(1) for each consumer that begins to wait.
+    Cost: O(1) for each that begins to wait.
     """
     with broker._lock:
         if broker._waiting_changed is None:
             broker._waiting_changed = Condition(broker._lock)
         if not broker._waiting_changed.wait_for(
-            lambda: broker._engine.waiting >= n, timeout
+            lambda: broker._engine.all_waiting >= n, timeout
         ):
-            message = f"{broker._engine.waiting} of {n} consumers wait"
+            message = f"{broker._engine.all_waiting} of {n} wait"
             raise AssertionError(message)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .job import Record
+    from .room import Room
     from .waiting import Waiter
 
 __all__ = ["URGENT_THRESHOLD", "Listing", "Tube"]
@@ -64,6 +65,7 @@ class Tube:
         "pinned",
         "ready",
         "reserved",
+        "room",
         "total_jobs",
         "urgent",
         "using",
@@ -89,6 +91,7 @@ class Tube:
         self.urgent = 0
         self.reserved = 0
         self.pinned = False  # stays although nothing refers to it
+        self.room: Room | None = None  # where its jobs' leaving matters to somebody
         self.using = 0
         self.watching = 0
         self.pause = 0.0  # as given, while it lasts
@@ -102,12 +105,28 @@ class Tube:
         """Whether anything keeps the tube alive. Cost: O(1)."""
         return bool(
             self.pinned
+            or self.room is not None
             or self.using
             or self.watching
             or self.ready
             or self.reserved
             or self.delayed
             or self.buried
+        )
+
+    @property
+    def count(self) -> int:
+        """How many jobs are in it, whatever their state. Cost: O(1)."""
+        return self.ready + self.reserved + len(self.delayed) + len(self.buried)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there is work to come: all but buried jobs. Cost: O(1)."""
+        return bool(
+            self.ready
+            or self.reserved
+            or self.delayed
+            or (self.room is not None and self.room.putters)
         )
 
     @property
@@ -138,6 +157,24 @@ class Tube:
         if priority < URGENT_THRESHOLD:
             self.urgent += 1
 
+    def add_newest(self, priority: int, ids: list[int]) -> None:
+        """Add jobs that are younger than all others, the oldest of them first.
+
+        Cost: O(1) for each, and O(log n) for the priority.
+        """
+        bucket = self._buckets.get(priority)
+        if bucket is None:
+            self._buckets[priority] = bucket = []
+        if priority < self._front_priority:
+            if not self._front:
+                del self._buckets[self._front_priority]
+            self._front_priority = priority
+            self._front = bucket
+        bucket += ids  # what is highest needs no sifting: it stays a heap
+        self.ready += len(ids)
+        if priority < URGENT_THRESHOLD:
+            self.urgent += len(ids)
+
     def first_ready(self) -> Record:
         """Return the job that is served next; there must be one.
 
@@ -159,6 +196,11 @@ class Tube:
             del self._buckets[self._front_priority]
             self._front_priority, self._front = self._buckets.peekitem(0)
 
+    def list_ready(self) -> list[Record]:
+        """Return all ready jobs as they are served. Cost: O(n log n)."""
+        live = self._live()
+        return [self._jobs[i] for p in sorted(live) for i in sorted(live[p])]
+
     def pop_ready(self) -> Record:
         """Take the job that is served next; there must be one. Cost: O(log n)."""
         record = self.first_ready()
@@ -167,6 +209,32 @@ class Tube:
         if self._front_priority < URGENT_THRESHOLD:
             self.urgent -= 1
         return record
+
+    def pop_many(self, count: int) -> list[Record]:
+        """Take up to so many jobs that are served next. Cost: O(log n) for each."""
+        jobs = self._jobs
+        taken: list[Record] = []
+        count = min(count, self.ready)
+        while len(taken) < count:
+            first = self.first_ready()
+            front = self._front
+            if taken and first is taken[-1]:  # a dead entry of a job that came back
+                heappop(front)
+                self._dead -= 1
+                continue
+            # Where all entries are live, no more of them need be looked at.
+            run = 1 if self._dead else min(count - len(taken), len(front))
+            if len(front) <= 4 * run:  # sorting them all costs less, and makes a heap
+                front.sort()
+                ids = front[:run]
+                del front[:run]
+            else:
+                ids = [heappop(front) for _ in range(run)]
+            taken += [jobs[job_id] for job_id in ids]
+            if self._front_priority < URGENT_THRESHOLD:
+                self.urgent -= run
+        self.ready -= len(taken)
+        return taken
 
     def remove_ready(self, record: Record) -> None:
         """Take a job from the middle. Cost: O(1) amortised."""
@@ -179,6 +247,16 @@ class Tube:
 
     def _sweep(self, leaving: Record) -> None:
         """Drop every dead entry, and that of the job that is leaving."""
+        live = self._live(leaving)
+        # A sorted list is a heap. Without any job an empty front is left.
+        self._buckets = SortedDict((p, sorted(live[p])) for p in live)
+        if not self._buckets:
+            self._buckets[self._front_priority] = []
+        self._front_priority, self._front = self._buckets.peekitem(0)
+        self._dead = 0
+
+    def _live(self, leaving: Record | None = None) -> dict[int, set[int]]:
+        """Return the ids of each priority whose entries are live."""
         live: dict[int, set[int]] = {}
         for priority, bucket in self._buckets.items():
             for job_id in bucket:
@@ -190,12 +268,7 @@ class Tube:
                     and record.priority == priority
                 ):
                     live.setdefault(priority, set()).add(job_id)
-        # A sorted list is a heap. Without any job an empty front is left.
-        self._buckets = SortedDict((p, sorted(live[p])) for p in live)
-        if not self._buckets:
-            self._buckets[self._front_priority] = []
-        self._front_priority, self._front = self._buckets.peekitem(0)
-        self._dead = 0
+        return live
 
     def _check(self) -> None:
         # The front is the bucket of the best priority, and no other is empty.
@@ -226,6 +299,9 @@ class Tube:
         # Whoever has waited longest is first, and is not kept from a job.
         assert list(self.waiters) == sorted(self.waiters)
         assert not self.waiters or not self.ready or self.paused_until
+        if self.room is not None:
+            assert self.room.tube is self
+            self.room._check()
 
 
 class Listing:

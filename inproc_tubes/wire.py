@@ -22,6 +22,7 @@ from .errors import (
     NotFoundError,
     NotIgnoredError,
     TimedOutError,
+    TubeFullError,
     TubesError,
 )
 
@@ -73,6 +74,7 @@ _REFUSALS: tuple[tuple[type[TubesError], bytes], ...] = (
     (DeadlineSoonError, b"DEADLINE_SOON\r\n"),
     (JobTooBigError, b"JOB_TOO_BIG\r\n"),
     (DrainingError, b"DRAINING\r\n"),
+    (TubeFullError, b"OUT_OF_MEMORY\r\n"),
 )
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "tests.shells"]
 
 REQUIRE_REAL = "INPROC_TUBES_REQUIRE_REAL"
 

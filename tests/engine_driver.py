@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from inproc_tubes.engine import Engine
+from inproc_tubes.errors import TubesError
 from inproc_tubes.job import Record
-from inproc_tubes.waiting import Waiter
+from inproc_tubes.waiting import Joiner, Pending, Putter, Waiter
 
 if TYPE_CHECKING:
-    from inproc_tubes.errors import TubesError
     from inproc_tubes.session import Session
 
 
@@ -86,6 +86,35 @@ class Queue:
         self.do("wait", waiter)
         return waiter
 
+    def offer(
+        self,
+        session: Session,
+        timeout: float | None = None,
+        *,
+        count: int = 1,
+        tube: str | None = None,
+        delay: float = 0,
+        ttr: float = 60,
+    ) -> Putter:
+        """Put a job, or a batch, and wait for room if need be."""
+        bodies: list[Any] = ["body"] * count
+        if count == 1:
+            job_id = self.do("put", session, tube, "body", 0, delay, ttr)
+            ids = [job_id] if job_id else None
+        else:
+            ids = self.do("put_many", session, tube, bodies, 0, delay, ttr)
+        putter = Putter(session, timeout, tube, bodies, 0, delay, ttr)
+        putter.outcome = ids
+        if ids is None:
+            self.do("wait_for_room", putter)
+        return putter
+
+    def join(self, *tubes: str, timeout: float | None = None) -> Joiner:
+        """Wait until these tubes, or all, have no work left."""
+        joiner = Joiner(timeout, list(tubes) or None)
+        self.do("join", joiner)
+        return joiner
+
     def bury(self, session: Session, job_id: int, priority: int | None = None) -> None:
         """Reserve this job and bury it."""
         self.do("reserve_job", session, job_id)
@@ -100,9 +129,12 @@ class Queue:
         return self.engine.jobs[job_id].state.value
 
 
-def told(waiter: Waiter) -> int | type[TubesError] | None:
-    """Return what a waiter was answered: a job's id, an error's class, or nothing."""
+def told(waiter: Pending) -> object:
+    """Return what a waiter was answered: a job's id, an error's class, or nothing.
+
+    A put hears its ids, and a join how many jobs are buried.
+    """
     outcome = waiter.outcome
-    if outcome is None:
-        return None
-    return outcome.id if isinstance(outcome, Record) else type(outcome)
+    if isinstance(outcome, TubesError):
+        return type(outcome)
+    return outcome.id if isinstance(outcome, Record) else outcome

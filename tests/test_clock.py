@@ -94,6 +94,6 @@ def test_a_broker_goes_by_the_machines_clock_if_it_is_given_none() -> None:
 
 
 @pytest.mark.parametrize("clock", [MonotonicClock(), FakeClock()])
-def test_a_clock_has_three_methods(clock: Clock) -> None:
-    for name in ("now", "attach", "park"):
+def test_a_clock_has_four_methods(clock: Clock) -> None:
+    for name in ("now", "attach", "park", "seconds_until"):
         assert callable(getattr(clock, name))

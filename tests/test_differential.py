@@ -184,6 +184,9 @@ class ServersClock:
     def park(self, waiter: Any, due_at: float) -> None:
         raise AssertionError(waiter, due_at)  # no session sleeps
 
+    def seconds_until(self, moment: float) -> float:
+        raise AssertionError(moment)  # pragma: no cover - nor in an event loop
+
 
 def masked(reply: bytes) -> bytes:
     """Return a reply, statistics of the whole server without what is their own."""

@@ -449,6 +449,8 @@ def test_the_statistics_of_a_tube_are_exact(queue: Queue) -> None:
         "cmd_pause_tube": 1,
         "pause": 20,
         "pause_time_left": 16.0,
+        "maxsize": 0,
+        "current_putting": 0,
     }
     stats = tube_stats(queue, "t")
     assert stats == expected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from queue import Full
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from inproc_tubes.errors import (
     NotFoundError,
     NotIgnoredError,
     TimedOutError,
+    TubeFullError,
     TubesError,
 )
 
@@ -57,10 +59,15 @@ TABLE: list[tuple[TubesError, type[Exception], str, dict[str, Any]]] = [
     (
         TimedOutError(2.5),
         TimeoutError,
-        "nothing came within 2.5 s",
+        "what was waited for did not come within 2.5 s",
         {"timeout": 2.5},
     ),
-    (TimedOutError(0), OSError, "nothing came within 0 s", {"timeout": 0}),
+    (
+        TimedOutError(0),
+        OSError,
+        "what was waited for did not come within 0 s",
+        {"timeout": 0},
+    ),
     (
         DeadlineSoonError(7, 0.25),
         TubesError,
@@ -100,6 +107,18 @@ TABLE: list[tuple[TubesError, type[Exception], str, dict[str, Any]]] = [
         ),
         {"name": "a" * 201},
     ),
+    (
+        TubeFullError("jobs", 5),
+        Full,
+        "tube 'jobs' has no room for one more job: it may have 5",
+        {"tube": "jobs", "maxsize": 5, "count": 1},
+    ),
+    (
+        TubeFullError("jobs", 5, 6),
+        Full,
+        "tube 'jobs' has no room for 6 more jobs: it may have 5",
+        {"tube": "jobs", "maxsize": 5, "count": 6},
+    ),
     (DrainingError(), TubesError, "the broker is draining and takes no new jobs", {}),
     (
         ClosedError("the broker was closed"),
@@ -110,7 +129,7 @@ TABLE: list[tuple[TubesError, type[Exception], str, dict[str, Any]]] = [
     (
         DeadlockError(),
         TubesError,
-        "every thread waits for a job and nothing will ever be due",
+        "every thread waits, and nothing will ever be due",
         {},
     ),
 ]

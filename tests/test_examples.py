@@ -54,6 +54,51 @@ def test_an_example_prints_what_it_promises(example: Path) -> None:
     assert_in_order(promised(example.read_text(encoding="utf-8")), result.stdout)
 
 
+INTERRUPTED = """
+import runpy, signal, sys, threading
+from itertools import count
+
+run = runpy.run_path(sys.argv[1])["run"]
+
+hits = []
+def handle(number, frame):
+    hits.append(number)
+    if len(hits) == 1:
+        raise KeyboardInterrupt
+signal.signal(signal.SIGINT, handle)
+
+def words():
+    for number in count(1):
+        # CPython sleeps over a signal that comes just before its sem_wait: try again.
+        if number > 5 and not hits:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        yield str(number)
+
+run(words())
+print(threading.active_count(), "thread")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pthread_kill")
+def test_ctrl_c_empties_the_pipeline() -> None:
+    pipeline = next(path for path in EXAMPLES if path.name == "pipeline.py")
+    result = subprocess.run(  # noqa: S603  # our own example
+        [sys.executable, "-W", "error", "-c", INTERRUPTED, pipeline],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,  # only a bug gets there
+    )
+    assert (0, "") == (result.returncode, result.stderr)
+    *lines, told, threads = result.stdout.splitlines()
+    assert "1 thread" == threads
+    # All that went in came out, in its order.
+    counts = f"{len(lines)} in, {len(lines)} out, 0 buried"
+    assert f"stopped by Ctrl-C: {counts}" == told
+    assert [f"{n} squared is {n**2}" for n in range(1, len(lines) + 1)] == lines
+    assert len(lines) >= 5
+
+
 def test_there_are_examples() -> None:
     names = {example.name for example in EXAMPLES}
     assert names > {"tutorial.py", "test_with_fixtures.py"}

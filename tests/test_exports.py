@@ -6,12 +6,16 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import sortedcontainers
 
 import inproc_tubes
 from inproc_tubes import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 VERBS = {
     "Broker": {
@@ -29,15 +33,20 @@ VERBS = {
         "kick_job",
         "delete",
         "pause_tube",
+        "limit_tube",
+        "jobs",
+        "clear_tube",
+        "join",
         "drain",
         "close",
     },
-    "Producer": {"put", "use", "using", "close"},
+    "Producer": {"put", "put_many", "use", "using", "close"},
     "Consumer": {
         "watch",
         "ignore",
         "watching",
         "reserve",
+        "reserve_many",
         "reserve_job",
         "delete",
         "release",
@@ -47,6 +56,10 @@ VERBS = {
     },
     "Job": {"delete", "release", "bury", "touch", "stats"},
 }
+# What coroutines have beside threads.
+VERBS["Broker"] |= {"async_producer", "async_consumer", "async_join"}
+VERBS["AsyncProducer"] = VERBS["Producer"]
+VERBS["AsyncConsumer"] = VERBS["Consumer"]
 
 # What a user of plain threads does not need, and should not pay for.
 ON_DEMAND = (
@@ -87,7 +100,13 @@ COSTED = [
     pytest.param(member, id=f"{name}.{key}")
     for name in VERBS
     for key, member in members(name).items()
-    if inspect.isfunction(member)
+    if inspect.isfunction(member) and not inspect.iscoroutinefunction(member)
+]
+TWINS = [
+    pytest.param(name, key, member, id=f"{name}.{key}")
+    for name in VERBS
+    for key, member in members(name).items()
+    if inspect.iscoroutinefunction(member)
 ]
 
 
@@ -103,8 +122,7 @@ def test_all_is_all_there_is() -> None:
         and not inspect.ismodule(value)
         and name not in {"annotations", "TYPE_CHECKING"}  # not its own
     }
-    late = {"BrokerStats", "JobStats", "TubeStats"}  # see __getattr__
-    assert public | late == set(inproc_tubes.__all__)
+    assert public | inproc_tubes._LATE.keys() == set(inproc_tubes.__all__)
 
 
 @pytest.mark.parametrize("name", [*errors.__all__, *VERBS])
@@ -132,6 +150,17 @@ def test_every_public_method_is_documented(member: object) -> None:
 def test_every_verb_tells_its_cost(verb: object) -> None:
     lines = inspect.cleandoc(verb.__doc__ or "").splitlines()
     assert any(line.startswith("Cost: ") for line in lines)
+
+
+@pytest.mark.parametrize(("name", "key", "verb"), TWINS)
+def test_a_verb_that_is_awaited_is_the_twin_of_one_that_is_not(
+    name: str, key: str, verb: Callable[..., object]
+) -> None:
+    one = name.removeprefix("Async")
+    key = key.removeprefix("async_")
+    assert f"Same as `{one}.{key}`, awaited." == verb.__doc__
+    twin = inspect.signature(members(one)[key])  # type: ignore[arg-type]  # a function
+    assert twin == inspect.signature(verb)
 
 
 def test_importing_the_package_is_cheap() -> None:

@@ -16,24 +16,28 @@ import inproc_tubes
 # A row imports only from the rows above it. A folder is one module, whose files may
 # import each other.
 LAYERS = (
-    ("version", "errors"),
+    ("version", "errors", "words"),
     ("clock",),
-    ("checks",),
     ("job",),
+    ("checks",),
     ("stats",),
     ("waiting",),
     ("agenda",),
+    ("room",),
     ("tube",),
     ("session",),
     ("ledger",),
     ("moves",),
+    ("batches",),
+    ("admission",),
+    ("clearing",),
     ("engine",),
     ("door",),
     ("handle",),
     ("parking",),
     ("producer", "consumer"),
-    ("broker",),
     ("aio",),
+    ("broker",),
     ("wire",),
     ("commands",),
     ("protocol",),
@@ -44,8 +48,11 @@ LAYERS = (
     ("__init__",),
 )
 PURE = {
+    "admission",
     "agenda",
+    "batches",
     "checks",
+    "clearing",
     "commands",
     "engine",
     "errors",
@@ -53,14 +60,18 @@ PURE = {
     "ledger",
     "moves",
     "protocol",
+    "room",
     "session",
     "stats",
     "tube",
     "waiting",
     "wire",
+    "words",
 }
 # Whatever waits, wakes, tells the time or talks to the world outside.
 IMPURE = {"_thread", "asyncio", "logging", "queue", "socket", "threading", "time"}
+# What is in such a module, and does none of that.
+HARMLESS = {"queue.Full"}  # an exception
 
 PACKAGE = "inproc_tubes"
 FOLDER = Path(inproc_tubes.__file__).parent
@@ -95,7 +106,7 @@ def violations(source: str, file: Path) -> list[str]:
     for imported in sorted(imports(source, file)):
         top, *rest = imported.split(".")
         if top != PACKAGE:
-            if top in IMPURE and name in PURE:
+            if top in IMPURE and name in PURE and imported not in HARMLESS:
                 wrong.append(f"{file} is pure, and imports {imported}")
             elif top == "time" and name != "clock":
                 wrong.append(f"{file} is not clock.py, and imports {imported}")
@@ -133,6 +144,7 @@ def test_a_module_imports_only_from_rows_above_it(file: Path) -> None:
         ("engine.py", "from time import monotonic"),
         ("engine.py", "def late():\n    import socket"),
         ("engine.py", "if TYPE_CHECKING:\n    from queue import Queue"),
+        ("errors.py", "import queue"),
         ("engine.py", "from inproc_tubes.clock import Clock"),
         ("engine.py", "from inproc_tubes.broker import Broker"),
         ("engine.py", "from inproc_tubes import Broker"),
@@ -159,6 +171,7 @@ def test_a_violation_would_be_noticed(file: str, source: str) -> None:
     [
         ("clock.py", "import time"),
         ("engine.py", "from inproc_tubes import errors"),
+        ("errors.py", "from queue import Full"),
         ("engine.py", "from inproc_tubes.tube import Tube"),
         ("engine.py", "from collections import deque"),
         ("engine.py", "from . import job"),

@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,10 +18,12 @@ from inproc_tubes import (
     Broker,
     ClosedError,
     Consumer,
+    DeadlockError,
     Job,
     NotFoundError,
     Producer,
     TimedOutError,
+    TubeFullError,
 )
 from inproc_tubes.testing import FakeClock
 from tests.threads import LONG, waiting
@@ -171,6 +174,9 @@ PRODUCER_VERBS: dict[str, Callable[[Producer], object]] = {
     "put": lambda producer: producer.put("job"),
     "put in a tube": lambda producer: producer.put("job", tube="a"),
     "put too much": lambda producer: producer.put("x" * 65536),
+    "put_many": lambda producer: producer.put_many(["job", "job"]),
+    "put_many of none": lambda producer: producer.put_many([]),
+    "put too many": lambda producer: producer.put_many(["job", "x" * 65536]),
     "use": lambda producer: producer.use("a"),
     "using": lambda producer: producer.using(),
 }
@@ -180,6 +186,7 @@ CONSUMER_VERBS: dict[str, Callable[[Consumer], object]] = {
     "watching": lambda consumer: consumer.watching(),
     "reserve": lambda consumer: consumer.reserve(),
     "reserve at once": lambda consumer: consumer.reserve(timeout=0),
+    "reserve_many": lambda consumer: consumer.reserve_many(2),
     "reserve_job": lambda consumer: consumer.reserve_job(1),
     "delete": lambda consumer: consumer.delete(1),
     "release": lambda consumer: consumer.release(1),
@@ -207,6 +214,10 @@ BROKER_VERBS: dict[str, Callable[[Broker], object]] = {
     "kick_job": lambda broker: broker.kick_job(1),
     "delete": lambda broker: broker.delete(1),
     "pause_tube": lambda broker: broker.pause_tube("default", 1),
+    "limit_tube": lambda broker: broker.limit_tube("default", 1),
+    "jobs": lambda broker: broker.jobs("default"),
+    "clear_tube": lambda broker: broker.clear_tube("default"),
+    "join": lambda broker: broker.join(),
     "drain": lambda broker: broker.drain(),
 }
 
@@ -377,6 +388,32 @@ def test_an_error_told_to_a_waiter_is_in_no_reference_cycle() -> None:
     assert gone() is None
 
 
+@pytest.mark.usefixtures("no_collector")
+def test_an_error_told_to_a_put_is_in_no_reference_cycle() -> None:
+    broker = Broker(clock=FakeClock(autojump=True))
+    broker.limit_tube("default", 1)
+    producer = broker.producer()
+    producer.put("job")
+    with pytest.raises(TubeFullError):
+        producer.put("x", timeout=5)
+    with pytest.raises(DeadlockError):
+        producer.put_many("x")
+    gone = weakref.ref(producer)
+    del producer
+    assert gone() is None
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_an_error_told_to_a_join_is_in_no_reference_cycle() -> None:
+    broker = Broker(clock=FakeClock(autojump=True))
+    broker.producer().put("job")
+    with pytest.raises(TimedOutError):
+        broker.join(timeout=5)
+    gone = weakref.ref(broker)
+    del broker
+    assert gone() is None
+
+
 # Dropped under the lock
 
 TURNS: dict[str, Callable[[Broker, Producer, Consumer], object]] = {
@@ -423,6 +460,59 @@ def test_a_consumer_dropped_within_a_turn_gives_its_jobs_back(
     reserved = (turn == "reserve") + somebody_waits
     assert reserved == broker.stats().current_jobs_reserved
     assert 3 + (turn == "put") - (turn == "delete") == len(broker._engine.jobs)
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_the_block_of_a_generator_that_is_dropped_takes_no_lock_either(
+    broker: Broker, clock: MeddlingClock
+) -> None:
+    def work() -> Iterator[str]:
+        with broker.consumer() as consumer, consumer.reserve() as job:
+            yield job.body
+
+    broker.producer().put("job")
+    doomed = [work()]
+    assert "job" == next(doomed[0])
+    clock.meddle = doomed.clear
+    with pytest.raises(NotFoundError):
+        broker.peek_ready()
+    assert clock.lock_was_held
+    assert "job" == broker.peek_buried().body
+    assert 0 == broker.stats().current_connections
+
+
+ENDS_OF_BROKERS: dict[str, Callable[[Broker, Producer], object]] = {
+    "verb": lambda _broker, producer: producer.put("job"),
+    "close of a handle": lambda _broker, producer: producer.close(),
+    "close of the broker": lambda broker, _producer: broker.close(),
+    "advance": lambda broker, _producer: broker._look(),
+    "next moment": lambda broker, _producer: broker._next_due(),
+}
+
+
+@pytest.mark.parametrize("turn", ENDS_OF_BROKERS)
+@pytest.mark.usefixtures("no_collector")
+def test_the_block_of_a_broker_that_is_dropped_within_a_turn_closes_it(
+    clock: MeddlingClock, turn: str
+) -> None:
+    def work() -> Iterator[Broker]:
+        with Broker(clock=clock) as broker:
+            yield broker
+
+    doomed = [work()]
+    broker = next(doomed[0])
+    producer = broker.producer()
+    future = waiting(broker, broker.consumer().reserve)
+    if turn in {"close of the broker", "next moment"}:
+        doomed.clear()  # these do not read the clock
+    else:
+        clock.meddle = doomed.clear
+    with suppress(ClosedError):
+        ENDS_OF_BROKERS[turn](broker, producer)
+    assert not doomed
+    with pytest.raises(ClosedError, match=r"^the broker was closed$"):
+        future.result(LONG)
+    assert "<Broker: the broker was closed>" == repr(broker)
 
 
 @pytest.mark.usefixtures("no_collector")
@@ -493,7 +583,10 @@ def test_a_closed_broker_lets_go_of_the_bodies(broker: Broker) -> None:
 # Copies
 
 
-@pytest.mark.parametrize("what", ["Broker", "Producer", "Consumer", "Job"])
+@pytest.mark.parametrize(
+    "what",
+    ["Broker", "Producer", "Consumer", "AsyncProducer", "AsyncConsumer", "Job"],
+)
 @pytest.mark.parametrize(
     "double", [pickle.dumps, copy.copy, copy.deepcopy], ids=["pickle", "copy", "deep"]
 )
@@ -505,6 +598,8 @@ def test_nothing_that_lives_here_is_doubled(
         "Broker": broker,
         "Producer": broker.producer(),
         "Consumer": broker.consumer(),
+        "AsyncProducer": broker.async_producer(),
+        "AsyncConsumer": broker.async_consumer(),
         "Job": broker.consumer().reserve(),
     }
     reason = (
@@ -596,6 +691,37 @@ def test_after_a_fork_the_broker_is_the_parents() -> None:
     assert [*told, "[]", "the child's own", "the child's exit: 0"] == run(
         FORKED
     ).splitlines()
+
+
+FORKED_IN_A_LOOP = """
+import asyncio, os
+from inproc_tubes import Broker, ClosedError
+
+async def main():
+    broker = Broker()
+    producer, consumer = broker.async_producer(), broker.async_consumer()
+    waiting = asyncio.create_task(consumer.reserve(timeout=60))
+    await asyncio.sleep(0)
+    child = os.fork()
+    if not child:
+        for verb in (lambda: producer.put("job"), consumer.reserve):
+            try:
+                await verb()
+            except ClosedError as error:
+                print(error, flush=True)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    await producer.put("job")
+    print((await waiting).body, os.waitstatus_to_exitcode(status))
+
+asyncio.run(main(), debug=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork")
+def test_after_a_fork_the_broker_is_the_parents_loops() -> None:
+    told = ["the broker belongs to the parent of this forked process"] * 2
+    assert [*told, "job 0"] == run(FORKED_IN_A_LOOP).splitlines()
 
 
 BLOCKED = """

@@ -18,6 +18,7 @@ from inproc_tubes.protocol import ProtocolSession
 from inproc_tubes.testing import FakeClock, wait_until_waiting
 
 from .real_server import RealServer, why_missing
+from .threads import LONG, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -817,6 +818,70 @@ def test_draining_shows_in_the_statistics() -> None:
 def test_what_the_process_has_used_is_told_to_the_microsecond() -> None:
     told = answer(ProtocolSession(Broker()), b"stats\r\n")
     assert re.search(rb"\nrusage-utime: \d+\.\d{6}\nrusage-stime: \d+\.\d{6}\n", told)
+
+
+# A limited tube, which the server does not have
+
+
+def test_a_put_into_a_full_tube_is_swallowed_with_its_body() -> None:
+    """As by a server whose disk is full: the id is spent, and nothing is kept."""
+    broker = Broker()
+    broker.limit_tube("default", 1)
+    session = ProtocolSession(broker)
+    told = answer(
+        session,
+        b"put 0 0 60 5\r\nfirst\r\n"
+        b"put 0 0 60 8\r\ndelete 1\r\n"
+        b"stats-job 2\r\n"
+        b"delete 1\r\n"
+        b"put 0 0 60 5\r\nthird\r\n",
+    )
+    assert (
+        b"INSERTED 1\r\nOUT_OF_MEMORY\r\nNOT_FOUND\r\nDELETED\r\nINSERTED 3\r\n"
+    ) == told
+    assert 3 == broker.stats().cmd_put
+    assert 2 == broker.stats_tube("default").total_jobs
+    broker._engine._check()
+
+
+def test_a_full_tube_is_looked_at_when_the_body_is_there() -> None:
+    broker = Broker()
+    broker.limit_tube("default", 1)
+    session = ProtocolSession(broker)
+    assert b"" == answer(session, b"put 0 0 60 3\r\njo")
+    broker.producer().put("meanwhile", timeout=0)
+    assert b"OUT_OF_MEMORY\r\n" == answer(session, b"b\r\n")
+    assert b"" == answer(session, b"put 0 0 60 3\r\njo")
+    broker.delete(2)
+    assert b"INSERTED 3\r\n" == answer(session, b"b\r\n")
+
+
+def test_a_put_over_the_wire_does_not_overtake_one_that_waits() -> None:
+    broker = Broker()
+    broker.limit_tube("default", 2)
+    session = ProtocolSession(broker)
+    broker.producer().put("first")
+    future = waiting(broker, lambda: broker.producer().put_many(["a", "b"]))
+    assert b"OUT_OF_MEMORY\r\n" == answer(session, b"put 0 0 60 3\r\njob\r\n")
+    assert b"DELETED\r\n" == answer(session, b"delete 1\r\n")
+    assert [3, 4] == future.result(LONG)
+
+
+def test_only_puts_are_kept_out_over_the_wire() -> None:
+    broker = Broker()
+    session = ProtocolSession(broker)
+    answer(session, b"put 0 0 60 3\r\njob\r\n" * 2 + b"reserve\r\nreserve\r\n")
+    broker.limit_tube("default", 1)
+    told = answer(session, b"release 1 0 9\r\nbury 2 0\r\nkick 1\r\n")
+    assert b"RELEASED\r\nBURIED\r\nKICKED 1\r\n" == told
+
+
+def test_a_limit_shows_in_no_statistics_of_the_wire() -> None:
+    broker = Broker()
+    broker.limit_tube("default", 1)
+    told = answer(ProtocolSession(broker), b"stats-tube default\r\n")
+    assert b"maxsize" not in told
+    assert b"putting" not in told
 
 
 # Version 1.13

@@ -1,19 +1,10 @@
-"""The engine against a naive model of it, by random verbs with small numbers.
-
-The model keeps lists and sorts them each time. In one thing it is free: where the
-reservations of several sessions run out in the same moment, any of them may come
-first, and the model follows the engine.
-"""
+"""The engine against a naive model of it, by random verbs with small numbers."""
 
 from __future__ import annotations
 
 import io
 import sys
 from collections import Counter
-from copy import deepcopy
-from dataclasses import dataclass, field
-from itertools import permutations
-from math import inf
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hypothesis import settings, strategies as st
@@ -26,18 +17,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from inproc_tubes import (
-    ClosedError,
-    DeadlineSoonError,
-    MonotonicClock,
-    NotFoundError,
-    NotIgnoredError,
-    TimedOutError,
-    TubesError,
-)
+from inproc_tubes import JobState, MonotonicClock, TubesError
 from inproc_tubes.engine import Engine
 from inproc_tubes.job import Record
-from inproc_tubes.waiting import Waiter
+from inproc_tubes.waiting import Joiner, Pending, Putter, Waiter
+from tests.naive_model import UNHELD, Model, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,512 +33,6 @@ if TYPE_CHECKING:
 NOWHERE = 10**6  # the id of no job
 
 
-@dataclass
-class ModelJob:
-    id: int
-    body: object
-    tube: str
-    priority: int
-    delay: float
-    ttr: float
-    created_at: float
-    state: str = "ready"
-    due_at: float = 0
-    owner: int | None = None
-    reservation: int = 0
-    burial: int = 0
-    reserves: int = 0
-    timeouts: int = 0
-    releases: int = 0
-    buries: int = 0
-    kicks: int = 0
-
-
-@dataclass
-class ModelTube:
-    pause: float = 0
-    paused_until: float = 0
-    total_jobs: int = 0
-    cmd_delete: int = 0
-    cmd_pause_tube: int = 0
-
-
-@dataclass
-class ModelSession:
-    used: str | None
-    watched: list[str]
-    is_producer: bool = False
-    is_worker: bool = False
-
-
-@dataclass
-class ModelWaiter:
-    session: int
-    timeout: float
-    timeout_at: float
-    hears_deadlines: bool
-    outcome: object = None  # (job's id, reservation), or an error as `told` has it
-    waits: bool = True
-
-
-def told(error: TubesError) -> object:
-    """Return an error as something that can be compared."""
-    return type(error), error.args
-
-
-def strike(names: list[str], name: str) -> None:
-    """Take a name out as beanstalkd does: the last one takes its place."""
-    names[names.index(name)] = names[-1]
-    names.pop()
-
-
-@dataclass
-class Model:
-    now: float
-    jobs: dict[int, ModelJob] = field(default_factory=dict)
-    tubes: dict[str, ModelTube] = field(default_factory=dict)
-    listing: list[str] = field(default_factory=list)
-    sessions: dict[int, ModelSession] = field(default_factory=dict)
-    waiters: list[ModelWaiter] = field(default_factory=list)
-    commands: Counter[str] = field(default_factory=Counter)
-    puts: int = 0
-    opened: int = 0
-    reservations: int = 0
-    burials: int = 0
-    job_timeouts: int = 0
-
-    # What there is, in order
-
-    def in_state(self, state: str, tube: str) -> list[ModelJob]:
-        """Return a tube's jobs in this state, as they are served."""
-        keys: dict[str, Callable[[ModelJob], object]] = {
-            "ready": lambda job: (job.priority, job.id),
-            "delayed": lambda job: (job.due_at, job.id),
-            "buried": lambda job: job.burial,
-            "reserved": lambda job: job.reservation,
-        }
-        jobs = [j for j in self.jobs.values() if (j.state, j.tube) == (state, tube)]
-        return sorted(jobs, key=keys[state])  # type: ignore[arg-type]  # all compare
-
-    def held(self, session: int) -> list[ModelJob]:
-        """Return what a session holds, in the order of reserving."""
-        jobs = [job for job in self.jobs.values() if job.owner == session]
-        return sorted(jobs, key=lambda job: job.reservation)
-
-    def soonest(self, session: int) -> ModelJob | None:
-        return min(self.held(session), key=lambda job: job.due_at, default=None)
-
-    def waiting(self, session: int) -> list[ModelWaiter]:
-        return [w for w in self.waiters if w.waits and w.session == session]
-
-    def waiting_in(self, tube: str) -> list[ModelWaiter]:
-        """Return who waits in a tube, the longest waiting first."""
-        return [
-            waiter
-            for waiter in self.waiters
-            if waiter.waits and tube in self.sessions[waiter.session].watched
-        ]
-
-    # What happens to jobs and tubes
-
-    def add_tube(self, name: str) -> None:
-        if name not in self.tubes:
-            self.tubes[name] = ModelTube()
-            self.listing.append(name)
-
-    def drop_tube(self, name: str | None) -> None:
-        """Forget a tube that nothing refers to."""
-        if name not in {"default", None, *(job.tube for job in self.jobs.values())}:
-            assert name is not None  # mypy does not see it
-            if not any(name in (s.used, *s.watched) for s in self.sessions.values()):
-                del self.tubes[name]
-                strike(self.listing, name)
-
-    def reserve_for(self, session: int, job: ModelJob) -> None:
-        self.reservations += 1
-        job.state = "reserved"
-        job.owner = session
-        job.reservation = self.reservations
-        job.reserves += 1
-        job.due_at = self.now + job.ttr
-
-    def answer(self, waiter: ModelWaiter, outcome: object) -> None:
-        waiter.waits = False
-        waiter.outcome = outcome
-
-    def serve(self, tube: str) -> None:
-        """Hand ready jobs, the best first, to those who wait, the first first."""
-        if not self.tubes[tube].paused_until:
-            pairs = zip(
-                self.in_state("ready", tube), self.waiting_in(tube), strict=False
-            )
-            for job, waiter in pairs:
-                self.reserve_for(waiter.session, job)
-                self.answer(waiter, (job.id, job.reservation))
-
-    def make_ready(self, job: ModelJob) -> None:
-        job.owner = None
-        job.state = "ready"
-        self.serve(job.tube)
-
-    def make_ready_in(self, job: ModelJob, delay: float) -> None:
-        if delay:
-            job.owner = None
-            job.state = "delayed"
-            job.due_at = self.now + delay
-        else:
-            self.make_ready(job)
-
-    def find(self, job_id: int, fence: int | None = None) -> ModelJob:
-        job = self.jobs.get(job_id)
-        if job is None or fence not in {None, job.reservation}:
-            raise NotFoundError(job_id)
-        return job
-
-    def mine(self, session: int, job_id: int, fence: int | None) -> ModelJob:
-        job = self.find(job_id, fence)
-        if job.owner != session:
-            raise NotFoundError(job_id)
-        return job
-
-    # The verbs, as the engine has them
-
-    def open_session(self, used: str | None, watched: list[str]) -> None:
-        for name in filter(None, [used, *watched]):
-            self.add_tube(name)
-        self.opened += 1
-        self.sessions[self.opened] = ModelSession(used, list(dict.fromkeys(watched)))
-
-    def close_session(self, session: int, what: str) -> None:
-        for waiter in self.waiting(session):
-            self.answer(waiter, told(ClosedError(what)))
-        for job in self.held(session):
-            self.make_ready(job)
-        gone = self.sessions[session]
-        for name in list(gone.watched):
-            strike(gone.watched, name)
-            self.drop_tube(name)
-        used, gone.used = gone.used, None
-        self.drop_tube(used)
-        del self.sessions[session]
-
-    def use(self, session: int, name: str) -> None:
-        self.commands["cmd_use"] += 1
-        self.add_tube(name)
-        old = self.sessions[session].used
-        self.sessions[session].used = name
-        self.drop_tube(old)
-
-    def watch(self, session: int, names: list[str]) -> int:
-        watched = self.sessions[session].watched
-        for name in names:
-            self.commands["cmd_watch"] += 1
-            self.add_tube(name)
-            if name not in watched:
-                watched.append(name)
-                self.serve(name)
-        return len(watched)
-
-    def ignore(self, session: int, name: str) -> int:
-        self.commands["cmd_ignore"] += 1
-        watched = self.sessions[session].watched
-        if watched == [name]:
-            raise NotIgnoredError(name)
-        if name in watched:
-            strike(watched, name)
-            self.drop_tube(name)
-        return len(watched)
-
-    def pause_tube(self, name: str, delay: float) -> None:
-        self.commands["cmd_pause_tube"] += 1
-        tube = self.tubes.get(name)
-        if tube is None:
-            raise NotFoundError(None, name)
-        tube.cmd_pause_tube += 1
-        tube.pause = delay
-        tube.paused_until = self.now + delay if delay else 0
-        self.serve(name)
-
-    def put(
-        self,
-        session: int,
-        name: str | None,
-        body: object,
-        priority: int,
-        delay: float,
-        ttr: float,
-    ) -> int:
-        self.commands["cmd_put"] += 1
-        self.puts += 1
-        self.sessions[session].is_producer = True
-        tube = name or self.sessions[session].used
-        assert tube is not None  # every session of the test uses one
-        self.add_tube(tube)
-        self.tubes[tube].total_jobs += 1
-        job = ModelJob(self.puts, body, tube, priority, delay, ttr, self.now)
-        self.jobs[job.id] = job
-        self.make_ready_in(job, delay)
-        return job.id
-
-    def reserve(self, session: int, timeout: float | None) -> int | None:
-        verb = "cmd_reserve" if timeout is None else "cmd_reserve_with_timeout"
-        self.commands[verb] += 1
-        self.sessions[session].is_worker = True
-        ready = [
-            (job.priority, job.id)
-            for name in self.sessions[session].watched
-            if not self.tubes[name].paused_until
-            for job in self.in_state("ready", name)
-        ]
-        if not ready:
-            return None
-        job = self.jobs[min(ready)[1]]
-        self.reserve_for(session, job)
-        return job.id
-
-    def wait(self, session: int, timeout: float | None, *, hears: bool) -> None:
-        soonest = self.soonest(session)
-        if soonest is not None and hears and soonest.due_at - 1 <= self.now:
-            raise DeadlineSoonError(soonest.id, soonest.due_at - self.now)
-        if timeout == 0:
-            raise TimedOutError(0)
-        seconds = inf if timeout is None else timeout
-        self.waiters.append(ModelWaiter(session, seconds, self.now + seconds, hears))
-
-    def withdraw(self, number: int) -> None:
-        waiter = self.waiters[number]
-        waiter.waits = False
-        held = self.held(waiter.session)
-        for job in [j for j in held if waiter.outcome == (j.id, j.reservation)]:
-            job.reserves -= 1
-            self.make_ready(job)
-
-    def reserve_job(self, session: int, job_id: int) -> int:
-        job = self.find(job_id)
-        if job.state == "reserved":
-            raise NotFoundError(job_id)
-        self.sessions[session].is_worker = True
-        self.reserve_for(session, job)
-        return job.id
-
-    def delete(self, session: int, job_id: int, fence: int | None) -> None:
-        self.commands["cmd_delete"] += 1
-        job = self.find(job_id, fence)
-        if job.owner not in {None, session}:
-            raise NotFoundError(job_id)
-        del self.jobs[job_id]
-        self.tubes[job.tube].cmd_delete += 1
-        self.drop_tube(job.tube)
-
-    def release(
-        self,
-        session: int,
-        job_id: int,
-        fence: int | None,
-        priority: int | None,
-        delay: float,
-    ) -> None:
-        self.commands["cmd_release"] += 1
-        job = self.mine(session, job_id, fence)
-        job.priority = job.priority if priority is None else priority
-        job.delay = delay
-        job.releases += 1
-        self.make_ready_in(job, delay)
-
-    def bury(
-        self, session: int, job_id: int, fence: int | None, priority: int | None
-    ) -> None:
-        self.commands["cmd_bury"] += 1
-        job = self.mine(session, job_id, fence)
-        job.priority = job.priority if priority is None else priority
-        job.buries += 1
-        job.owner = None
-        job.state = "buried"
-        self.burials += 1
-        job.burial = self.burials
-
-    def touch(self, session: int, job_id: int, fence: int | None) -> None:
-        self.commands["cmd_touch"] += 1
-        job = self.mine(session, job_id, fence)
-        job.due_at = self.now + job.ttr
-
-    def kick(self, name: str, bound: int) -> int:
-        self.commands["cmd_kick"] += 1
-        jobs = self.in_state("buried", name) or self.in_state("delayed", name)
-        for job in jobs[:bound]:
-            self.kick_job(job.id, None)
-        return len(jobs[:bound])
-
-    def kick_job(self, job_id: int, fence: int | None) -> None:
-        job = self.find(job_id, fence)
-        if job.state not in {"buried", "delayed"}:
-            raise NotFoundError(job_id)
-        job.kicks += 1
-        self.make_ready(job)
-
-    def peek(self, job_id: int) -> int:
-        self.commands["cmd_peek"] += 1
-        return self.find(job_id).id
-
-    def peek_state(self, state: str, name: str) -> int:
-        self.commands[f"cmd_peek_{state}"] += 1
-        jobs = self.in_state(state, name)
-        if not jobs:
-            raise NotFoundError(None, name, state)
-        return jobs[0].id
-
-    # Statistics
-
-    def stats_job(self, job_id: int, fence: int | None = None) -> dict[str, Any]:
-        self.commands["cmd_stats_job"] += 1
-        job = self.find(job_id, fence)
-        fields = dict(vars(job))
-        for name in ("body", "owner", "reservation", "burial", "created_at", "due_at"):
-            del fields[name]
-        timed = job.state in {"reserved", "delayed"}
-        return fields | {
-            "age": self.now - job.created_at,
-            "time_left": job.due_at - self.now if timed else 0,
-        }
-
-    def count(self, state: str, names: list[str]) -> int:
-        return sum(len(self.in_state(state, name)) for name in names)
-
-    def counts(self, names: list[str]) -> dict[str, int]:
-        states = ("ready", "reserved", "delayed", "buried")
-        return {f"current_jobs_{s}": self.count(s, names) for s in states} | {
-            "current_jobs_urgent": sum(
-                job.priority < 1024
-                for name in names
-                for job in self.in_state("ready", name)
-            )
-        }
-
-    def stats_tube(self, name: str) -> dict[str, Any]:
-        self.commands["cmd_stats_tube"] += 1
-        if name not in self.tubes:
-            raise NotFoundError(None, name)
-        fields = dict(vars(self.tubes[name]))
-        until = fields.pop("paused_until")
-        sessions = self.sessions.values()
-        return {
-            "name": name,
-            **fields,
-            **self.counts([name]),
-            "current_using": sum(s.used == name for s in sessions),
-            "current_watching": sum(name in s.watched for s in sessions),
-            "current_waiting": len(self.waiting_in(name)),
-            "pause_time_left": until - self.now if until else 0,
-        }
-
-    def stats(self) -> dict[str, Any]:
-        self.commands["cmd_stats"] += 1
-        sessions = self.sessions.values()
-        return {
-            **self.commands,
-            **self.counts(self.listing),
-            "job_timeouts": self.job_timeouts,
-            "total_jobs": self.puts,
-            "current_tubes": len(self.tubes),
-            "current_connections": len(sessions),
-            "current_producers": sum(s.is_producer for s in sessions),
-            "current_workers": sum(s.is_worker for s in sessions),
-            "current_waiting": sum(w.waits for w in self.waiters),
-            "total_connections": self.opened,
-            "draining": False,
-        }
-
-    # Time
-
-    def moment_of(self, session: int) -> float:
-        """Return when something happens to a session's reservations."""
-        soonest = self.soonest(session)
-        if soonest is None:
-            return inf
-        hears = any(waiter.hears_deadlines for waiter in self.waiting(session))
-        return soonest.due_at - hears
-
-    def next_of_clients(self) -> float:
-        timeouts = [waiter.timeout_at for waiter in self.waiters if waiter.waits]
-        return min([inf, *timeouts, *map(self.moment_of, self.sessions)])
-
-    def next_due(self) -> float:
-        delays = [job.due_at for job in self.jobs.values() if job.state == "delayed"]
-        pauses = [t.paused_until for t in self.tubes.values() if t.paused_until]
-        return min([self.next_of_clients(), *delays, *pauses])
-
-    def catch_up(self, now: float) -> Iterator[Model]:
-        """Yield all that may come of letting it be ``now``."""
-        world = deepcopy(self)
-        world.now = now
-        due = [
-            (job.due_at, place, job.id)
-            for place, name in enumerate(world.listing)
-            for job in world.in_state("delayed", name)
-            if job.due_at <= now
-        ]
-        for _, _, job_id in sorted(due):
-            world.make_ready(world.jobs[job_id])
-        for name in world.listing:
-            tube = world.tubes[name]
-            if tube.paused_until and tube.paused_until <= now:
-                tube.pause = tube.paused_until = 0
-                world.serve(name)
-        yield from world.end_moments()
-
-    def end_moments(self) -> Iterator[Model]:
-        moment = self.next_of_clients()
-        if moment > self.now:
-            yield self
-            return
-        expiring = [
-            session
-            for session in self.sessions
-            if any(job.due_at <= moment for job in self.held(session))
-        ]
-        for order in permutations(expiring):
-            world = deepcopy(self)
-            world.end_moment(moment, order)
-            yield from world.end_moments()
-
-    def end_moment(self, moment: float, order: tuple[int, ...]) -> None:
-        """Let one moment pass: a job beats DEADLINE_SOON, and that TIMED_OUT."""
-        for session in order:
-            due = [job for job in self.held(session) if job.due_at <= moment]
-            for job in sorted(due, key=lambda job: job.due_at):
-                job.timeouts += 1
-                self.job_timeouts += 1
-                self.make_ready(job)
-        for session in self.sessions:
-            soonest = self.soonest(session)
-            if soonest is not None and soonest.due_at - 1 <= moment:
-                left = max(0, soonest.due_at - self.now)
-                error = told(DeadlineSoonError(soonest.id, left))
-                for waiter in filter(
-                    lambda w: w.hears_deadlines, self.waiting(session)
-                ):
-                    self.answer(waiter, error)
-        for waiter in self.waiters:
-            if waiter.waits and waiter.timeout_at <= moment:
-                self.answer(waiter, told(TimedOutError(waiter.timeout)))
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return what can be compared with `EngineAgainstModel.snapshot`."""
-        return {
-            "jobs": {
-                job.id: (job.owner, job.reservation, job.body, self.stats_job(job.id))
-                for job in self.jobs.values()
-            },
-            "tubes": [self.stats_tube(name) for name in self.listing],
-            "sessions": {
-                number: (s.used, s.watched, [job.id for job in self.held(number)])
-                for number, s in self.sessions.items()
-            },
-            "outcomes": [waiter.outcome for waiter in self.waiters],
-            "stats": Counter(self.stats()),  # in which what is missing is 0
-        }
-
-
 TUBES = ("default", "t1", "t2")
 tubes = st.sampled_from(TUBES)
 names = st.sampled_from((*TUBES, "nowhere"))  # nobody makes that one
@@ -563,6 +41,7 @@ priorities = st.sampled_from((0, 1, 1024))
 delays = st.integers(0, 2)
 ttrs = st.integers(1, 3)
 timeouts = st.sampled_from((None, 1, 2, 3, 0))
+limits = st.integers(0, 3)
 fences = st.sampled_from(
     (None, None, 0, 0, 1)
 )  # none, that of the job now, that before
@@ -577,7 +56,9 @@ class EngineAgainstModel(RuleBasedStateMachine):
         # {number: session}, [waiter]: the model knows them by these numbers
         self.sessions: dict[int, Session] = {}
         self.waiters: list[Waiter] = []
-        self.answered: list[Waiter] = []
+        self.putters: list[Putter] = []
+        self.joiners: list[Joiner] = []
+        self.answered: list[Pending] = []
 
     # How a verb is done
 
@@ -614,14 +95,20 @@ class EngineAgainstModel(RuleBasedStateMachine):
                 )
                 for number, session in self.sessions.items()
             },
-            "outcomes": [self.outcome(waiter) for waiter in self.waiters],
+            "outcomes": [self.outcome(waiter) for waiter in self.everybody],
             "stats": Counter(engine.stats(now)),
         }
 
-    def outcome(self, waiter: Waiter) -> object:
-        if isinstance(waiter.outcome, Record):
-            return waiter.outcome.id, waiter.reservation
-        return waiter.outcome and told(waiter.outcome)
+    @property
+    def everybody(self) -> list[Pending]:
+        """All who have ever waited."""
+        return [*self.waiters, *self.putters, *self.joiners]
+
+    def outcome(self, waiter: Pending) -> object:
+        outcome = waiter.outcome
+        if isinstance(waiter, Waiter) and isinstance(outcome, Record):
+            return outcome.id, waiter.reservation
+        return told(outcome) if isinstance(outcome, TubesError) else outcome
 
     def both(self, theirs: Callable[[], Any], ours: Callable[[], Any]) -> Any:
         """Do one verb on both sides; return what came of it, which is the same."""
@@ -671,11 +158,13 @@ class EngineAgainstModel(RuleBasedStateMachine):
     # Sessions and tubes
 
     @initialize(
+        limits=st.lists(st.tuples(tubes, limits), max_size=4),
         jobs=st.lists(st.tuples(tubes, priorities, ttrs), max_size=6),
         reserves=st.lists(st.tuples(which, timeouts, st.booleans()), max_size=8),
     )
     def begin(
         self,
+        limits: list[tuple[str, int]],
         jobs: list[tuple[str, int, int]],
         reserves: list[tuple[int, int | None, bool]],
     ) -> None:
@@ -685,8 +174,10 @@ class EngineAgainstModel(RuleBasedStateMachine):
             ("default", ["default", "t1", "default"]),
         ):
             self.open_session(used, watched)
+        for name, maxsize in limits:
+            self.limit_tube(name, maxsize)
         for name, priority, ttr in jobs:
-            self.verb("put", 1, name, [self.model.puts], priority, 0, ttr)
+            self.put(1, name, priority, 0, ttr, None)
         for session, timeout, hears in reserves:
             self.reserve(session, timeout, hears)
 
@@ -732,12 +223,140 @@ class EngineAgainstModel(RuleBasedStateMachine):
         priority=priorities,
         delay=st.just(0) | delays,
         ttr=ttrs,
+        timeout=timeouts,
     )
     def put(
-        self, session: int, name: str | None, priority: int, delay: int, ttr: int
+        self,
+        session: int,
+        name: str | None,
+        priority: int,
+        delay: int,
+        ttr: int,
+        timeout: int | None,
     ) -> None:
         who = self.session(session)
-        self.verb("put", who, name, [self.model.puts], priority, delay, ttr)
+        numbers = (priority, delay, ttr)
+        if not self.verb("put", who, name, [self.model.ids], *numbers):
+            self.wait_for_room(who, timeout, name, [[self.model.ids]], numbers)
+
+    @rule(
+        session=which,
+        name=st.none() | tubes,
+        count=st.integers(0, 3),
+        priority=priorities,
+        delay=st.just(0) | delays,
+        ttr=ttrs,
+        timeout=timeouts,
+    )
+    def put_many(
+        self,
+        session: int,
+        name: str | None,
+        count: int,
+        priority: int,
+        delay: int,
+        ttr: int,
+        timeout: int | None,
+    ) -> None:
+        who = self.session(session)
+        bodies: list[object] = [[self.model.ids, n] for n in range(count)]
+        numbers = (priority, delay, ttr)
+        if self.verb("put_many", who, name, bodies, *numbers) is None:
+            self.wait_for_room(who, timeout, name, bodies, numbers)
+
+    @precondition(lambda self: self.full())
+    @rule(
+        session=which, tube=which, count=st.integers(1, 2), ttr=ttrs, timeout=timeouts
+    )
+    def put_into_a_full_tube(
+        self, session: int, tube: int, count: int, ttr: int, timeout: int | None
+    ) -> None:
+        name = self.full()[tube % len(self.full())]
+        self.put_many(session, name, count, 0, 0, ttr, timeout)
+
+    def full(self) -> list[str]:
+        return [name for name in self.model.tubes if not self.model.takes(name, 1)]
+
+    def wait_for_room(
+        self,
+        who: int,
+        timeout: int | None,
+        name: str | None,
+        bodies: list[object],
+        numbers: tuple[int, int, int],
+    ) -> None:
+        putter = Putter(self.sessions[who], timeout, name, bodies, *numbers)
+        refused = self.both(
+            lambda: self.engine.wait_for_room(self.model.now, putter),
+            lambda: self.model.wait_for_room(who, timeout, name, bodies, *numbers),
+        )
+        if refused is None:
+            self.putters.append(putter)
+
+    @precondition(lambda self: self.putters)
+    @rule(back=which)
+    def withdraw_put(self, back: int) -> None:
+        """Give up, be it with its jobs in already."""
+        number = len(self.putters) - 1 - back % len(self.putters)
+        self.turn()
+        self.engine.withdraw(self.model.now, self.putters[number])
+        self.model.withdraw_put(number)
+
+    @rule(name=names, maxsize=limits)
+    def limit_tube(self, name: str, maxsize: int) -> None:
+        self.verb("limit_tube", None, name, maxsize)
+
+    @precondition(lambda self: self.full())
+    @rule(tube=which, maxsize=limits)
+    def limit_a_full_tube(self, tube: int, maxsize: int) -> None:
+        self.limit_tube(self.full()[tube % len(self.full())], maxsize)
+
+    @rule(
+        names=st.none() | st.lists(names, min_size=1, max_size=2),
+        timeout=timeouts,
+    )
+    def join(self, names: list[str] | None, timeout: int | None) -> None:
+        self.turn()
+        joiner = Joiner(timeout, names)
+
+        def begin() -> int | None:
+            self.engine.join(self.model.now, joiner)
+            return joiner.outcome  # type: ignore[return-value]  # no error yet
+
+        if self.both(begin, lambda: self.model.join(names, timeout)) is None:
+            self.joiners.append(joiner)
+
+    @precondition(lambda self: self.joiners)
+    @rule(back=which)
+    def withdraw_join(self, back: int) -> None:
+        number = len(self.joiners) - 1 - back % len(self.joiners)
+        self.turn()
+        self.engine.withdraw(self.model.now, self.joiners[number])
+        self.model.withdraw_join(number)
+
+    @rule(name=names, states=st.lists(st.sampled_from(UNHELD), unique=True))
+    def clear_tube(self, name: str, states: list[str]) -> None:
+        self.turn()
+        self.both(
+            lambda: self.engine.clear_tube(self.model.now, name, self.states(states)),
+            lambda: self.model.clear_tube(name, tuple(states)),
+        )
+
+    def states(self, words: list[str]) -> tuple[JobState, ...]:
+        return tuple(map(JobState, words))
+
+    @rule(session=which, n=st.integers(1, 4), timeout=timeouts)
+    def reserve_many(self, session: int, n: int, timeout: int | None) -> None:
+        self.turn()
+        who = self.session(session)
+        engine, now = self.engine, self.model.now
+        self.both(
+            lambda: [
+                record.id
+                for record in engine.reserve_many(now, self.sessions[who], n, timeout)
+            ],
+            lambda: self.model.reserve_many(who, n, timeout),
+        )
 
     @rule(session=which, timeout=timeouts, hears=st.booleans())
     def reserve(self, session: int, timeout: int | None, hears: bool) -> None:  # noqa: FBT001 - hypothesis passes it by name
@@ -831,6 +450,17 @@ class EngineAgainstModel(RuleBasedStateMachine):
             lambda: self.model.peek_state(state, name),
         )
         self.verb("stats_tube", None, name)
+        states = [*UNHELD, "reserved"]
+        self.both(
+            lambda: [
+                record.id
+                for record, fence in self.engine.list_jobs(
+                    self.model.now, name, self.states(states)
+                )
+                if record.reservation == fence
+            ],
+            lambda: self.model.list_jobs(name, tuple(states)),
+        )
 
     # Time
 
@@ -859,7 +489,8 @@ class EngineAgainstModel(RuleBasedStateMachine):
         self.answered += self.engine.answered
         self.engine.answered.clear()
         assert len(self.answered) == len(set(self.answered))
-        assert set(self.answered) == {w for w in self.waiters if w.outcome is not None}
+        done = {waiter for waiter in self.everybody if waiter.outcome is not None}
+        assert set(self.answered) == done
 
     @invariant()
     def the_engine_shows_what_the_model_shows(self) -> None:
@@ -891,6 +522,46 @@ def test_the_engine_does_what_a_naive_model_does(
             EngineAgainstModel,
             settings=settings(max_examples=200, stateful_step_count=40),
         )
+
+
+def test_what_chance_seldom_comes_to_is_done_alike_too() -> None:
+    machine = EngineAgainstModel()
+
+    def check() -> None:
+        machine.every_waiter_is_answered_once()
+        machine.the_engine_shows_what_the_model_shows()
+
+    machine.begin([("t1", 2)], [("default", 0, 3)], [(0, 0, False)])
+    machine.reserve(0, None, hears=False)
+    machine.put(1, "default", 0, 0, 3, None)
+    check()
+    # With its job in hand.
+    machine.withdraw(0, late=True)
+    check()
+    for name in ("t1", "t1"):
+        machine.put(0, name, 0, 0, 3, 0)
+    machine.put_into_a_full_tube(0, 0, 2, 3, None)
+    machine.put_into_a_full_tube(1, 0, 1, 3, 2)
+    check()
+    # The batch will never fit.
+    machine.limit_a_full_tube(0, 1)
+    check()
+    machine.clear_tube("t1", ["ready"])
+    check()
+    # With its job in, and again with another that somebody has reserved.
+    machine.withdraw_put(0)
+    check()
+    machine.put(0, "t1", 0, 0, 3, None)
+    machine.put_into_a_full_tube(0, 0, 1, 3, None)
+    machine.clear_tube("t1", ["ready"])
+    machine.reserve_many(1, 4, None)
+    machine.withdraw_put(0)
+    check()
+    machine.join(None, 3)
+    check()
+    machine.withdraw_join(0)
+    machine.advance(3)
+    check()
 
 
 def test_without_soaking_there_is_one_round() -> None:

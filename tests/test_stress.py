@@ -1,25 +1,25 @@
-"""Real threads, thrown about as wildly as the interpreter can."""
+"""Real threads and event loops, thrown about as wildly as the interpreter can."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock, Semaphore
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from inproc_tubes import Broker, ClosedError, Job
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from inproc_tubes import Consumer
+    from collections.abc import Callable, Iterator
 
 TUBES = ("t0", "t1", "t2")
 PRODUCERS = CONSUMERS = 8
 JOBS = 800  # of each producer
+LOOPS = 3
 LONG = 3600  # seconds: nothing that takes so long ever runs out here
 
 
@@ -45,14 +45,25 @@ class Body:
         self._in_hands.release()
 
 
+def jobs(number: int) -> Iterator[tuple[Body, dict[str, Any]]]:
+    """Tell what a producer is to put, and how."""
+    # One more than is ever reserved.
+    yield Body(-1), {}
+    for i in range(JOBS):
+        where = {"priority": i % 5, "tube": TUBES[i % len(TUBES)]}
+        yield Body(number * JOBS + i), where
+
+
 def produce(broker: Broker, number: int) -> None:
     with broker.producer("unwatched") as producer:
-        for i in range(JOBS):
-            body = Body(number * JOBS + i)
-            tube = TUBES[i % len(TUBES)]
-            producer.put(body, priority=i % 5, ttr=LONG, tube=tube)
-        # One more than is ever reserved.
-        producer.put(Body(-1), ttr=LONG)
+        for body, where in jobs(number):
+            producer.put(body, ttr=LONG, **where)
+
+
+async def produce_in_loop(broker: Broker, number: int) -> None:
+    async with broker.async_producer("unwatched") as producer:
+        for body, where in jobs(number):
+            await producer.put(body, ttr=LONG, **where)
 
 
 class Worker:
@@ -62,10 +73,9 @@ class Worker:
         self._done = done
         # Half of them keep somebody busy with keeping time.
         self._timeout = LONG if number % 2 else None
-        self._consumer = self._new_consumer()
-
-    def _new_consumer(self) -> Consumer:
-        return self._broker.consumer(*TUBES)
+        # Of a Consumer or, in a loop, of an AsyncConsumer.
+        self._make: Callable[..., Any] = broker.consumer
+        self._consumer: Any = self._make(*TUBES)
 
     def run(self) -> None:
         """Work until the broker is closed."""
@@ -74,11 +84,14 @@ class Worker:
                 job = self._consumer.reserve(self._timeout)
             except ClosedError:
                 return
-            job.body.take()
-            if job.reserves == 1:
-                self._see_for_the_first_time(job)
-            else:
-                self._finish(job)
+            self._work(job)
+
+    def _work(self, job: Job) -> None:
+        job.body.take()
+        if job.reserves == 1:
+            self._see_for_the_first_time(job)
+        else:
+            self._finish(job)
 
     def _see_for_the_first_time(self, job: Job) -> None:
         match job.body.key % 8:
@@ -94,10 +107,11 @@ class Worker:
                 # There are never more kicks than burials.
                 assert self._broker.kick(job.tube, 1) == 1
             case 3:
-                # The consumer dies with the job in its hands.
+                # The consumer dies with the job in its hands. Its heir is made first:
+                # the broker may be closed as soon as others have done the job.
                 job.body.put_down()
-                self._consumer.close()
-                self._consumer = self._new_consumer()
+                dying, self._consumer = self._consumer, self._make(*TUBES)
+                dying.close()
             case _:
                 self._finish(job)
 
@@ -107,13 +121,56 @@ class Worker:
         self._done.release()
 
 
-def test_every_job_is_seen_exactly_once_and_none_is_lost() -> None:
+class AsyncWorker(Worker):
+    def __init__(self, broker: Broker, number: int, done: Semaphore) -> None:
+        super().__init__(broker, number, done)
+        self._make = broker.async_consumer
+        self._consumer = self._make(*TUBES)
+        self._patient = True
+
+    async def run_in_loop(self) -> None:
+        """Work until the broker is closed, and let every other reserve be cancelled."""
+        while True:
+            self._patient = not self._patient
+            try:
+                async with asyncio.timeout(None if self._patient else 0):
+                    job = await self._consumer.reserve(self._timeout)
+            except TimeoutError:
+                continue
+            except ClosedError:
+                return
+            self._work(job)
+
+
+def run_loop(broker: Broker, number: int, workers: list[AsyncWorker]) -> None:
+    """Let a producer and them all work in one loop, in this thread."""
+
+    async def run() -> None:
+        working = [worker.run_in_loop() for worker in workers]
+        await asyncio.gather(produce_in_loop(broker, number), *working)
+
+    asyncio.run(run(), debug=True)
+
+
+@pytest.mark.parametrize("limit", [0, 5])
+@pytest.mark.parametrize("loops", [0, LOOPS])
+def test_every_job_is_seen_exactly_once_and_none_is_lost(
+    limit: int, loops: int
+) -> None:
     done = Semaphore(0)
-    # The broker is closed first: no thread is left waiting, whatever fails.
-    with ThreadPoolExecutor(PRODUCERS + CONSUMERS) as pool, Broker() as broker:
+    # The broker is closed first: nobody is left waiting, whatever fails.
+    with ThreadPoolExecutor(PRODUCERS + CONSUMERS + LOOPS) as pool, Broker() as broker:
+        for tube in TUBES:
+            broker.limit_tube(tube, limit)
         workers = [Worker(broker, n, done) for n in range(CONSUMERS)]
         running = [pool.submit(worker.run) for worker in workers]
-        putting = [pool.submit(produce, broker, n) for n in range(PRODUCERS)]
+        # The first producers are coroutines, if there are loops.
+        for number in range(loops):
+            mates = [AsyncWorker(broker, n, done) for n in range(3)]
+            running.append(pool.submit(run_loop, broker, number, mates))
+            workers += mates
+        numbers = range(loops, PRODUCERS)
+        putting = [pool.submit(produce, broker, number) for number in numbers]
         for future in putting:
             future.result(timeout=60)
         for _ in range(PRODUCERS * JOBS):
@@ -121,10 +178,12 @@ def test_every_job_is_seen_exactly_once_and_none_is_lost() -> None:
         with broker._lock:
             broker._engine._check()
             current = len(broker._engine.jobs)
+            assert not broker._engine.others
         stats = broker.stats()
         broker.close()
         for future in running:
             future.result(timeout=60)
+        assert (broker._threads,) == broker._lots
     seen = Counter(key for worker in workers for key in worker.seen)
     assert Counter(range(PRODUCERS * JOBS)) == seen
     assert PRODUCERS == current

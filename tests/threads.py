@@ -39,7 +39,7 @@ def waiting(
     broker: Broker, verb: Callable[[], T], name: str | None = None
 ) -> Future[T]:
     """Call ``verb`` in a thread of its own, and return once it waits."""
-    n = broker._engine.waiting
+    n = broker._engine.all_waiting
     future = start(verb, name)
     wait_until_waiting(broker, n + 1)
     return future

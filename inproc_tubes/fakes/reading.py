@@ -126,7 +126,7 @@ class ServedBroker(Broker):
         # First: a clock may ask as soon as the broker is attached to it.
         self.readers = Readers()
         super().__init__(clock=clock, max_job_size=max_job_size)
-        self._lots.append(self.readers)  # type: ignore[arg-type] # it wakes no waiter
+        self._lots += (self.readers,)  # type: ignore[operator] # it wakes no waiter
 
     def _next_due(self) -> float:
         return min(super()._next_due(), self.readers.next_due())

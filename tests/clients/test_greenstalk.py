@@ -862,3 +862,13 @@ def test_a_client_dropped_while_it_waits_reads_the_end(
         fake.drop()
         with pytest.raises(ConnectionError, match=r"^Unexpected EOF$"):
             answer.result(timeout=10)
+
+
+def test_a_full_tube_is_a_server_out_of_memory(fake: FakeBeanstalkd) -> None:
+    fake.broker.limit_tube("default", 1)
+    with greenstalk.Client(fake.address) as client:
+        client.put("first")
+        with pytest.raises(greenstalk.OutOfMemoryError):
+            client.put("second")
+        client.delete(client.reserve(timeout=0))
+        assert client.put("third") == 3

@@ -94,9 +94,9 @@ def test_the_reprs_of_the_handles(
 ) -> None:
     assert 1 == job.id
     consumer.watch("a")
-    assert "<Broker: 1 jobs in 2 tubes, 0 consumers waiting>" == repr(broker)
+    assert "<Broker: 1 reserved in 2 tubes>" == repr(broker)
     assert "<Producer: uses 'default'>" == repr(producer)
-    assert "<Consumer: watches 'default', 'a', holds 1 jobs>" == repr(consumer)
+    assert "<Consumer: watches 'default', 'a'; holds 1 job>" == repr(consumer)
     producer.close()
     consumer.close()
     assert "<Producer: the producer was closed>" == repr(producer)

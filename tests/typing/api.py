@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, assert_type
 
 from inproc_tubes import (
+    AsyncConsumer,
+    AsyncProducer,
     BadTubeNameError,
     Broker,
     BrokerStats,
@@ -23,12 +25,14 @@ from inproc_tubes import (
     NotIgnoredError,
     Producer,
     TimedOutError,
+    TubeFullError,
     TubesError,
     TubeStats,
 )
 from inproc_tubes.testing import FakeClock, wait_until_waiting
 
 if TYPE_CHECKING:
+    import queue
     from collections.abc import Callable
 
 # Brokers and clocks
@@ -57,6 +61,10 @@ class MyClock:
 
     def park(self, waiter: Any, due_at: float) -> None:
         """Sleep."""
+
+    def seconds_until(self, moment: float) -> float:
+        """Return how soon to look again."""
+        return moment
 
 
 Broker(clock=MyClock())
@@ -87,12 +95,17 @@ assert_type(producer.put(object()), int)
 assert_type(producer.put("body", 0, 1.5, 60), int)
 assert_type(producer.put(b"body", priority=0, delay=1, ttr=0.5, tube="jobs"), int)
 assert_type(producer.put(None, tube=None), int)
+assert_type(producer.put("body", timeout=0.5), int)
+assert_type(producer.put_many(["a", b"b", None]), list[int])
+assert_type(producer.put_many({"a": 1}, 0, 1.5, 60, tube="jobs"), list[int])
+assert_type(producer.put_many((n for n in range(3)), timeout=None), list[int])
 assert_type(producer.use("jobs"), None)
 assert_type(producer.using(), str)
 assert_type(producer.close(), None)
 producer.put()  # type: ignore[call-arg]  # no body
 producer.put("body", 1.5)  # type: ignore[arg-type]  # a priority is whole
 producer.put("body", 0, 0, 60, "jobs")  # type: ignore[call-arg]  # by keyword only
+producer.put_many(5)  # type: ignore[arg-type]  # no bodies
 producer.put("body", ttr=None)  # type: ignore[arg-type]  # there is no "for ever"
 
 # Consumers
@@ -108,12 +121,49 @@ assert_type(consumer.watching(), list[str])
 assert_type(consumer.reserve(), Job)
 assert_type(consumer.reserve(None), Job)
 assert_type(consumer.reserve(timeout=0.5), Job)
+assert_type(consumer.reserve_many(10), list[Job])
+assert_type(consumer.reserve_many(n=10, timeout=0.5), list[Job])
 assert_type(consumer.reserve_job(1), Job)
 for each in consumer:
     assert_type(each, Job)
 assert_type(next(consumer), Job)
 broker.consumer(["jobs"])  # type: ignore[arg-type]  # not a list of them
 consumer.reserve("5")  # type: ignore[arg-type]  # no number
+
+# Their twins for coroutines
+
+
+async def in_a_loop() -> None:
+    """Await what may wait, and nothing else."""
+    producer = broker.async_producer("jobs")
+    assert_type(producer, AsyncProducer)
+    assert_type(await producer.put(object()), int)
+    assert_type(await producer.put("body", 0, 1.5, 60, tube="jobs", timeout=1), int)
+    assert_type(await producer.put_many(["a", b"b"], timeout=None), list[int])
+    assert_type(producer.use("jobs"), None)
+    assert_type(producer.using(), str)
+    async with producer as opened_producer:
+        assert_type(opened_producer, AsyncProducer)
+    consumer = broker.async_consumer("jobs", "mails")
+    assert_type(consumer, AsyncConsumer)
+    assert_type(consumer.watch("jobs", "mails"), int)
+    assert_type(await consumer.reserve(), Job)
+    assert_type(await consumer.reserve(timeout=0.5), Job)
+    assert_type(await consumer.reserve_many(10, timeout=0.5), list[Job])
+    assert_type(consumer.reserve_job(1), Job)
+    with await consumer.reserve() as job:
+        assert_type(job, Job)
+        assert_type(consumer.touch(job), None)
+    async for each in consumer:
+        assert_type(each, Job)
+    async with consumer as opened_consumer:
+        assert_type(opened_consumer, AsyncConsumer)
+    with producer, consumer:
+        assert_type(consumer.close(), None)
+    assert_type(await broker.async_join("jobs", timeout=5), int)
+    consumer.reserve().delete()  # type: ignore[attr-defined]  # is to be awaited
+    await producer.put("body", 1.5)  # type: ignore[arg-type]  # a priority is whole
+
 
 # Jobs, and by their ids
 
@@ -166,6 +216,17 @@ assert_type(broker.peek_buried(tube="jobs"), Job)
 assert_type(broker.kick("jobs", 5), int)
 assert_type(broker.kick(tube="jobs", bound=5), int)
 assert_type(broker.pause_tube("jobs", 0.5), None)
+assert_type(broker.limit_tube("jobs", 5), None)
+assert_type(broker.limit_tube(tube="jobs", maxsize=0), None)
+assert_type(broker.jobs("jobs"), list[Job])
+assert_type(broker.jobs("jobs", JobState.READY), list[Job])
+assert_type(broker.jobs("jobs", state="buried"), list[Job])
+assert_type(broker.clear_tube("jobs"), int)
+assert_type(broker.clear_tube("jobs", state=JobState.BURIED), int)
+assert_type(broker.join(), int)
+assert_type(broker.join("jobs", "mails", timeout=0.5), int)
+broker.jobs()  # type: ignore[call-arg]  # of which tube?
+broker.limit_tube("jobs", None)  # type: ignore[arg-type]  # 0 is no limit
 assert_type(broker.drain(), None)
 
 # Statistics
@@ -182,6 +243,8 @@ tube_stats = broker.stats_tube("jobs")
 assert_type(tube_stats, TubeStats)
 assert_type(tube_stats.current_jobs_ready, int)
 assert_type(tube_stats.pause_time_left, float)
+assert_type(tube_stats.maxsize, int)
+assert_type(tube_stats.current_putting, int)
 assert_type(tube_stats.as_dict(), dict[str, Any])
 job_stats = broker.stats_job(1)
 assert_type(job_stats.state, str)
@@ -203,7 +266,9 @@ errors: list[type[TubesError]] = [
     NotFoundError,
     NotIgnoredError,
     TimedOutError,
+    TubeFullError,
 ]
+full: queue.Full = TubeFullError("jobs", 5)
 stranger: Callable[[], TimeoutError | LookupError] = lambda: (  # noqa: E731
     TimedOutError(1) if stats.draining else NotFoundError(1)
 )
@@ -222,6 +287,10 @@ except TimedOutError as error:
 except DeadlineSoonError as error:
     assert_type(error.job_id, int)
     assert_type(error.time_left, float)
+except TubeFullError as error:
+    assert_type(error.tube, str)
+    assert_type(error.maxsize, int)
+    assert_type(error.count, int)
 except JobTooBigError as error:
     assert_type(error.size, int)
     assert_type(error.limit, int)

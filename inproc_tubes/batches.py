@@ -1,0 +1,113 @@
+"""Many jobs at once: what a batch costs less than its jobs one by one.
+
+These are verbs and steps of `engine.Engine`, under the rules printed there. A batch
+reads the clock once, and touches each container once where that can be.
+"""
+
+from __future__ import annotations
+
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
+
+from .errors import DrainingError
+from .job import JobState, Record
+from .moves import Moves
+
+if TYPE_CHECKING:
+    from .session import Session
+    from .tube import Tube
+
+__all__ = ["Batches"]
+
+_RESERVED = JobState.RESERVED
+_DELAYED = JobState.DELAYED
+
+
+class Batches(Moves):
+    """Putting and reserving by the hundred."""
+
+    def put_many(
+        self,
+        now: float,
+        session: Session,
+        name: str | None,
+        bodies: list[Any],
+        priority: int,
+        delay: float,
+        ttr: float,
+    ) -> list[int] | None:
+        """Add several jobs at once; each counts as a put.
+
+        None means that there is no room for all of them, and that it is for
+        `wait_for_room` to say what comes of it. Where consumers wait, the first job
+        goes to the first of them.
+
+        Cost: O(1) for each job, and that of those handed over.
+        """
+        count = len(bodies)
+        self.cmd_put += count
+        session.is_producer = True
+        if self.draining:
+            self.next_id += count
+            raise DrainingError
+        if not bodies:
+            return []
+        tube: Tube | None = session.used if name is None else self.tube(name)
+        assert tube is not None  # a session that puts uses a tube
+        if tube.room is not None and not tube.room.takes(count):
+            return None
+        return self._insert(now, tube, bodies, priority, delay, ttr)
+
+    def _insert(
+        self,
+        now: float,
+        tube: Tube,
+        bodies: list[Any],
+        priority: int,
+        delay: float,
+        ttr: float,
+    ) -> list[int]:
+        """Make jobs of these bodies; whoever waits is served in order."""
+        first = self.next_id
+        self.next_id = end = first + len(bodies)
+        ids = list(range(first, end))
+        # The job's numbers, the same for all of them.
+        rest = map(repeat, (tube, priority, delay, ttr, now))
+        records = list(map(Record, ids, bodies, *rest))
+        self.jobs.update(zip(ids, records, strict=True))
+        tube.total_jobs += len(ids)
+        if delay:
+            due_at = now + delay
+            for record in records:
+                record.state = _DELAYED
+                record.due_at = due_at
+            tube.delayed.update([(due_at, job_id) for job_id in ids])
+            self._plan_tube(tube, due_at)
+        else:
+            tube.add_newest(priority, ids)
+            self._serve_waiters(now, tube)
+        return ids
+
+    def _reserve_all(self, now: float, records: list[Record], session: Session) -> None:
+        """Let a session hold these jobs of one tube, which are in no container.
+
+        As `_reserve` for each.
+        """
+        first = self._reservations + 1
+        self._reservations += len(records)
+        session.held.update(enumerate(records, first))
+        deadlines = []
+        for number, record in enumerate(records, first):
+            record.state = _RESERVED
+            record.owner = session
+            record.reservation = number
+            record.reserves += 1
+            record.due_at = due_at = now + record.ttr
+            deadlines.append((due_at, number))
+        records[0].tube.reserved += len(records)
+        session.add_deadlines(deadlines)
+        due_at = min(deadlines)[0]
+        # Nobody waits on this session, who would be told earlier: he would have had
+        # these jobs.
+        if due_at < session.planned_at:
+            self._plan_session(session, due_at)

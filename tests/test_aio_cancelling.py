@@ -1,0 +1,196 @@
+"""A coroutine that is cancelled while it waits, at every moment there is."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import product
+from typing import Any
+
+import pytest
+
+from inproc_tubes import Broker, Job, TimedOutError
+from inproc_tubes.testing import FakeClock
+from tests.shells import in_a_loop
+from tests.threads import LONG, start, waiting
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def broker(clock: FakeClock) -> Broker:
+    return Broker(clock=clock)
+
+
+async def begun(coroutine: Any) -> asyncio.Task[Job]:
+    """Run a coroutine as far as it waits."""
+    task: asyncio.Task[Job] = asyncio.ensure_future(coroutine)
+    await asyncio.sleep(0)
+    return task
+
+
+def states(broker: Broker) -> dict[object, tuple[str, int]]:
+    """Return the state of each job by its body, and how often it was reserved."""
+    records = broker._engine.jobs.values()
+    return {record.body: (record.state.value, record.reserves) for record in records}
+
+
+# Every interleaving
+
+EVENTS = ("put", "put from a thread", "cancel", "timeout", "close", "go on")
+
+
+class Race:
+    """A coroutine that waits, another behind it, and what happens to the first."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.broker = Broker(clock=self.clock)
+        self.producer = self.broker.producer()
+        self.consumer = self.broker.async_consumer()
+        self.put = 0
+        self.cancelled = False
+
+    async def run(self, events: tuple[str, ...]) -> None:
+        """Let it all happen, each event at once after the other unless they go on."""
+        first = await begun(self.consumer.reserve(timeout=10))
+        second = await begun(self.broker.async_consumer().reserve())
+        for event in events:
+            await self.do(event, first)
+        self.broker._engine._check()
+        await asyncio.wait([first])
+        self.broker._engine._check()
+        closed = self.consumer._session.closed is not None
+        holds = has_result(first) and not closed
+        held = {first.result().id} if holds else set()
+        # The second has what the first has not, or what that one had to give back.
+        if self.put > holds:
+            held.add((await second).id)
+        self.check(first, held, closed=closed)
+        second.cancel()
+        await asyncio.wait([second])
+        self.broker._engine._check()
+        assert 0 == self.broker._engine.waiting
+        assert (self.broker._threads,) == self.broker._lots
+
+    async def do(self, event: str, first: asyncio.Task[Job]) -> None:
+        if event == "go on":
+            await asyncio.sleep(0)
+        elif event == "cancel":
+            self.cancelled |= first.cancel()
+        elif event == "timeout":
+            self.clock.advance(10)
+        elif event == "close":
+            self.consumer.close()
+        else:
+            self.put += 1
+            body = self.put
+            if event == "put":
+                self.producer.put(body)
+            else:
+                start(lambda: self.producer.put(body)).result(LONG)
+
+    def check(self, first: asyncio.Task[Job], held: set[int], *, closed: bool) -> None:
+        """See that no job is lost, and that whoever holds one knows of it."""
+        records = self.broker._engine.jobs.values()
+        assert self.put == len(records)
+        assert held == {record.id for record in records if record.owner is not None}
+        assert self.put - len(held) == self.broker.stats().current_jobs_ready
+        if has_result(first):
+            assert 1 == first.result().id
+        # What never reached its consumer has never been reserved.
+        if not closed:
+            reserves = {record.id: record.reserves for record in records}
+            assert reserves == {job_id: job_id in held for job_id in reserves}
+        # Whoever was not cancelled is never told so.
+        assert self.cancelled or not first.cancelled()
+
+
+def has_result(task: asyncio.Task[Job]) -> bool:
+    """Tell whether a task has come to its job."""
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
+@pytest.mark.parametrize("first_event", EVENTS)
+@in_a_loop
+async def test_nothing_is_lost_whatever_happens_in_whatever_order(
+    first_event: str,
+) -> None:
+    for events in product(EVENTS, repeat=2):
+        # In the end at least, somebody cancels it.
+        await Race().run((first_event, *events, "cancel"))
+
+
+# The moments by name
+
+
+@in_a_loop
+async def test_a_job_goes_past_one_who_is_cancelled_and_has_not_heard_of_it(
+    broker: Broker,
+) -> None:
+    task = await begun(broker.async_consumer().reserve())
+    thread = waiting(broker, (other := broker.consumer()).reserve)
+    task.cancel()
+    broker.producer().put("job")
+    # Before the loop has come round.
+    assert [1] == [record.id for record in other._session.held.values()]
+    assert 1 == thread.result(LONG).reserves
+    await asyncio.wait([task])
+    assert task.cancelled()
+    broker._engine._check()
+
+
+@in_a_loop
+async def test_a_job_that_its_coroutine_was_cancelled_with_goes_to_the_next(
+    broker: Broker,
+) -> None:
+    consumer = broker.async_consumer()
+    task = await begun(consumer.reserve())
+    thread = waiting(broker, broker.consumer().reserve)
+    broker.producer().put("job")
+    assert 1 == len(consumer._session.held)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert 1 == thread.result(LONG).reserves
+
+
+@in_a_loop
+async def test_a_timeout_of_asyncio_leaves_the_queue_as_it_was(broker: Broker) -> None:
+    consumer = broker.async_consumer()
+    with pytest.raises(TimeoutError) as caught:
+        async with asyncio.timeout(0):
+            await consumer.reserve(timeout=10)
+    assert not isinstance(caught.value, TimedOutError)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(consumer.reserve(), 0.001)
+    assert 0 == broker._engine.waiting
+    broker.producer().put("job")
+    async with asyncio.timeout(LONG):
+        assert 1 == (await consumer.reserve()).reserves
+
+
+@in_a_loop
+async def test_our_timeout_within_that_of_asyncio_is_ours(
+    broker: Broker, clock: FakeClock
+) -> None:
+    async with asyncio.timeout(LONG):
+        task = await begun(broker.async_consumer().reserve(timeout=5))
+        clock.advance(5)
+        with pytest.raises(TimedOutError):
+            await task
+
+
+@in_a_loop
+async def test_an_iteration_that_is_cancelled_as_it_yields_has_taken_nothing(
+    broker: Broker,
+) -> None:
+    broker.producer().put("job")
+    task: asyncio.Task[Job] = asyncio.ensure_future(anext(broker.async_consumer()))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert ("ready", 0) == states(broker)["job"]

@@ -1,0 +1,281 @@
+"""Many jobs at once, by the engine: in which order, to whom, and in which books."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from inproc_tubes.job import JobState
+from tests.engine_driver import Queue, told
+
+if TYPE_CHECKING:
+    from inproc_tubes.session import Session
+
+
+@pytest.fixture
+def queue() -> Queue:
+    return Queue()
+
+
+def put_many(
+    queue: Queue, count: int, priority: int = 0, delay: float = 0, ttr: float = 60
+) -> list[int]:
+    session = queue.producer()
+    bodies = [f"body {n}" for n in range(count)]
+    ids: list[int] = queue.do("put_many", session, None, bodies, priority, delay, ttr)
+    return ids
+
+
+def reserve_many(queue: Queue, session: Session, n: int) -> list[int]:
+    return [record.id for record in queue.do("reserve_many", session, n, 0)]
+
+
+# Putting
+
+
+def test_a_batch_has_ids_that_follow_each_other(queue: Queue) -> None:
+    queue.put()
+    assert put_many(queue, 3) == [2, 3, 4]
+    assert queue.put() == 5
+    assert [queue.job(i).body for i in (2, 3, 4)] == ["body 0", "body 1", "body 2"]
+
+
+def test_each_job_of_a_batch_counts(queue: Queue) -> None:
+    put_many(queue, 3, priority=1023)
+    stats = queue.do("stats_tube", "default")
+    assert (stats["total_jobs"], stats["current_jobs_urgent"]) == (3, 3)
+    assert queue.engine.cmd_put == 3
+
+
+def test_a_batch_of_none_is_none(queue: Queue) -> None:
+    assert put_many(queue, 0, priority=7) == []
+    assert put_many(queue, 1) == [1]
+
+
+def test_a_batch_of_none_makes_no_tube(queue: Queue) -> None:
+    assert queue.do("put_many", queue.producer(), "new", [], 0, 0, 60) == []
+    assert "new" not in queue.do("list_tubes")
+
+
+def test_a_more_urgent_batch_goes_before_jobs_that_are_there(queue: Queue) -> None:
+    queue.put(5)
+    put_many(queue, 2, priority=3)
+    put_many(queue, 1, priority=4)
+    assert queue.reserve_all(queue.session()) == [2, 3, 4, 1]
+
+
+@pytest.mark.parametrize("first", [5, 3, 1])
+def test_batches_are_served_by_priority_and_then_by_id(
+    queue: Queue, first: int
+) -> None:
+    for priority in (first, 3, 1, 5):
+        put_many(queue, 2, priority)
+    session = queue.session()
+    found = [(queue.job(i).priority, i) for i in reserve_many(queue, session, 9)]
+    assert found == sorted(found)
+    assert len(found) == 8
+
+
+def test_a_delayed_batch_matures_in_order(queue: Queue) -> None:
+    put_many(queue, 3, delay=5)
+    assert queue.do("stats_job", 3)["time_left"] == 5
+    assert queue.engine.next_due() == 105.0
+    queue.to(105.0)
+    assert queue.reserve_all(queue.session()) == [1, 2, 3]
+
+
+def test_who_waits_is_served_in_order(queue: Queue) -> None:
+    waiters = [queue.wait(queue.session()) for _ in range(2)]
+    put_many(queue, 3)
+    assert [told(waiter) for waiter in waiters] == [1, 2]
+    assert queue.state(3) == "ready"
+
+
+def test_a_batch_in_a_paused_tube_serves_nobody(queue: Queue) -> None:
+    waiter = queue.wait(queue.session())
+    queue.do("pause_tube", "default", 5)
+    put_many(queue, 2)
+    assert told(waiter) is None
+    queue.to(105.0)
+    assert told(waiter) == 1
+
+
+# Reserving
+
+
+def test_a_batch_is_reserved_best_first(queue: Queue) -> None:
+    for priority in (2, 1, 2, 1):
+        queue.put(priority)
+    assert reserve_many(queue, queue.session(), 3) == [2, 4, 1]
+
+
+def test_a_batch_is_no_larger_than_what_is_ready(queue: Queue) -> None:
+    put_many(queue, 2)
+    queue.put(delay=9)
+    session = queue.session()
+    assert reserve_many(queue, session, 99) == [1, 2]
+    assert reserve_many(queue, session, 99) == []
+
+
+def test_a_batch_is_taken_from_all_watched_tubes(queue: Queue) -> None:
+    for priority, tube in ((2, "a"), (1, "b"), (0, "c"), (0, "b"), (0, "paused")):
+        queue.put(priority, tube=tube)
+    queue.do("pause_tube", "paused", 5)
+    assert reserve_many(queue, queue.session("a", "b", "paused"), 9) == [4, 2, 1]
+
+
+def test_a_paused_tube_has_no_batch(queue: Queue) -> None:
+    put_many(queue, 2)
+    queue.do("pause_tube", "default", 5)
+    assert reserve_many(queue, queue.session(), 2) == []
+
+
+def test_each_job_of_a_batch_is_reserved_as_if_alone(queue: Queue) -> None:
+    session = queue.session()
+    for ttr in (9, 5, 7):
+        queue.put(ttr=ttr)
+    assert reserve_many(queue, session, 3) == [1, 2, 3]
+    assert [queue.do("stats_job", i)["time_left"] for i in (1, 2, 3)] == [9, 5, 7]
+    assert [queue.job(i).reservation for i in (1, 2, 3)] == [1, 2, 3]
+    assert queue.engine.next_due() == 105.0
+    queue.to(107.0)
+    assert [queue.state(i) for i in (1, 2, 3)] == ["reserved", "ready", "ready"]
+    assert queue.do("stats_tube", "default")["current_jobs_reserved"] == 1
+
+
+def test_each_job_counts_as_a_reserve_and_none_is_none(queue: Queue) -> None:
+    session = queue.session()
+    put_many(queue, 3)
+    queue.do("reserve_many", session, 2, None)
+    queue.do("reserve_many", session, 2, 0)
+    queue.do("reserve_many", session, 2, 0)
+    engine = queue.engine
+    assert (engine.cmd_reserve, engine.cmd_reserve_with_timeout) == (2, 1)
+    assert session.is_worker
+
+
+def test_a_batch_skips_what_has_left_and_what_came_back(queue: Queue) -> None:
+    session = queue.session()
+    put_many(queue, 8)
+    for job_id in (2, 5):
+        queue.do("delete", session, job_id, None)
+    # Two entries in the heap: one of them is dead.
+    for job_id in (3, 1):
+        queue.do("reserve_job", session, job_id)
+        queue.do("release", session, job_id, None, None, 0)
+    queue.do("reserve_job", session, 7)
+    queue.do("release", session, 7, None, 9, 0)
+    assert reserve_many(queue, session, 4) == [1, 3, 4, 6]
+    assert reserve_many(queue, session, 4) == [8, 7]
+
+
+@pytest.mark.parametrize("held", [0, 1])
+def test_a_large_batch_loses_no_deadline(queue: Queue, held: int) -> None:
+    session = queue.session()
+    put_many(queue, 100 + held, ttr=5)
+    for _ in range(held):
+        queue.reserve(session)
+    assert len(reserve_many(queue, session, 100)) == 100
+    queue.to(105.0)
+    assert queue.do("stats_tube", "default")["current_jobs_ready"] == 100 + held
+
+
+def test_many_batches_leave_no_pile_of_void_deadlines(queue: Queue) -> None:
+    session = queue.session()
+    for _ in range(9):
+        put_many(queue, 50)
+        for job_id in reserve_many(queue, session, 50):
+            queue.do("delete", session, job_id, None)
+    assert len(session._deadlines) < 200
+
+
+# Looking in, and clearing up
+
+
+def list_jobs(queue: Queue, *states: JobState, tube: str = "default") -> list[int]:
+    found = queue.do("list_jobs", tube, states)
+    assert all(fence == record.reservation for record, fence in found)
+    return [record.id for record, _ in found]
+
+
+@pytest.fixture
+def crowd(queue: Queue) -> Session:
+    """Put jobs in all states, none in its order, and return who holds some."""
+    session, other = queue.session(), queue.session()
+    for priority in (3, 3, 1, 2):
+        queue.put(priority)
+    for delay in (9, 5, 7):
+        queue.put(delay=delay)
+    for ttr in (50, 30, 40):
+        queue.put(ttr=ttr)
+        queue.do(
+            "reserve_job", other if ttr == 30 else session, queue.engine.next_id - 1
+        )
+    for job_id in (13, 11, 12):
+        while queue.engine.next_id <= job_id:
+            queue.put()
+        queue.bury(session, job_id)
+    queue.put(tube="other")
+    return session
+
+
+@pytest.mark.usefixtures("crowd")
+def test_jobs_are_listed_as_they_are_served(queue: Queue) -> None:
+    assert list_jobs(queue, JobState.READY) == [3, 4, 1, 2]
+    assert list_jobs(queue, JobState.DELAYED) == [6, 7, 5]
+    assert list_jobs(queue, JobState.RESERVED) == [9, 10, 8]
+    assert list_jobs(queue, JobState.BURIED) == [13, 11, 12]
+    assert list_jobs(queue, JobState.BURIED, JobState.READY) == [13, 11, 12, 3, 4, 1, 2]
+    assert list_jobs(queue, JobState.READY, tube="nowhere") == []
+
+
+def test_what_has_left_is_not_listed_and_what_came_back_is_listed_once(
+    queue: Queue,
+) -> None:
+    session = queue.session()
+    put_many(queue, 4)
+    queue.do("delete", session, 1, None)
+    queue.do("reserve_job", session, 3)
+    queue.do("release", session, 3, None, None, 0)
+    assert list_jobs(queue, JobState.READY) == [2, 3, 4]
+
+
+@pytest.mark.usefixtures("crowd")
+@pytest.mark.parametrize(
+    ("state", "count"), [("ready", 4), ("delayed", 3), ("buried", 3)]
+)
+def test_clearing_deletes_the_jobs_of_a_state(
+    queue: Queue, state: str, count: int
+) -> None:
+    assert queue.do("clear_tube", "default", (JobState(state),)) == count
+    assert list_jobs(queue, JobState(state)) == []
+    assert len(queue.engine.jobs) == 14 - count
+    stats = queue.do("stats_tube", "default")
+    assert (stats["cmd_delete"], queue.engine.cmd_delete) == (count, count)
+
+
+def test_clearing_leaves_what_is_held(queue: Queue, crowd: Session) -> None:
+    states = (JobState.READY, JobState.DELAYED, JobState.BURIED)
+    assert queue.do("clear_tube", "default", states) == 10
+    assert sorted(queue.engine.jobs) == [8, 9, 10, 14]
+    assert queue.reserve_all(crowd) == []
+
+
+def test_clearing_many_is_as_clearing_one(queue: Queue) -> None:
+    put_many(queue, 300)
+    assert queue.do("clear_tube", "default", (JobState.READY,)) == 300
+    assert put_many(queue, 1) == [301]
+    assert queue.reserve_all(queue.session()) == [301]
+
+
+def test_a_tube_that_was_cleared_vanishes_unless_it_is_referred_to(
+    queue: Queue,
+) -> None:
+    queue.put(tube="a")
+    queue.put(tube="b")
+    queue.producer("b")
+    for tube in ("a", "b", "nowhere"):
+        count = queue.do("clear_tube", tube, (JobState.READY,))
+        assert count == (tube != "nowhere")
+    assert queue.do("list_tubes") == ["default", "b"]

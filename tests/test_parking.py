@@ -1,0 +1,235 @@
+"""How threads sleep: who is roused, who keeps time, and how they are interrupted."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from threading import Condition, current_thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from inproc_tubes import (
+    Broker,
+    ClosedError,
+    Consumer,
+    Job,
+    TimedOutError,
+)
+from tests.shells import InterruptingClock
+from tests.threads import LONG, waiting
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+START = 1_000_000.0
+
+
+class RecordingClock(InterruptingClock):
+    """Knows who sleeps until when, and who was roused how often."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changed = Condition()
+        self._asleep: dict[str, float] = {}
+        self.returns: dict[str, int] = {}
+
+    def park(self, waiter: Any, due_at: float) -> None:
+        name = current_thread().name
+        self.interrupt_if_asked()
+        with self._changed:
+            self._asleep[name] = due_at - START
+            self._changed.notify_all()
+        super().park(waiter, due_at)
+        with self._changed:
+            del self._asleep[name]
+            self.returns[name] = self.returns.get(name, 0) + 1
+
+    def wait_until_asleep(self, **sleepers: float) -> None:
+        """Block until exactly these sleep, each until its moment after START."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._asleep == sleepers, LONG), (
+                self._asleep
+            )
+
+
+INF = float("inf")
+
+
+@pytest.fixture
+def clock() -> RecordingClock:
+    return RecordingClock()
+
+
+@pytest.fixture
+def broker(clock: RecordingClock) -> Broker:
+    return Broker(clock=clock)
+
+
+# Who is roused, and who keeps time
+
+
+def test_a_job_rouses_exactly_the_thread_that_is_served(
+    broker: Broker, clock: RecordingClock
+) -> None:
+    names = ["first", "second", "third", "fourth"]
+    producer = broker.producer()
+    futures = {n: waiting(broker, broker.consumer().reserve, n) for n in names}
+    clock.wait_until_asleep(**dict.fromkeys(names, INF))
+    for name in names:
+        producer.put(name)
+        assert name == futures[name].result(LONG).body
+    # The last one inherits the office of keeping time from the first, for whose job
+    # there is a time to run; that may rouse it once.
+    last = clock.returns.pop("fourth")
+    assert dict.fromkeys(names[:3], 1) == clock.returns
+    assert last in {1, 2}
+
+
+def test_one_thread_keeps_time_for_all(broker: Broker, clock: RecordingClock) -> None:
+    producer = broker.producer()
+    producer.put("delayed", delay=10)
+    futures = {n: waiting(broker, broker.consumer().reserve, n) for n in "abc"}
+    clock.wait_until_asleep(a=10, b=INF, c=INF)
+    # The keeper is served, and the one that came last keeps time.
+    producer.put("now", ttr=100)
+    assert "now" == futures["a"].result(LONG).body
+    clock.wait_until_asleep(b=INF, c=10)
+    # An earlier moment comes up: the keeper alone is roused to see it.
+    producer.put("sooner", delay=5)
+    clock.wait_until_asleep(b=INF, c=5)
+    # One who comes with a still earlier one takes over.
+    d = waiting(broker, lambda: broker.consumer().reserve(timeout=2), "d")
+    clock.wait_until_asleep(b=INF, c=5, d=2)
+    assert "b" not in clock.returns
+    clock.advance(2)
+    assert isinstance(d.exception(LONG), TimedOutError)
+    clock.advance(3)
+    assert "sooner" == futures["b"].result(LONG).body
+    clock.advance(5)
+    assert "delayed" == futures["c"].result(LONG).body
+
+
+def test_a_moment_that_is_void_by_now_rouses_the_keeper_for_nothing(
+    broker: Broker, clock: RecordingClock
+) -> None:
+    job_id = broker.producer().put("delayed", delay=10)
+    future = waiting(broker, broker.consumer().reserve, "a")
+    clock.wait_until_asleep(a=10)
+    broker.delete(job_id)
+    broker._threads.nudge()
+    clock.wait_until_asleep(a=INF)
+    broker.close()
+    assert isinstance(future.exception(LONG), ClosedError)
+
+
+# Interrupted
+
+
+def test_a_reservation_elsewhere_is_a_moment_for_the_keeper(
+    broker: Broker, clock: RecordingClock
+) -> None:
+    future = waiting(broker, broker.consumer().reserve, "keeper")
+    clock.wait_until_asleep(keeper=INF)
+    broker.producer("other").put("job", ttr=5)
+    holder = broker.consumer("other")
+    assert "job" == holder.reserve().body
+    clock.wait_until_asleep(keeper=5)
+    broker.close()
+    assert isinstance(future.exception(LONG), ClosedError)
+
+
+def test_a_consumer_dropped_as_another_lies_down_gives_its_jobs_to_it(
+    clock: RecordingClock,
+) -> None:
+    victims: list[Consumer] = []
+
+    class Dropping(Broker):
+        def _sleepers_changed(self) -> None:
+            super()._sleepers_changed()
+            victims.clear()
+
+    broker = Dropping(clock=clock)
+    victims.append(broker.consumer())
+    broker.producer().put("job")
+    assert "job" == victims[0].reserve().body
+    assert "job" == broker.consumer().reserve().body
+
+
+def test_an_interrupted_keeper_passes_its_office_on(
+    broker: Broker, clock: RecordingClock
+) -> None:
+    broker.producer().put("delayed", delay=10)
+    futures: list[Future[Job]] = []
+
+    def interrupt() -> None:
+        futures.append(waiting(broker, broker.consumer().reserve, "next"))
+        clock.wait_until_asleep(next=INF)
+        raise KeyboardInterrupt
+
+    clock.interrupt = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        broker.consumer().reserve()
+    clock.wait_until_asleep(next=10)
+    clock.advance(10)
+    assert "delayed" == futures[0].result(LONG).body
+
+
+SIGNALLED = """
+import signal, threading
+from inproc_tubes import Broker
+from inproc_tubes.testing import FakeClock, wait_until_waiting
+
+broker = Broker(clock=FakeClock())
+consumer = broker.consumer()
+
+hits = []
+def handle(number, frame):
+    hits.append(number)
+    if len(hits) == 1:
+        raise KeyboardInterrupt
+signal.signal(signal.SIGINT, handle)
+
+def interrupt():
+    wait_until_waiting(broker, 1)
+    # CPython sleeps over a signal that comes just before its sem_wait: try again.
+    while not hits:
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        threading.Event().wait(0.01)
+
+helper = threading.Thread(target=interrupt)
+helper.start()
+try:
+    consumer.reserve()
+except KeyboardInterrupt:
+    print("interrupted", broker.stats().current_waiting)
+helper.join()
+broker.producer().put("job")
+print(consumer.reserve(0).body)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pthread_kill")
+def test_ctrl_c_interrupts_a_reserve() -> None:
+    result = subprocess.run(  # noqa: S603 - our own interpreter and script
+        [sys.executable, "-W", "error", "-c", SIGNALLED],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ("interrupted 0\njob\n", "") == (result.stdout, result.stderr)
+
+
+# In real time
+
+
+def test_a_delayed_job_arrives_on_the_real_clock() -> None:
+    with Broker() as broker:
+        consumers: list[Consumer] = [broker.consumer() for _ in range(2)]
+        keeper = waiting(broker, consumers[0].reserve)
+        follower = waiting(broker, consumers[1].reserve)
+        broker.producer().put("delayed", delay=0.02)
+        assert "delayed" == keeper.result(LONG).body
+        broker.producer().put("now")
+        assert "now" == follower.result(LONG).body
