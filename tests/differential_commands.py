@@ -1,6 +1,7 @@
 """Commands for the differential test: small numbers, so that much coincides.
 
-In a command, ``@3`` stands for the id of the fourth job that there is.
+In a command, ``@3`` stands for the id of the fourth job that there is: first come
+those that the connection holds.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ tubes = st.sampled_from([b"default", b"default", b"t", b"t", b"u"])
 timeouts = st.sampled_from([b"0", b"0", b"1", b"2", b"3", b"x", b"-1", b"2 x"])
 bounds = st.sampled_from([b"0", b"1", b"2", b"5", b"-1", b"4294967297", b"1 x"])
 bodies = st.sampled_from(
-    [b"", b"a", b"bc", b"list-tubes", MAX_JOB_SIZE * b"d", (MAX_JOB_SIZE + 1) * b"e"]
+    [b"a"] * 7 + [b"", b"list-tubes", MAX_JOB_SIZE * b"d", (MAX_JOB_SIZE + 1) * b"e"]
 )
 odd_numbers = st.sampled_from(
     [b"", b"x", b"-1", b"+1", b"1.5", b"1 ", b"4294967296", b"18446744073709551616"]
@@ -36,7 +37,7 @@ def put(priority: bytes, delay: bytes, ttr: bytes, body: bytes, end: bytes) -> b
     return b"put %b %b %b %d\r\n%b%b" % (priority, delay, ttr, len(body), body, end)
 
 
-ends = st.sampled_from([b"\r\n"] * 9 + [b"xx"])
+ends = st.sampled_from([b"\r\n"] * 14 + [b"xx"])
 puts = st.builds(put, priorities, delays, ttrs, bodies, ends)
 reserves = (
     line(b"reserve")
@@ -103,5 +104,17 @@ malformed = (
     )
     | st.integers(218, 230).map(lambda size: size * b"x" + b"\r\n")
 )
-working = puts | puts | reserves | of_jobs
-commands = st.one_of(puts, reserves, of_jobs, of_tubes, looks, malformed)
+
+
+def weighted(
+    *groups: tuple[int, st.SearchStrategy[bytes]],
+) -> st.SearchStrategy[bytes]:
+    """Choose a group, each as often as its weight says, and one of its commands."""
+    choices = [commands for weight, commands in groups for _ in range(weight)]
+    return st.sampled_from(choices).flatmap(lambda commands: commands)
+
+
+working = weighted((4, puts), (4, reserves), (5, of_jobs))
+commands = weighted(
+    (3, puts), (3, reserves), (3, of_jobs), (2, of_tubes), (2, looks), (2, malformed)
+)

@@ -126,6 +126,12 @@ class Wire:
         if (reply := self._next_reply()) is not None:
             return reply
         self._settle()
+        return self.arrived()
+
+    def arrived(self) -> bytes | None:
+        """As `poll`, for whoever has settled: for several connections at once."""
+        if (reply := self._next_reply()) is not None:
+            return reply
         self._socket.settimeout(0)
         try:
             self._receive()
