@@ -132,18 +132,24 @@ class ServerAgainstOurs(RuleBasedStateMachine):
         for number, command, until in said:
             self.speak(number, command, until)
 
-    @rule(said=st.lists(st.tuples(who, say.working), min_size=1, max_size=6))
-    def work(self, said: list[tuple[int, bytes]]) -> None:
-        """Say what moves jobs."""
-        for number, command in said:
+    @rule(number=who, said=st.lists(say.working, min_size=1, max_size=6))
+    def work(self, number: int, said: list[bytes]) -> None:
+        """Say on one connection what moves jobs."""
+        for command in said:
             self.speak(number, command)
 
     @rule(
+        number=who,
+        waits=st.lists(say.reserves, max_size=2),
         seconds=st.sampled_from([0.25, 0.5, 1, 1, 2, 60]),
         times=st.integers(1, 3),
     )
-    def let_time_pass(self, seconds: float, times: int) -> None:
+    def let_time_pass(
+        self, number: int, waits: list[bytes], seconds: float, times: int
+    ) -> None:
         """Go to the next due moment, but no further than so many seconds."""
+        for command in waits:
+            self.speak(number, command)
         for _ in range(times):
             due = self.broker._next_due() * SECOND
             self.move(round(min(due + _LATE, self.now + seconds * SECOND)))
@@ -302,7 +308,7 @@ def soak(
                 machine,
                 settings=settings(
                     max_examples=200,
-                    stateful_step_count=20,
+                    stateful_step_count=30,
                     database=None,  # a soak is to find other things, too
                     report_multiple_bugs=False,
                 ),
@@ -403,7 +409,7 @@ def test_connections_that_are_due_together_are_parted(
     _, first, second = machine.pairs
     assert first.holds
     assert second.holds
-    machine.let_time_pass(60, 1)
+    machine.let_time_pass(0, [], 60, 1)
     assert machine.pairs[1] is first
     assert machine.pairs[2] is not second
 
@@ -412,7 +418,7 @@ def test_connections_that_are_due_together_are_parted(
 def forgetful(machine: ServerAgainstOurs) -> Pair:
     """Return the first connection, when the server may forget it."""
     say_all(machine, 0, PUT, b"reserve", b"reserve-with-timeout 9")
-    machine.let_time_pass(60, 1)
+    machine.let_time_pass(0, [], 60, 1)
     pair = machine.pairs[0]
     assert pair.forgetful
     return pair
@@ -424,7 +430,7 @@ def test_before_time_moves_on_a_connection_that_is_forgotten_reconnects(
     machine: ServerAgainstOurs, forgetful: Pair
 ) -> None:
     say_all(machine, 0, b"touch @0")
-    machine.let_time_pass(0.5, 1)
+    machine.let_time_pass(0, [], 0.5, 1)
     assert machine.pairs[0] is not forgetful
 
 
