@@ -136,7 +136,9 @@ class Pair:
         while reply := self.real.arrived():
             self._real += masked(reply)
         self._ended = reply == b""
-        return self._ended or len(self._real) >= len(self._ours)
+        if self._ended or self.ours.closed:
+            return self._ended
+        return len(self._real) >= len(self._ours)
 
     def compare(self) -> None:
         """Compare what both have said, and whether they are closed."""
