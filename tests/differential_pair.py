@@ -51,7 +51,7 @@ class Pair:
 
     Attributes:
         begun: The command of which the beginning has been sent, if there is one.
-        forgetful: The server may forget to look at this connection, see EXCLUDED.
+        forgetful: The server may forget this connection, see EXCLUDED.
     """
 
     def __init__(self, broker: Broker, server: RealServer) -> None:
@@ -146,9 +146,7 @@ class Pair:
         ours, self._ours = self._ours, b""
         assert real == ours, f"beanstalkd: {real!r}\n      ours: {ours!r}"
         assert self._ended == self.ours.closed, "one is closed, the other is not"
-        if self.ours.waiting or b"RESERVED" in ours:
-            self.forgetful = False
-        elif b"DEADLINE_SOON" in ours and self._with_timeout:
+        if b"DEADLINE_SOON" in ours and self._with_timeout:
             ready = any(tube.ready for tube in self.ours.session.watched)
             self.forgetful = self._waited or ready
         self._waited = self.ours.waiting

@@ -18,6 +18,7 @@ from hypothesis import settings, strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
+    invariant,
     precondition,
     rule,
     run_state_machine_as_test,
@@ -41,8 +42,11 @@ EXCLUDED = {
     "several connections waiting on one tube": (
         "whom the server serves is the order of its multiset; ours is the longest wait"
     ),
-    "moments of two connections within a few microseconds": (
-        "at one instant the order is that of the server's heap: one reconnects"
+    "two connections that are due at the same instant": (
+        "if the one that is last in the server's heap moves in it, `heapremove` may "
+        "take out the other, which is then forgotten; a defect, not copied; what "
+        "begins has a fraction of a second of its own, and where several things "
+        "begin at once all the same, the server is started anew"
     ),
     "a clock exactly at the end of a TTR": (
         "the server forgets to look at that connection again: the clock lands beside it"
@@ -51,10 +55,10 @@ EXCLUDED = {
         "a late tick hides a reservation behind DEADLINE_SOON: a defect of the server, "
         "not copied; so time goes from one due moment to the next"
     ),
-    "time, after DEADLINE_SOON was the answer to a reserve-with-timeout that waited": (
+    "going on after DEADLINE_SOON to a reserve-with-timeout that has waited": (
         "the server keeps that timeout: after each reply it looks at the connection "
         "when so much time has passed, and then not again, so that no TTR ends that "
-        "is longer; a defect, not copied; such a connection reconnects"
+        "is longer; a defect, not copied; such a connection reconnects at once"
     ),
     "the nanosecond of pause-tube <tube> 0": (
         "in a clock that stands still it is for ever: our side hears the command "
@@ -75,7 +79,6 @@ EXCLUDED = {
 """What is not compared or not sent, and why."""
 
 _LATE = 3  # microseconds: how late the clock comes to a due moment
-_TIE = 5  # microseconds: moments closer than that count as one
 _TURNS = 60  # of the server, until a reply is taken to be missing
 _CONNECTIONS = 3
 _A_MOMENT = 10  # commands, until everything is looked at again
@@ -92,6 +95,10 @@ class ServerAgainstOurs(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.start()
+
+    def start(self) -> None:
+        """Start both servers and connect to them."""
         self.stack = contextlib.ExitStack()
         self.server = self.stack.enter_context(
             RealServer(unix_socket=True, max_job_size=say.MAX_JOB_SIZE)
@@ -105,7 +112,7 @@ class ServerAgainstOurs(RuleBasedStateMachine):
         self.control = ProtocolSession(self.broker, version=self.server.version)
         self.pairs = [Pair(self.broker, self.server) for _ in range(_CONNECTIONS)]
         self.onlooker = Pair(self.broker, self.server)
-        self.reserved: tuple[Pair | None, int] = (None, 0)
+        self.in_doubt = False  # whether the server may have forgotten a connection
         self.commands = 0
         self.hung_up_at = 0
         self.looked_at = 0
@@ -116,6 +123,13 @@ class ServerAgainstOurs(RuleBasedStateMachine):
             pair.close()
         self.control.close()
         self.stack.close()
+
+    @invariant()
+    def start_anew(self) -> None:
+        """Go on with other servers where the server is in doubt."""
+        if self.in_doubt:
+            self.teardown()
+            self.start()
 
     @initialize(after=st.sampled_from([0] * 15 + [40]))
     def begin(self, after: int) -> None:
@@ -158,6 +172,7 @@ class ServerAgainstOurs(RuleBasedStateMachine):
     @rule(number=who, half=st.booleans())
     def hang_up(self, number: int, half: bool) -> None:  # noqa: FBT001 - a rule's
         self.hung_up_at = self.commands
+        self.move(self.now + 1)  # for the jobs that go to others
         if half:
             self.pairs[number].half_close()
             self.compare()
@@ -182,13 +197,14 @@ class ServerAgainstOurs(RuleBasedStateMachine):
 
     def speak(self, number: int, command: bytes, until: int = 0) -> None:
         """Let a connection go on with what it has begun, or else begin a command."""
-        self.keep_apart(number, command)
+        if not self.is_apart(number, command):
+            self.move(self.now + 1)
         pair = self.pairs[number]
         command = pair.begun or self.with_ids(pair, command)
-        if self.is_excluded(pair, command):
+        if self.in_doubt or self.is_excluded(pair, command):
             return
         if re.fullmatch(rb"pause-tube.* 0+\r\n", command):
-            self.move(self.now + _LATE)
+            self.move(self.now + 1)
             if pair in self.pairs:  # time may have cost it its connection
                 self.send(pair, command, until, self.a_microsecond)
         else:
@@ -241,36 +257,35 @@ class ServerAgainstOurs(RuleBasedStateMachine):
 
     # Time
 
-    def keep_apart(self, number: int, command: bytes) -> None:
-        """Let no two connections begin to hold jobs at the same instant."""
-        pair, count = self.reserved
+    def is_apart(self, number: int, command: bytes) -> bool:
+        """Tell whether what a command begins now will be due alone.
+
+        All durations are whole seconds, so it is the fractions that are compared. One
+        connection may have several that are alike.
+        """
         begins = command.startswith((b"reserve", b"touch"))
-        if count != self.engine._reservations or (
-            begins and pair is not self.pairs[number]
-        ):
-            self.move(self.now + _TIE + 2)
-            self.reserved = (self.pairs[number], self.engine._reservations)
+        return not any(
+            moment % SECOND == self.now % SECOND
+            for pair in self.pairs
+            if not (begins and pair is self.pairs[number])
+            for moment in pair.moments()
+        )
 
     def move(self, target: int) -> None:
-        """Let it be `target`, or a little later."""
-        self.reconnect_some(target + _TIE)
-        moments = [moment for pair in self.pairs for moment in pair.moments()]
-        while any(abs(target - moment) <= 1 for moment in moments):
+        """Let it be `target`, or a little later: beside all fractions there are."""
+        if self.in_doubt:
+            return
+        taken = {
+            (moment + beside) % SECOND
+            for pair in self.pairs
+            for moment in pair.moments()
+            for beside in (-1, 0, 1)
+        }
+        while target % SECOND in taken:
             target += 1
         self.server.jump((target - self.now) / SECOND)
         self.broker._look()
         self.compare()
-
-    def reconnect_some(self, until: int) -> None:
-        """Leave none that the server forgets, and no two that are due together."""
-        seen: list[int] = []
-        for number, pair in enumerate(self.pairs):
-            mine = [moment for moment in pair.moments() if moment <= until]
-            tied = any(abs(one - two) <= _TIE for one in mine for two in seen)
-            if tied or (pair.forgetful and pair.holds):
-                self.reconnect(number)
-            else:
-                seen += mine
 
     def reconnect(self, number: int) -> None:
         self.pairs[number].close()
@@ -288,10 +303,12 @@ class ServerAgainstOurs(RuleBasedStateMachine):
                 break
         for pair in pairs:
             pair.compare()
-        for number, pair in enumerate(self.pairs):
-            if pair.ours.closed:
-                self.reconnect(number)
         self.engine._check()
+        moments = [moment for pair in self.pairs for moment in {*pair.moments()}]
+        self.in_doubt |= len(moments) > len({*moments})
+        for number, pair in enumerate(self.pairs):
+            if pair.ours.closed or pair.forgetful:
+                self.reconnect(number)
 
 
 def soak(
@@ -398,62 +415,68 @@ PUT = b"put 0 0 3 1\r\na"
 
 @pytest.mark.real
 @needs_server
-def test_connections_that_are_due_together_are_parted(
+def test_what_begins_has_a_fraction_of_a_second_of_its_own(
+    machine: ServerAgainstOurs,
+) -> None:
+    say_all(machine, 0, PUT, PUT, PUT, b"reserve", b"reserve")
+    say_all(machine, 1, b"reserve")
+    first, second, _ = machine.pairs
+    assert len({*first.moments()}) == 2  # at the same instant, twice
+    assert not {m % SECOND for m in first.moments()} & {
+        m % SECOND for m in second.moments()
+    }
+
+
+@pytest.mark.real
+@needs_server
+def test_servers_with_two_connections_due_together_are_replaced(
     machine: ServerAgainstOurs,
 ) -> None:
     say_all(machine, 0, b"watch t", b"use t", PUT, b"use default", PUT)
     say_all(machine, 0, b"reserve", b"reserve")
     say_all(machine, 1, b"reserve")
     say_all(machine, 2, b"watch t", b"ignore default", b"reserve")
-    machine.reconnect(0)  # and the jobs go to both at once
-    _, first, second = machine.pairs
-    assert first.holds
-    assert second.holds
+    before = machine.server
+    machine.start_anew()
+    assert machine.server is before
+    machine.hang_up(0, half=False)  # and the jobs go to both at once
+    say_all(machine, 1, b"reserve")
+    now = machine.now
     machine.let_time_pass(0, [], 60, 1)
-    assert machine.pairs[1] is first
-    assert machine.pairs[2] is not second
-
-
-@pytest.fixture
-def forgetful(machine: ServerAgainstOurs) -> Pair:
-    """Return the first connection, when the server may forget it."""
-    say_all(machine, 0, PUT, b"reserve", b"reserve-with-timeout 9")
-    machine.let_time_pass(0, [], 60, 1)
-    pair = machine.pairs[0]
-    assert pair.forgetful
-    return pair
+    assert machine.now == now  # nothing more is said, and no time passes
+    machine.start_anew()
+    assert machine.server is not before
+    assert not machine.in_doubt
 
 
 @pytest.mark.real
 @needs_server
-def test_before_time_moves_on_a_connection_that_is_forgotten_reconnects(
-    machine: ServerAgainstOurs, forgetful: Pair
+def test_a_connection_that_the_server_may_forget_reconnects(
+    machine: ServerAgainstOurs,
 ) -> None:
-    say_all(machine, 0, b"touch @0")
-    machine.let_time_pass(0, [], 0.5, 1)
-    assert machine.pairs[0] is not forgetful
+    for pair, command in (
+        (machine.pairs[0], b"reserve"),
+        (machine.pairs[1], b"reserve-with-timeout 9"),
+    ):
+        number = machine.pairs.index(pair)
+        say_all(machine, number, PUT, b"reserve", command)
+        machine.let_time_pass(number, [], 60, 1)
+        assert (pair in machine.pairs) == (command == b"reserve")
+        say_all(machine, number, b"delete @0")
 
 
 @pytest.mark.real
 @needs_server
 def test_a_pause_for_no_time_is_not_sent_by_a_connection_that_time_has_cost(
-    machine: ServerAgainstOurs, forgetful: Pair
+    machine: ServerAgainstOurs,
 ) -> None:
+    pair = machine.pairs[0]
+    pair.forgetful = True
     say_all(machine, 0, b"pause-tube default 0")
-    assert machine.pairs[0] is not forgetful
+    assert pair not in machine.pairs
     assert machine.engine.cmd_pause_tube == 0
     say_all(machine, 0, b"pause-tube default 0")
     assert machine.engine.cmd_pause_tube == 1
-
-
-@pytest.mark.real
-@needs_server
-def test_to_wait_anew_is_to_be_remembered(
-    machine: ServerAgainstOurs, forgetful: Pair
-) -> None:
-    say_all(machine, 0, b"touch @0", b"reserve")
-    assert forgetful.ours.waiting
-    assert not forgetful.forgetful
 
 
 @pytest.mark.real

@@ -277,6 +277,28 @@ def test_the_timeout_of_a_reserve_outlives_deadline_soon(server: RealServer) -> 
         assert ask(owner, b"delete " + job) == b"DELETED\r\n"
 
 
+def test_of_two_connections_due_at_the_same_instant_one_may_be_forgotten(
+    server: RealServer,
+) -> None:
+    """`heapremove` of the last element swaps it with a parent that is no less.
+
+    The parent is beyond the end of the heap then. Here it is the owner, when the
+    waiter is moved in the heap because it is answered.
+    """
+    owner, waiter, onlooker = (server.connect() for _ in range(3))
+    put(owner, ttr=2)
+    put(owner, ttr=3)
+    ask(owner, b"reserve")
+    server.jump(1 + MICROSECOND)
+    ask(owner, b"reserve")
+    waiter.send(b"reserve\r\n")
+    server.jump(1)  # 2 seconds and a microsecond: so much later both are due
+    assert waiter.poll() == RESERVED
+    server.jump(2 + MICROSECOND)
+    assert statistics(onlooker, b"stats-job 1")[b"state"] == b"ready"
+    assert statistics(onlooker, b"stats-job 2")[b"state"] == b"reserved"
+
+
 def test_a_pause_of_no_length_ends_when_time_moves(server: RealServer) -> None:
     owner, waiter = server.connect(), server.connect()
     put(owner)
