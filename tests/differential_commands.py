@@ -88,7 +88,7 @@ words = st.sampled_from(
     use watch ignore list-tubes list-tube-used list-tubes-watched pause-tube PUT
     quitter""".split()
 )
-malformed = (
+odd = (
     st.builds(
         lambda word, arguments: b" ".join([word, *arguments]) + b"\r\n",
         words,
@@ -110,10 +110,11 @@ malformed = (
             300 * b"x" + b"\r\n",
         ]
     )
+    | st.just(b"quit\r\n")
     | st.integers(218, 230).map(lambda size: size * b"x" + b"\r\n")
 )
 
 working = weighted((3, puts), (5, reserves), (6, of_jobs))
 commands = weighted(
-    (3, puts), (3, reserves), (3, of_jobs), (2, of_tubes), (2, looks), (2, malformed)
+    (3, puts), (3, reserves), (3, of_jobs), (2, of_tubes), (2, looks), (2, odd)
 )

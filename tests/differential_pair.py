@@ -72,11 +72,6 @@ class Pair:
         """Whether there are commands behind a reserve that waits."""
         return self.ours.waiting and bool(self.ours._input)
 
-    @property
-    def holds(self) -> bool:
-        """Whether it has reserved a job."""
-        return bool(self.ours.session.held)
-
     def send(
         self, command: bytes, until: int, in_between: Callable[[], None] | None = None
     ) -> None:
