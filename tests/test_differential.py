@@ -324,7 +324,7 @@ def soak(
                 machine,
                 settings=settings(
                     max_examples=200,
-                    stateful_step_count=30,
+                    stateful_step_count=30 if minutes else 20,
                     database=None,  # a soak is to find other things, too
                     report_multiple_bugs=False,
                 ),
