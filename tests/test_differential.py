@@ -287,12 +287,14 @@ class ServerAgainstOurs(RuleBasedStateMachine):
         self.compare()
 
     def reconnect(self, number: int) -> None:
+        others = [pair for pair in self.pairs if pair is not self.pairs[number]]
         self.pairs[number].close()
+        self.listen(others)  # first: whoever has got its jobs goes on, and may count
         self.pairs[number] = Pair(self.broker, self.server)
         self.compare()
 
-    def compare(self) -> None:
-        pairs = (*self.pairs, self.onlooker)
+    def listen(self, pairs: list[Pair]) -> None:
+        """Compare what these connections hear."""
         while any(pair.listen() for pair in pairs):
             pass  # what one does may rouse another
         # Commands in one piece take the server a turn each.
@@ -302,6 +304,10 @@ class ServerAgainstOurs(RuleBasedStateMachine):
                 break
         for pair in pairs:
             pair.compare()
+
+    def compare(self) -> None:
+        """Compare all, and reconnect those that have to."""
+        self.listen([*self.pairs, self.onlooker])
         self.engine._check()
         moments = [moment for pair in self.pairs for moment in {*pair.moments()}]
         self.in_doubt |= len(moments) > len({*moments})

@@ -138,6 +138,15 @@ def test_a_pause_for_no_time_is_not_sent_by_a_connection_that_time_has_cost(
     assert machine.engine.cmd_pause_tube == 1
 
 
+def test_who_gets_the_jobs_of_a_connection_goes_on_before_the_next_connection(
+    machine: ServerAgainstOurs,
+) -> None:
+    say_all(machine, 0, PUT, b"reserve")
+    say_all(machine, 1, b"reserve", *5 * [b"use t"], b"stats")
+    machine.hang_up(0, half=False)
+    assert machine.pairs[1].ours.session.held
+
+
 def test_the_clock_lands_beside_the_end_of_a_ttr(machine: ServerAgainstOurs) -> None:
     say_all(machine, 0, PUT, b"reserve")
     due = max(machine.pairs[0].moments())
