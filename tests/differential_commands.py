@@ -1,6 +1,7 @@
 """Commands for the differential test: small numbers, so that much coincides.
 
-In a command, ``@3`` stands for the id of the fourth job that there is.
+In a command, ``@3`` stands for the id of the fourth job that there is: first come
+those that the connection holds.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ priorities = st.sampled_from([b"0", b"1", b"1", b"2", b"1023", b"1024", b"429496
 delays = st.sampled_from([b"0", b"0", b"0", b"1", b"2", b"3"])
 ttrs = st.sampled_from([b"0", b"1", b"2", b"2", b"3", b"4", b"60"])
 tubes = st.sampled_from([b"default", b"default", b"t", b"t", b"u"])
-timeouts = st.sampled_from([b"0", b"0", b"1", b"2", b"3", b"x", b"-1", b"2 x"])
+timeouts = st.sampled_from([b"0", b"0", b"0", b"1", b"2", b"3", b"2 x", b"x", b"-1"])
 bounds = st.sampled_from([b"0", b"1", b"2", b"5", b"-1", b"4294967297", b"1 x"])
 bodies = st.sampled_from(
-    [b"", b"a", b"bc", b"list-tubes", MAX_JOB_SIZE * b"d", (MAX_JOB_SIZE + 1) * b"e"]
+    [b"a"] * 7 + [b"", b"list-tubes", MAX_JOB_SIZE * b"d", (MAX_JOB_SIZE + 1) * b"e"]
 )
 odd_numbers = st.sampled_from(
     [b"", b"x", b"-1", b"+1", b"1.5", b"1 ", b"4294967296", b"18446744073709551616"]
@@ -32,16 +33,24 @@ def line(word: bytes, *arguments: st.SearchStrategy[bytes]) -> st.SearchStrategy
     return st.tuples(*arguments).map(lambda args: b" ".join([word, *args]) + b"\r\n")
 
 
+def weighted(
+    *groups: tuple[int, st.SearchStrategy[bytes]],
+) -> st.SearchStrategy[bytes]:
+    """Choose a group, each as often as its weight says, and one of its commands."""
+    choices = [commands for weight, commands in groups for _ in range(weight)]
+    return st.sampled_from(choices).flatmap(lambda commands: commands)
+
+
 def put(priority: bytes, delay: bytes, ttr: bytes, body: bytes, end: bytes) -> bytes:
     return b"put %b %b %b %d\r\n%b%b" % (priority, delay, ttr, len(body), body, end)
 
 
-ends = st.sampled_from([b"\r\n"] * 9 + [b"xx"])
+ends = st.sampled_from([b"\r\n"] * 14 + [b"xx"])
 puts = st.builds(put, priorities, delays, ttrs, bodies, ends)
-reserves = (
-    line(b"reserve")
-    | line(b"reserve-with-timeout", timeouts)
-    | line(b"reserve-job", ids)
+reserves = weighted(
+    (1, line(b"reserve")),
+    (4, line(b"reserve-with-timeout", timeouts)),
+    (1, line(b"reserve-job", ids)),
 )
 of_jobs = (
     line(b"delete", ids)
@@ -79,7 +88,7 @@ words = st.sampled_from(
     use watch ignore list-tubes list-tube-used list-tubes-watched pause-tube PUT
     quitter""".split()
 )
-malformed = (
+odd = (
     st.builds(
         lambda word, arguments: b" ".join([word, *arguments]) + b"\r\n",
         words,
@@ -101,7 +110,11 @@ malformed = (
             300 * b"x" + b"\r\n",
         ]
     )
+    | st.just(b"quit\r\n")
     | st.integers(218, 230).map(lambda size: size * b"x" + b"\r\n")
 )
-working = puts | puts | reserves | of_jobs
-commands = st.one_of(puts, reserves, of_jobs, of_tubes, looks, malformed)
+
+working = weighted((3, puts), (5, reserves), (6, of_jobs))
+commands = weighted(
+    (3, puts), (3, reserves), (3, of_jobs), (2, of_tubes), (2, looks), (2, odd)
+)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from inproc_tubes.protocol import ProtocolSession
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from inproc_tubes import Broker
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 SECOND = 1_000_000  # microseconds
 
-_TURNS = 60  # of the server, until a reply is taken to be missing
 _STATS_SIZE = re.compile(rb"OK \d+(?=\r\n---\ncurrent-jobs-urgent)")
 _MASKED = re.compile(
     rb"^(pid|uptime|rusage-utime|rusage-stime|hostname|os|platform"
@@ -46,20 +45,28 @@ class ServersClock:
     def park(self, waiter: Any, due_at: float) -> None:
         raise NotImplementedError  # pragma: no cover  # no session sleeps
 
+    def seconds_until(self, moment: float) -> float:
+        raise NotImplementedError  # pragma: no cover  # and no loop runs
+
 
 class Pair:
     """One connection, twice.
 
     Attributes:
-        rest: What has not been sent yet of a command begun.
-        forgetful: The server may forget to look at this connection, see EXCLUDED.
+        begun: The command of which the beginning has been sent, if there is one.
+        forgetful: The server may forget this connection, see EXCLUDED.
     """
 
     def __init__(self, broker: Broker, server: RealServer) -> None:
         self.real: Wire = server.connect()
         self.ours = ProtocolSession(broker, version=server.version)
-        self.rest = b""
+        self.begun = b""
         self.forgetful = False
+        self._sent = 0  # bytes of the command begun
+        # What each has said, and has not been compared yet.
+        self._ours = b""
+        self._real = b""
+        self._ended = False  # the real one
         self._with_timeout = False
         self._waited = False
 
@@ -68,13 +75,32 @@ class Pair:
         """Whether there are commands behind a reserve that waits."""
         return self.ours.waiting and bool(self.ours._input)
 
-    def hear(self, data: bytes) -> None:
-        """Tell it to ours, in advance of the real one."""
-        if data.startswith(b"reserve-with-timeout"):
+    def send(
+        self, command: bytes, until: int, in_between: Callable[[], None] | None = None
+    ) -> None:
+        """Go on with a command, as far as its byte `until`; else to its end.
+
+        Args:
+            command: The whole of it.
+            until: Where to stop.
+            in_between: Called when the server has heard it and ours has not.
+        """
+        end = until if self._sent < until < len(command) else len(command)
+        piece = command[self._sent : end]
+        self._sent = end % len(command)
+        self.begun = command if self._sent else b""
+        if command.startswith(b"reserve-with-timeout"):
             self._with_timeout = True
-        elif data.startswith(b"reserve\r") and not self.ours.waiting:
+        elif command == b"reserve\r\n" and not self.ours.waiting:
             self._with_timeout = False
-        self.ours.receive(data)
+        self.real.send(piece)
+        if in_between is not None:
+            in_between()
+        self.ours.receive(piece)
+
+    def half_close(self) -> None:
+        self.real.half_close()
+        self.ours.receive_eof()
 
     def close(self) -> None:
         self.real.close()
@@ -94,23 +120,30 @@ class Pair:
         watched = {tube.name for tube in self.ours.session.watched}
         return any(tube.name in watched for tube in other.ours.session.watched)
 
+    def listen(self) -> bool:
+        """Take what ours says, and return whether that was anything."""
+        said = b"".join(iter(self.ours.take, b""))
+        self._ours += masked(said)
+        return bool(said)
+
+    def is_complete(self) -> bool:
+        """Read what the real one has said; return whether that is all that ours has.
+
+        For whoever has just settled.
+        """
+        while reply := self.real.arrived():
+            self._real += masked(reply)
+        self._ended = reply == b""
+        if self._ended or self.ours.closed:
+            return self._ended
+        return len(self._real) >= len(self._ours)
+
     def compare(self) -> None:
-        """Compare all replies that there are, and whether it is closed."""
-        ours = masked(b"".join(iter(self.ours.take, b"")))
-        real = b""
-        # Commands in one piece take the server a turn each. There is always a last
-        # look, for what should not come.
-        patience = _TURNS
-        while True:
-            reply = self.real.poll()
-            if reply:
-                real += masked(reply)
-            elif reply == b"" or len(real) >= len(ours) or not patience:
-                break
-            else:
-                patience -= 1
+        """Compare what both have said, and whether they are closed."""
+        real, self._real = self._real, b""
+        ours, self._ours = self._ours, b""
         assert real == ours, f"beanstalkd: {real!r}\n      ours: {ours!r}"
-        assert (reply == b"") == self.ours.closed, "one is closed, the other is not"
+        assert self._ended == self.ours.closed, "one is closed, the other is not"
         if b"DEADLINE_SOON" in ours and self._with_timeout:
             ready = any(tube.ready for tube in self.ours.session.watched)
             self.forgetful = self._waited or ready

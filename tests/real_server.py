@@ -47,7 +47,9 @@ for ever: follow it with `advance(0)`.
 end, in the tick's order. To have time flow, advance from one due moment to the next.
 Of two connections that fall due at the same instant either may come first (they are
 in one heap), so a TTR and another connection's timeout that end together have no
-certain outcome.
+certain outcome; and one of them may be forgotten (`heapremove`, of the last in the heap
+when its parent is its equal). Durations are whole seconds: what begins at different
+fractions of a second never coincides.
 """
 
 from __future__ import annotations
@@ -126,6 +128,12 @@ class Wire:
         if (reply := self._next_reply()) is not None:
             return reply
         self._settle()
+        return self.arrived()
+
+    def arrived(self) -> bytes | None:
+        """As `poll`, for whoever has settled: for several connections at once."""
+        if (reply := self._next_reply()) is not None:
+            return reply
         self._socket.settimeout(0)
         try:
             self._receive()

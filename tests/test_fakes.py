@@ -541,6 +541,7 @@ def test_after_close_every_use_is_a_bad_descriptor(sock: socket.socket) -> None:
             use()
         assert error.value.errno == errno.EBADF
     assert sock.fileno() == -1
+    assert sock.recv(0) == b""
 
 
 def test_a_closed_socket_cannot_connect(fake: FakeBeanstalkd) -> None:
@@ -731,6 +732,20 @@ def test_asyncio_is_refused_too(fake: FakeBeanstalkd) -> None:
         fake.refuse()
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(*fake.address)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "open_connection", [asyncio.open_connection, asyncio.open_unix_connection]
+)
+def test_a_loop_cannot_take_over_a_connected_socket(
+    sock: socket.socket, open_connection: Callable[..., Any]
+) -> None:
+    async def run() -> None:
+        reason = r"an in-memory connection has no file descriptor to wait for"
+        with pytest.raises(OSError, match=reason):
+            await open_connection(sock=sock)
 
     asyncio.run(run())
 

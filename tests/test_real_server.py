@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -92,6 +93,15 @@ def test_commands_sent_in_one_piece_are_polled_for_one_by_one(
     wire.send(10 * b"list-tube-used\r\n")
     assert [wire.poll() for _ in range(10)] == 10 * [b"USING default\r\n"]
     assert wire.poll() is None
+
+
+def test_who_has_settled_may_look_at_several_connections(server: RealServer) -> None:
+    wires = [server.connect(), server.connect()]
+    for wire in wires:
+        wire.send(b"list-tube-used\r\n")
+    server.settle()
+    assert [wire.arrived() for wire in wires] == 2 * [b"USING default\r\n"]
+    assert [wire.arrived() for wire in wires] == [None, None]
 
 
 def test_the_end_of_a_connection_reads_as_nothing(server: RealServer) -> None:
@@ -245,6 +255,50 @@ def test_a_ttr_that_ends_at_the_very_instant_is_lost(server: RealServer) -> None
     assert waiter.poll() == RESERVED
 
 
+def test_the_timeout_of_a_reserve_outlives_deadline_soon(server: RealServer) -> None:
+    """With it, `conntickat` finds a moment at which `conn_timeout` has nothing to do.
+
+    The connection is off the heap after that, like above.
+    """
+    owner, onlooker = server.connect(), server.connect()
+    for command in b"reserve", b"reserve-with-timeout 3":
+        job = put(owner, ttr=4).split()[-1]
+        ask(owner, b"reserve")
+        owner.send(command + b"\r\n")
+        server.advance(3)
+        assert owner.poll() == b"DEADLINE_SOON\r\n"
+        assert ask(owner, b"touch " + job) == b"TOUCHED\r\n"
+        for _ in range(5):
+            server.advance(1)
+        state = statistics(onlooker, b"stats-job " + job)[b"state"]
+        assert state == (b"ready" if command == b"reserve" else b"reserved")
+        assert ask(owner, b"list-tube-used") == b"USING default\r\n"
+        assert statistics(onlooker, b"stats-job " + job)[b"state"] == b"ready"
+        assert ask(owner, b"delete " + job) == b"DELETED\r\n"
+
+
+def test_of_two_connections_due_at_the_same_instant_one_may_be_forgotten(
+    server: RealServer,
+) -> None:
+    """`heapremove` of the last element swaps it with a parent that is no less.
+
+    The parent is beyond the end of the heap then. Here it is the owner, when the
+    waiter is moved in the heap because it is answered.
+    """
+    owner, waiter, onlooker = (server.connect() for _ in range(3))
+    put(owner, ttr=2)
+    put(owner, ttr=3)
+    ask(owner, b"reserve")
+    server.jump(1 + MICROSECOND)
+    ask(owner, b"reserve")
+    waiter.send(b"reserve\r\n")
+    server.jump(1)  # 2 seconds and a microsecond: so much later both are due
+    assert waiter.poll() == RESERVED
+    server.jump(2 + MICROSECOND)
+    assert statistics(onlooker, b"stats-job 1")[b"state"] == b"ready"
+    assert statistics(onlooker, b"stats-job 2")[b"state"] == b"reserved"
+
+
 def test_a_pause_of_no_length_ends_when_time_moves(server: RealServer) -> None:
     owner, waiter = server.connect(), server.connect()
     put(owner)
@@ -297,6 +351,21 @@ def test_a_server_that_gives_up_tells_why(
         RealServer(),
     ):
         pass  # pragma: no cover  # it does not start
+
+
+def test_a_wrapper_that_finds_the_semaphore_of_a_dead_one_is_started_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = tmp_path / "tried"
+    executable(
+        tmp_path / "bin" / "faketime",
+        f'[ -e {tried} ] && exec {shutil.which("faketime")} "$@"\n'
+        f"touch {tried}; echo 'faketime: sem_open: File exists'; exit 1",
+    )
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    with RealServer() as server:
+        assert put(server.connect()) == b"INSERTED 1\r\n"
+    assert tried.exists()
 
 
 def test_what_is_missing_has_a_reason(

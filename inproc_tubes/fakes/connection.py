@@ -276,13 +276,13 @@ class FakeSocket(socket.socket):
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         """Return what there is, at most so much; wait if there is nothing."""
-        connection = self._connection()
         _check_flags(flags, _PEEK | _DONT_WAIT)
         if bufsize < 0:
             message = "negative buffersize in recv"
             raise ValueError(message)
-        if bufsize == 0:
+        if bufsize == 0:  # of a closed socket, too: socketmodule.c asks nobody
             return b""
+        connection = self._connection()
         timeout = 0 if flags & _DONT_WAIT else self.gettimeout()
         return connection.read(bufsize, timeout, peek=bool(flags & _PEEK))
 

@@ -24,7 +24,7 @@ from ipaddress import ip_address
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from .connection import os_error, plug_in
+from .connection import FakeSocket, os_error, plug_in
 from .streams import connect_stream
 
 if TYPE_CHECKING:
@@ -149,6 +149,12 @@ def _getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
     return _originals["getaddrinfo"](host, port, *args, **kwargs)
 
 
+def _refuse_fake(sock: Any) -> None:
+    # The loop's transport would ask for the descriptor too, and fall apart in the middle.
+    if isinstance(sock, FakeSocket):
+        sock.fileno()
+
+
 async def _create_connection(
     self: asyncio.AbstractEventLoop,
     protocol_factory: Any,
@@ -158,6 +164,7 @@ async def _create_connection(
 ) -> Any:
     server = None if host is None else find((host, port))
     if server is None:
+        _refuse_fake(kwargs.get("sock"))
         original = _originals["create_connection"]
         return await original(self, protocol_factory, host, port, **kwargs)
     return connect_stream(self, protocol_factory, server, **kwargs)
@@ -171,6 +178,7 @@ async def _create_unix_connection(
 ) -> Any:
     server = None if path is None else find(path)
     if server is None:
+        _refuse_fake(kwargs.get("sock"))
         original = _originals["create_unix_connection"]
         return await original(self, protocol_factory, path, **kwargs)
     return connect_stream(self, protocol_factory, server, **kwargs)
