@@ -25,6 +25,7 @@ from .waiting import Joiner, Putter
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from .job import Record
     from .tube import Tube
     from .waiting import Pending
 
@@ -224,9 +225,13 @@ class Admission(Batches):
             record = self.jobs.get(job_id)
             if record is not None and not record.reserves:
                 self._leave_container(record)
-                del self.jobs[job_id]
-                tube: Tube = record.tube
-                tube.total_jobs -= 1
-                if tube.room is not None:
-                    self._after_leaving(now, tube)
-                self._free_if_unreferenced(tube)
+                record.tube.total_jobs -= 1
+                self._forget(now, record)
+
+    def _forget(self, now: float, record: Record) -> None:
+        """Let a job be gone that is in no container any more."""
+        tube: Tube = record.tube
+        del self.jobs[record.id]
+        if tube.room is not None:
+            self._after_leaving(now, tube)
+        self._free_if_unreferenced(tube)

@@ -6,14 +6,15 @@ reads the clock once, and touches each container once where that can be.
 
 from __future__ import annotations
 
-from itertools import repeat
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any
 
 from .errors import DrainingError
-from .job import JobState, Record
+from .job import JobState, new_record
 from .moves import Moves
 
 if TYPE_CHECKING:
+    from .job import Record
     from .session import Session
     from .tube import Tube
 
@@ -48,7 +49,7 @@ class Batches(Moves):
         self.cmd_put += count
         session.is_producer = True
         if self.draining:
-            self.next_id += count
+            self._new_ids(count)
             raise DrainingError
         if not bodies:
             return []
@@ -57,6 +58,9 @@ class Batches(Moves):
         if tube.room is not None and not tube.room.takes(count):
             return None
         return self._insert(now, tube, bodies, priority, delay, ttr)
+
+    def _new_ids(self, count: int) -> list[int]:
+        return list(islice(self.ids, count))
 
     def _insert(
         self,
@@ -68,12 +72,10 @@ class Batches(Moves):
         ttr: float,
     ) -> list[int]:
         """Make jobs of these bodies; whoever waits is served in order."""
-        first = self.next_id
-        self.next_id = end = first + len(bodies)
-        ids = list(range(first, end))
+        ids = self._new_ids(len(bodies))
         # The job's numbers, the same for all of them.
         rest = map(repeat, (tube, priority, delay, ttr, now))
-        records = list(map(Record, ids, bodies, *rest))
+        records = list(map(new_record, ids, bodies, *rest))
         self.jobs.update(zip(ids, records, strict=True))
         tube.total_jobs += len(ids)
         if delay:
@@ -81,7 +83,7 @@ class Batches(Moves):
             for record in records:
                 record.state = _DELAYED
                 record.due_at = due_at
-            tube.delayed.update([(due_at, job_id) for job_id in ids])
+                tube.delayed.add(record)
             self._plan_tube(tube, due_at)
         else:
             tube.add_newest(priority, ids)
@@ -96,18 +98,12 @@ class Batches(Moves):
         first = self._reservations + 1
         self._reservations += len(records)
         session.held.update(enumerate(records, first))
-        deadlines = []
         for number, record in enumerate(records, first):
             record.state = _RESERVED
             record.owner = session
             record.reservation = number
             record.reserves += 1
-            record.due_at = due_at = now + record.ttr
-            deadlines.append((due_at, number))
-        records[0].tube.reserved += len(records)
-        session.add_deadlines(deadlines)
-        due_at = min(deadlines)[0]
+            record.due_at = now + record.ttr
         # Nobody waits on this session, who would be told earlier: he would have had
         # these jobs.
-        if due_at < session.planned_at:
-            self._plan_session(session, due_at)
+        self._plan_session(session, now + min(record.ttr for record in records))

@@ -20,7 +20,7 @@ from .checks import (
 from .clock import MonotonicClock
 from .consumer import Consumer
 from .door import Door
-from .handle import Closing, Hands, Job, target_of
+from .handle import Closing, Hands, Job, new_job, target_of
 from .job import JobState
 from .parking import ThreadLot
 from .producer import Producer
@@ -372,7 +372,7 @@ class Broker(Door, Closing):
         states = check_states(state, _ALL_STATES)
         found = self._ask(self._engine.list_jobs, name, states)
         hands = self._hands()
-        return [Job(hands, record, fence) for record, fence in found]
+        return [new_job(hands, record, fence) for record, fence in found]
 
     def clear_tube(self, tube: str, state: JobState | str | None = None) -> int:
         """Delete all jobs of this tube that nobody holds, or those in one state.

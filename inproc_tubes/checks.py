@@ -36,7 +36,6 @@ __all__ = [
     "check_seconds",
     "check_states",
     "check_timeout",
-    "check_ttr",
     "check_tube_name",
     "first_size_beyond",
     "size_beyond",
@@ -118,11 +117,6 @@ def check_seconds(what: str, value: object, most: int = MAX_SECONDS) -> float:
     return value
 
 
-def check_ttr(value: object) -> float:
-    """Return a time to run in seconds; 0 becomes 1, as in OP_PUT (prot.c)."""
-    return check_seconds("ttr", value) or 1
-
-
 def check_timeout(value: object) -> float | None:
     """Return a timeout in seconds, None for no end."""
     return None if value is None else check_seconds("timeout", value, MAX_TIMEOUT)
@@ -161,12 +155,11 @@ SIZED = (str, bytes, bytearray, memoryview)
 def size_beyond(body: str | bytes | bytearray | memoryview, limit: int) -> int | None:
     """Return the size of a body in bytes (UTF-8) if it is over the limit, else None.
 
-    Cost: O(1), but O(n) for a str that may be near the limit.
+    The callers ask only where four bytes for a character would be too many.
+
+    Cost: O(1), but O(n) for a str.
     """
     if isinstance(body, str):
-        # UTF-8 takes one to four bytes for a character.
-        if 4 * len(body) <= limit:
-            return None
         size = len(body.encode("utf-8", "surrogatepass"))
     elif isinstance(body, memoryview):
         size = body.nbytes

@@ -49,7 +49,6 @@ class Clearing(Admission):
         for record in records:
             self._leave_container(record)
             del self.jobs[record.id]
-        self.cmd_delete += len(records)
         tube.cmd_delete += len(records)
         if tube.room is not None:
             self._after_leaving(now, tube)
@@ -61,7 +60,7 @@ class Clearing(Admission):
         if state is JobState.READY:
             return tube.list_ready()
         if state is JobState.DELAYED:
-            return [self.jobs[job_id] for _, job_id in tube.delayed]
+            return tube.delayed.in_order()
         if state is JobState.BURIED:
             return list(tube.buried.values())
         held = (record for s in self.sessions for record in s.held.values())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .checks import check_count, check_job_id, check_timeout, check_tube_name
 from .errors import ClosedError
-from .handle import Hands, Job, Owner
+from .handle import Hands, Job, Owner, new_job
 from .waiting import Waiter
 from .words import counted, waiting
 
@@ -97,17 +97,22 @@ class Watcher(Owner, Hands):
         record = waiter = None
         try:
             # The door of Door._do, written out: see there.
-            with door._lock:
+            with door._latch:
                 now = door._now()
+                if engine.inbox:
+                    engine.take_in(now)
                 if now >= engine.due_at or door._notes:
                     door._catch_up(now)
-                if session.closed is not None:
-                    door._refuse(session)
                 record = engine.reserve(now, session, timeout)
                 if record is not None:
                     if engine.due_at < door._armed_for:
                         door._rouse()
-                    return Job(self, record, record.reservation)
+                    # new_job, written out
+                    job = Job()
+                    job._owner = self
+                    job._record = record
+                    job._fence = record.reservation
+                    return job
                 waiter = Waiter(session, timeout, hears_deadlines=hears_deadlines)
                 lot = self._lot
                 engine.wait(now, waiter)
@@ -129,7 +134,7 @@ class Watcher(Owner, Hands):
             door._rouse()
 
     def _told(self, waiter: Waiter) -> Job:
-        return Job(self, waiter.told(), waiter.reservation)
+        return new_job(self, waiter.told(), waiter.reservation)
 
     def _reserve_many(self, n: int, timeout: float | None) -> Any:
         """Take several jobs, or return what the lot's `sleep` returns."""
@@ -165,16 +170,18 @@ class Watcher(Owner, Hands):
             # The door of Door._do, written out: see there.
             with door._lock:
                 now = door._now()
+                if engine.inbox:
+                    engine.take_in(now)
                 if now >= engine.due_at or door._notes:
                     door._catch_up(now)
                 if self._session.closed is not None:
-                    door._refuse(self._session)
+                    self._session.refuse()
                 records = engine.reserve_many(now, self._session, n, timeout)
                 if engine.due_at < door._armed_for:
                     door._rouse()
-                # Half the cost of a comprehension that calls Job.
+                # Half the cost of a comprehension.
                 fences = [record.reservation for record in records]
-                return list(map(Job, repeat(self), records, fences))
+                return list(map(new_job, repeat(self), records, fences))
         except BaseException:
             # Interrupted: leave the queue as if it had never asked.
             for record in records:

@@ -21,10 +21,11 @@ from collections import deque
 from contextlib import suppress
 from math import inf
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .engine import Engine
 from .errors import ClosedError
+from .latch import crowd_latch, quick_latch
 from .session import Session
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ class Door:
         "_admin",
         "_armed_for",
         "_clock",
+        "_crowd_latch",
         "_engine",
+        "_latch",
         "_lock",
         "_lots",
         "_notes",
@@ -80,7 +83,7 @@ class Door:
     )
 
     def __init__(self, clock: Clock) -> None:
-        self._lock = Lock()
+        self._set_lock()
         self._clock = clock
         self._now = clock.now
         self._engine = Engine()
@@ -93,12 +96,19 @@ class Door:
         self._notes: deque[tuple[Any, tuple[Any, ...]]] = deque()
         # Replaced and never changed: a finaliser may come while it is gone through.
         self._lots: tuple[Lot, ...] = ()
-        # The latest of the lots' armed_for: what is due earlier must be told.
+        # No less than the latest of the lots' armed_for: what is due earlier must be
+        # told.
         self._armed_for = -inf
         # Made by testing.wait_until_waiting: announces that somebody waits.
         self._waiting_changed: Condition | None = None
         clock.attach(self)
         _doors.add(self)
+
+    def _set_lock(self) -> None:
+        self._lock = lock = Lock()
+        self._latch = quick_latch(lock)
+        # Takes the place of the other as soon as anybody waits.
+        self._crowd_latch = crowd_latch(lock)
 
     def _open(self, used: str | None, watched: Iterable[str]) -> Session:
         """Make a session for a handle."""
@@ -110,16 +120,29 @@ class Door:
     def _do(self, session: Session, verb: Any, *args: Any) -> Any:
         """Take a turn: carry out what is due, then ``verb(now, *args)``."""
         engine = self._engine
-        with self._lock:
+        with self._latch:
             now = self._now()
+            if engine.inbox:
+                engine.take_in(now)
             if now >= engine.due_at or self._notes:
                 self._catch_up(now)
             if session.closed is not None:
-                self._refuse(session)
+                session.refuse()
             result = verb(now, *args)
             if engine.answered or engine.due_at < self._armed_for:
                 self._rouse()
             return result
+
+    def _attend(self) -> None:
+        """Take a turn for what is in the inbox: somebody waits for it."""
+        engine = self._engine
+        with self._latch:
+            now = self._now()
+            engine.take_in(now)
+            if now >= engine.due_at or self._notes:
+                self._catch_up(now)
+            elif engine.answered or engine.due_at < self._armed_for:
+                self._rouse()
 
     def _begin_to_wait(
         self, session: Session, lot: Lot, waiter: Pending, verb: Any
@@ -133,7 +156,7 @@ class Door:
             now = self._now()
             self._catch_up(now)
             if session.closed is not None:
-                self._refuse(session)
+                session.refuse()
             verb(now, waiter)
             waits = not waiter.answered
             if waits:
@@ -155,6 +178,7 @@ class Door:
         """Do what finalisers have left to do, carry out what is due, and rouse."""
         self._take_notes()
         try:
+            self._engine.take_in(now)
             self._engine.catch_up(now)
         finally:
             self._rouse()  # also if a note has closed the broker
@@ -174,29 +198,29 @@ class Door:
         next turn goes on.
         """
         engine = self._engine
-        while True:
-            while engine.answered:
-                waiter = engine.answered[0]
+        answered = engine.answered
+        # Notes too, after a keeper may have changed: a finaliser leaves its note first
+        # and then rouses the keeper, who may be another by now.
+        while answered or engine.due_at < self._armed_for or self._notes:
+            self._take_notes()
+            if engine.due_at < self._armed_for:
+                for lot in self._lots:
+                    if engine.due_at < lot.armed_for:
+                        lot.rearm(engine.due_at)
+                self._reckon()
+            while answered:
+                waiter = answered[0]
                 waiter.lot.wake(self, waiter)
-                del engine.answered[0]
-            for lot in self._lots:
-                if engine.due_at < lot.armed_for:
-                    lot.rearm(engine.due_at)
-            self._reckon()
-            # Last, after a keeper may have changed: a finaliser leaves its note
-            # first and then rouses the keeper, who may be another by now.
-            if self._notes:
-                self._take_notes()
-            elif not engine.answered:  # by the end of a lot that nobody can rouse
-                return
+                del answered[0]
 
     def _reckon(self) -> None:
-        """Find what `_armed_for` is; to be called after a lot's keeper changed."""
-        self._armed_for = max((lot.armed_for for lot in self._lots), default=-inf)
-
-    def _refuse(self, session: Session) -> NoReturn:
-        assert session.closed is not None  # the caller has looked
-        raise ClosedError(session.closed)
+        """Find what `_armed_for` is; to be called after a lot's moment is earlier."""
+        lots = self._lots
+        self._armed_for = (
+            lots[0].armed_for
+            if len(lots) == 1
+            else max((lot.armed_for for lot in lots), default=-inf)
+        )
 
     def _close_session(self, session: Session, what: str) -> None:
         """End a handle. Again, or after the broker: nothing happens."""
@@ -222,8 +246,12 @@ class Door:
             lot.nudge()
 
     def _sleepers_changed(self) -> None:
-        """Announce that somebody has begun to wait."""
+        """Announce that somebody has begun to wait, and rule out that he need not."""
+        self._latch = self._crowd_latch
         self._reckon()
+        if self._engine.inbox:
+            self._engine.take_in(self._now())
+            self._rouse()
         if self._waiting_changed is not None:
             self._waiting_changed.notify_all()
 
@@ -253,7 +281,7 @@ def _close_after_fork() -> None:  # pragma: no cover - runs in a forked child on
     # The lock may be held by a thread that the child does not have, and the jobs
     # are the parent's to serve.
     for door in _doors:
-        door._lock = Lock()
+        door._set_lock()
         door._waiting_changed = None
         door._engine.close("the broker belongs to the parent of this forked process")
         # This very thread may wait, and have forked in a signal handler.

@@ -25,6 +25,7 @@ Function names in comments are those of beanstalkd's ``prot.c`` if not said othe
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
 from math import inf
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -40,10 +41,10 @@ from .errors import (
     TubeFullError,
     TubesError,
 )
-from .job import JobState, Record
+from .job import JobState, Record, new_record
 from .moves import SAFETY_MARGIN
 from .session import Session
-from .tube import Listing
+from .tube import URGENT_THRESHOLD, Listing
 from .waiting import Waiter
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Engine(Clearing):
             session.used = self.tube(used)
             session.used.using += 1
         for name in watched:
-            self._watch(session, self.tube(name))
+            self._watch_too(session, name)
         return session
 
     def close_session(self, now: float, session: Session, what: str) -> None:
@@ -99,14 +100,15 @@ class Engine(Clearing):
             self._end_reservation(record, session)
             self._make_ready(now, record)
         self._session_agenda.forget(session)
+        self._leave_place(session)
         for tube in list(session.watched):
             session.watched.remove(tube)
             tube.watching -= 1
             self._free_if_unreferenced(tube)
-        session.only = None
         if session.used is not None:
             session.used.using -= 1
             self._free_if_unreferenced(session.used)
+            session.used = None
 
     def close(self, what: str) -> None:
         """End everything: who waits is answered, and the jobs are gone.
@@ -116,6 +118,7 @@ class Engine(Clearing):
         self.closed = what
         for session in self.sessions:
             session.closed = what
+            session.used = None
             for waiter in session.waiters.values():
                 waiter.outcome = ClosedError(what)
                 self.answered.append(waiter)
@@ -128,8 +131,10 @@ class Engine(Clearing):
         self.others.clear()
         self.waiting = 0
         self.sessions.clear()
+        self.inbox.clear()
         self.jobs.clear()
         self.tubes.clear()
+        self._selections.clear()
         self.listing = Listing()
         self.due_at = -inf  # so that every verb comes by catch_up, and hears of it
 
@@ -163,22 +168,14 @@ class Engine(Clearing):
         """
         for name in names:
             self.cmd_watch += 1
-            tube = self.tube(name)
-            if tube not in session.watched:
-                self._watch(session, tube)
-                self._serve_waiters(now, tube)
+            self._serve_waiters(now, self._watch_too(session, name))
         return len(session.watched)
 
-    def _watch(self, session: Session, tube: Tube) -> None:
-        if tube in session.watched:
-            return
-        session.watched.append(tube)
-        session.only = tube if len(session.watched) == 1 else None
-        tube.watching += 1
-        if session.waiters:
-            tube.waiters.update(session.waiters)
-            for ticket in sorted(tube.waiters):
-                tube.waiters.move_to_end(ticket)
+    def _watch_too(self, session: Session, name: str) -> Tube:
+        tube = self.tube(name)
+        if tube not in session.watched:
+            self._watch(session, tube)
+        return tube
 
     def ignore(self, _now: float, session: Session, name: str) -> int:
         """Reserve from this tube no longer; NOT_IGNORED only for the last one.
@@ -192,11 +189,7 @@ class Engine(Clearing):
         if tube is not None and tube in session.watched:
             if len(session.watched) == 1:
                 raise NotIgnoredError(name)
-            session.watched.remove(tube)
-            session.only = session.watched[0] if len(session.watched) == 1 else None
-            for ticket in session.waiters:
-                del tube.waiters[ticket]
-            tube.watching -= 1
+            self._unwatch(session, tube)
             self._free_if_unreferenced(tube)
         return len(session.watched)
 
@@ -239,25 +232,60 @@ class Engine(Clearing):
         """
         self.cmd_put += 1
         session.is_producer = True
-        job_id = self.next_id
-        self.next_id = job_id + 1
         if self.draining:
+            next(self.ids)
             raise DrainingError
         tube: Tube | None = session.used if name is None else self.tube(name)
         assert tube is not None  # a session that puts uses a tube
         if tube.room is not None and not tube.room.takes(1):
-            self.next_id = job_id  # which nobody has heard of
             return 0
-        record = Record(job_id, body, tube, priority, delay, ttr, now)
-        self.jobs[job_id] = record
+        record = new_record(next(self.ids), body, tube, priority, delay, ttr, now)
+        self.jobs[record.id] = record
         tube.total_jobs += 1
         if delay:
             self._delay(now, record)
-        elif tube.waiters and not tube.paused_until:
-            self._hand_over(now, record, tube)
         else:
-            tube.add_ready(record)
-        return job_id
+            self._make_ready(now, record)
+        return record.id
+
+    def take_in(self, now: float) -> None:
+        """Put the jobs of the inbox to their places: the first step of every turn.
+
+        While nobody waits, a put need not take a turn: it leaves its job in the inbox,
+        which is the one thing of the engine's that is touched without the lock. The
+        job has its id and its moment, and whoever takes the next turn finds it. What
+        makes a put more than that (a limit, draining, a tube by its name) has it take a
+        turn; and one that found nobody waiting looks again after it has left its job,
+        as he who begins to wait looks into the inbox afterwards, so that one of the
+        two sees the other.
+
+        Cost: O(1) for each job of the best priority, else O(log n).
+        """
+        inbox = self.inbox
+        jobs = self.jobs
+        while inbox:
+            record = inbox.popleft()
+            tube = record.tube
+            if tube.gone:
+                # Its producer has been closed, or has turned to another, meanwhile.
+                record.tube = tube = self.tube(tube.name)
+            self.cmd_put += 1
+            jobs[record.id] = record
+            tube.total_jobs += 1
+            if record.delay:
+                self._delay(record.created_at, record)
+            elif (
+                record.priority != tube.front_priority
+                or tube.waiters
+                or tube.selections
+            ):
+                self._make_ready(now, record)
+            else:
+                # Tube.add_ready, written out
+                heappush(tube.front, record.id)
+                tube.ready += 1
+                if record.priority < URGENT_THRESHOLD:
+                    tube.urgent += 1
 
     def refuse_put(
         self, _now: float, size: int, limit: int, count: int = 1
@@ -287,9 +315,9 @@ class Engine(Clearing):
         """
         self.cmd_put += 1
         session.is_producer = True
-        record = Record(self.next_id, body, session.used, priority, delay, ttr, now)
+        job_id = next(self.ids)
+        record = new_record(job_id, body, session.used, priority, delay, ttr, now)
         record.state = JobState.INVALID
-        self.next_id += 1
         self.jobs[record.id] = record
         session.incoming = record
         return record
@@ -342,20 +370,38 @@ class Engine(Clearing):
 
         Cost: O(log n), and O(number of watched tubes).
         """
+        tube = session.only
+        if tube is None and session.closed is not None:
+            session.refuse()
         if timeout is None:
             self.cmd_reserve += 1
         else:
             self.cmd_reserve_with_timeout += 1
         session.is_worker = True
-        tube = session.only
         if tube is None:
-            tube = self._best_tube(session)
+            tube = (session.selection or self._select(session)).best()
             if tube is None:
                 return None
         elif not tube.ready or tube.paused_until:
             return None
-        record = tube.pop_ready()
-        self._reserve(now, record, session)
+        if tube.dead or not tube.front:
+            record = tube.pop_ready()
+        else:
+            # Tube.pop_ready, written out
+            record = self.jobs[heappop(tube.front)]
+            tube.ready -= 1
+            if tube.front_priority < URGENT_THRESHOLD:
+                tube.urgent -= 1
+        # Moves._reserve, written out
+        self._reservations = number = self._reservations + 1
+        record.state = _RESERVED
+        record.owner = session
+        record.reservation = number
+        record.reserves += 1
+        record.due_at = due_at = now + record.ttr
+        session.held[number] = record
+        if due_at < session.planned_at or session.waiters:
+            self._plan_deadline(session, due_at)
         return record
 
     def reserve_many(
@@ -365,14 +411,14 @@ class Engine(Clearing):
 
         Each counts as a reserve; where there is none, none is counted.
 
-        Cost: O(log n) for each, and O(number of watched tubes) for each if there are
-        several.
+        Cost: O(log n) for each.
         """
         session.is_worker = True
         only = session.only
         records: list[Record] = []
         if only is None:
-            while len(records) < n and (tube := self._best_tube(session)) is not None:
+            selection = session.selection or self._select(session)
+            while len(records) < n and (tube := selection.best()) is not None:
                 record = tube.pop_ready()
                 self._reserve(now, record, session)
                 records.append(record)
@@ -384,17 +430,6 @@ class Engine(Clearing):
         else:
             self.cmd_reserve_with_timeout += len(records)
         return records
-
-    def _best_tube(self, session: Session) -> Tube | None:
-        best = None
-        best_key = (inf, 0)
-        for tube in session.watched:
-            if tube.ready and not tube.paused_until:
-                first = tube.first_ready()
-                key = (first.priority, first.id)
-                if key < best_key:
-                    best, best_key = tube, key
-        return best
 
     def wait(self, now: float, waiter: Waiter) -> None:
         """Let a waiter wait, after `reserve` has found nothing.
@@ -408,21 +443,15 @@ class Engine(Clearing):
         Cost: O(number of watched tubes), O(log n) with a timeout.
         """
         session: Session = waiter.session
-        soonest = session.soonest()
-        if (
-            soonest is not None
-            and waiter.hears_deadlines
-            and soonest.due_at - SAFETY_MARGIN <= now
-        ):
-            raise DeadlineSoonError(soonest.id, soonest.due_at - now)
+        if session.held and waiter.hears_deadlines:
+            soonest = session.soonest()
+            if soonest is not None and soonest.due_at - SAFETY_MARGIN <= now:
+                raise DeadlineSoonError(soonest.id, soonest.due_at - now)
         if waiter.timeout == 0:
             raise TimedOutError(0)
-        self._plan_timeout(now, waiter)
-        self.waiting += 1
-        session.waiters[waiter.ticket] = waiter
-        for tube in session.watched:
-            tube.waiters[waiter.ticket] = waiter
-        self._replan_session(session)
+        self._enter(now, waiter)
+        if session.held:
+            self._replan_session(session)
 
     def withdraw(self, now: float, waiter: Pending) -> None:
         """Leave the queue as if that waiter had never waited.
@@ -494,18 +523,35 @@ class Engine(Clearing):
 
         Cost: O(1) amortised for a held or a ready job, else O(log n).
         """
-        self.cmd_delete += 1
         record = self.jobs.get(job_id)
-        if record is None or (fence is not None and record.reservation != fence):
+        if (
+            record is None
+            or (fence is not None and record.reservation != fence)
+            or (record.owner is not None and record.owner is not session)
+            or record.state is JobState.INVALID
+        ):
+            self.deletes_of_nothing += 1
             raise NotFoundError(job_id)
-        tube: Tube = record.tube
         if record.owner is session:
             self._end_reservation(record, session)
-        elif record.owner is None:
-            self._leave_container(record)
         else:
-            raise NotFoundError(job_id)
-        del self.jobs[job_id]
+            self._leave_container(record)
+        record.tube.cmd_delete += 1
+        self._forget(now, record)
+
+    def delete_held(
+        self, now: float, session: Session, record: Record, fence: int
+    ) -> None:
+        """Same as `delete`, faster for a job that the session holds. Cost: O(1)."""
+        if session.held.pop(fence, None) is None:
+            if session.closed is not None:
+                session.refuse()
+            self.delete(now, session, record.id, fence)
+            return
+        record.owner = None
+        # Admission._forget, written out
+        del self.jobs[record.id]
+        tube = record.tube
         tube.cmd_delete += 1
         if tube.room is not None:
             self._after_leaving(now, tube)
@@ -561,7 +607,7 @@ class Engine(Clearing):
         self.cmd_touch += 1
         record = self._held(session, job_id, fence)
         record.due_at = now + record.ttr
-        session.add_deadline(record)
+        session.move_deadline(record)
 
     def settle(
         self,
@@ -609,8 +655,7 @@ class Engine(Clearing):
             if tube.buried:
                 _, record = tube.buried.popitem(last=False)
             else:
-                _, job_id = tube.delayed.pop(0)
-                record = self.jobs[job_id]
+                record = tube.delayed.pop()
             self._kick(now, record)
         return count
 

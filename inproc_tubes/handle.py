@@ -91,10 +91,9 @@ class Job(Rooted):
 
     __slots__ = ("_fence", "_owner", "_record")
 
-    def __init__(self, owner: Hands, record: Record, fence: int) -> None:
-        self._owner = owner
-        self._record = record
-        self._fence = fence
+    _owner: Hands
+    _record: Record
+    _fence: int  # the number of the reservation that it was made for
 
     @property
     def id(self) -> int:
@@ -156,7 +155,19 @@ class Job(Rooted):
 
         Cost: the same.
         """
-        self._owner.delete(self)
+        # The door of Door._do, written out.
+        hands = self._owner
+        door = hands._door
+        engine = hands._engine
+        with door._latch:
+            now = door._now()
+            if engine.inbox:
+                engine.take_in(now)
+            if now >= engine.due_at or door._notes:
+                door._catch_up(now)
+            engine.delete_held(now, hands._session, self._record, self._fence)
+            if engine.answered:  # a put was let in, or a join is over
+                door._rouse()
 
     def release(self, priority: int | None = None, delay: float = 0) -> None:
         """Same as `Consumer.release` of this job.
@@ -221,6 +232,15 @@ class Job(Rooted):
         )
 
 
+def new_job(owner: Hands, record: Record, fence: int) -> Job:
+    """Return a handle. Not `Job.__init__`: calling that costs as much again."""
+    job = Job()
+    job._owner = owner
+    job._record = record
+    job._fence = fence
+    return job
+
+
 def target_of(door: Door, job_or_id: object) -> tuple[int, int | None]:
     """Return the id, and the fence if it is a handle.
 
@@ -258,26 +278,8 @@ class Hands(Rooted):
         Cost: O(1) amortised for a held or a ready job, else O(log n).
         Source: OP_DELETE (prot.c).
         """
-        fence: int | None
-        if isinstance(job_or_id, Job) and job_or_id._owner is self:
-            job_id = job_or_id._record.id
-            fence = job_or_id._fence
-        else:
-            job_id, fence = target_of(self._door, job_or_id)
-        # The door of Broker._do, written out: this is one of the three verbs of
-        # every job's life, and a call with *args costs as much as the rest of it.
-        door = self._door
-        engine = self._engine
-        session = self._session
-        with door._lock:
-            now = door._now()
-            if now >= engine.due_at or door._notes:
-                door._catch_up(now)
-            if session.closed is not None:
-                door._refuse(session)
-            engine.delete(now, session, job_id, fence)
-            if engine.answered:  # a put was let in, or a join is over
-                door._rouse()
+        job_id, fence = target_of(self._door, job_or_id)
+        self._do(self._engine.delete, self._session, job_id, fence)
 
     def release(
         self, job_or_id: Job | int, priority: int | None = None, delay: float = 0
@@ -348,7 +350,7 @@ class Hands(Rooted):
         return JobStats(**fields)
 
     def _job(self, record: Record) -> Job:
-        return Job(self, record, record.reservation)
+        return new_job(self, record, record.reservation)
 
     def _do(self, verb: Any, *args: Any) -> Any:
         return self._door._do(self._session, verb, *args)

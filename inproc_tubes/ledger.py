@@ -8,6 +8,8 @@ Function names in comments are those of beanstalkd's ``prot.c`` if not said othe
 
 from __future__ import annotations
 
+from collections import deque
+from itertools import count
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from .tube import Listing, Tube
 
 if TYPE_CHECKING:
     from .job import Record
+    from .selection import Selection
     from .waiting import Pending
 
 __all__ = ["Ledger"]
@@ -35,7 +38,9 @@ class Ledger:
         self.tubes: dict[str, Tube] = {}  # {name: tube}
         self.listing = Listing()  # the same tubes in beanstalkd's order
         self.sessions: dict[Session, None] = {}  # in order of opening
-        self.next_id = 1
+        # Jobs that were put and are not in their places yet, see `Engine.take_in`.
+        self.inbox: deque[Record] = deque()
+        self.ids = count(1)  # of jobs
         self.draining = False
         self.closed: str | None = None  # what closed it, once it is
         # Nothing is due before this moment: a lower bound, as in an Agenda.
@@ -45,22 +50,26 @@ class Ledger:
         self.waiting = 0  # how many wait for a job
         # Who waits for something else, {ticket: waiter}, longest waiting first.
         self.others: dict[int, Pending] = {}
+        # {the watched tubes: what their sessions share}
+        self._selections: dict[frozenset[Tube], Selection] = {}
         self._tube_agenda: Agenda[Tube] = Agenda()  # delays and pauses
         self._session_agenda: Agenda[Session] = Agenda()  # reservations
         self._timeouts: Agenda[Pending] = Agenda()
         self._reservations = 0
         self._tickets = 0
         self._total_jobs_of_dead_tubes = 0
+        self._deletes_of_dead_tubes = 0
+        # What the tubes' counters do not tell of cmd_delete.
+        self.deletes_of_nothing = 0
+        self.cmd_put = 0
         self._job_timeouts = 0
         self._total_sessions = 0
-        self.cmd_put = 0
         self.cmd_peek = 0
         self.cmd_peek_ready = 0
         self.cmd_peek_delayed = 0
         self.cmd_peek_buried = 0
         self.cmd_reserve = 0
         self.cmd_reserve_with_timeout = 0
-        self.cmd_delete = 0
         self.cmd_release = 0
         self.cmd_use = 0
         self.cmd_watch = 0
@@ -76,6 +85,12 @@ class Ledger:
         self.cmd_list_tubes_watched = 0
         self.cmd_pause_tube = 0
         self.tube("default").pinned = True
+
+    @property
+    def cmd_delete(self) -> int:
+        """How often a job was deleted, or would have been. Cost: O(number of tubes)."""
+        deleted = sum(tube.cmd_delete for tube in self.listing)
+        return deleted + self._deletes_of_dead_tubes + self.deletes_of_nothing
 
     @property
     def all_waiting(self) -> int:
@@ -116,7 +131,9 @@ class Ledger:
         tube = self.tubes.get(name)
         if tube is None or not tube.delayed:
             raise NotFoundError(None, name, "delayed")
-        return self.jobs[tube.delayed[0][1]]
+        record = tube.delayed.first()
+        assert record is not None  # as there are some
+        return record
 
     def peek_buried(self, _now: float, name: str) -> Record:
         """Return the tube's job that was buried first. Cost: O(1)."""
@@ -181,7 +198,7 @@ class Ledger:
             "total_jobs": tube.total_jobs,
             "current_using": tube.using,
             "current_watching": tube.watching,
-            "current_waiting": len(tube.waiters),
+            "current_waiting": tube.waiting,
             "cmd_delete": tube.cmd_delete,
             "cmd_pause_tube": tube.cmd_pause_tube,
             "pause": tube.pause,
@@ -199,6 +216,7 @@ class Ledger:
         tubes = self.listing
         commands = {k: v for k, v in vars(self).items() if k.startswith("cmd_")}
         return commands | {
+            "cmd_delete": self.cmd_delete,
             "current_jobs_urgent": sum(t.urgent for t in tubes),
             "current_jobs_ready": sum(t.ready for t in tubes),
             "current_jobs_reserved": sum(t.reserved for t in tubes),
@@ -226,7 +244,7 @@ class Ledger:
             assert tube.referenced
             tube._check()
         for job_id, record in self.jobs.items():
-            assert record.id == job_id < self.next_id
+            assert record.id == job_id
             assert self.tubes[record.tube.name] is record.tube
             # Held by a session, or by nobody.
             holder = record.owner
@@ -250,7 +268,8 @@ class Ledger:
             watchers = [s for s in self.sessions if tube in s.watched]
             assert tube.watching == len(watchers)
             assert tube.using == sum(s.used is tube for s in self.sessions)
-            assert set(tube.waiters) == {t for s in watchers for t in s.waiters}
+            waiting = [t for place in (tube, *tube.selections) for t in place.waiters]
+            assert sorted(waiting) == sorted(t for s in watchers for t in s.waiters)
             assert self.due_at <= tube.due_at
         waiters = [w for s in self.sessions for w in s.waiters.values()]
         assert self.waiting == len(waiters)
@@ -265,7 +284,19 @@ class Ledger:
         for waiter in (*waiters, *self.others.values()):
             assert waiter.outcome is None
             assert self.due_at <= waiter.timeout_at
+        self._check_selections()
         # The agendas know of everything that will be due.
         self._tube_agenda._check()
         self._session_agenda._check()
         self._timeouts._check()
+
+    def _check_selections(self) -> None:
+        # They are those that sessions share, and no other.
+        shared = [s.selection for s in self.sessions if s.selection is not None]
+        assert set(self._selections.values()) == set(shared)
+        for tubes, selection in self._selections.items():
+            assert selection.tubes == tubes
+            assert selection.users == shared.count(selection)
+            selection._check()
+        for tube in self.listing:
+            assert set(tube.selections) == {s for s in shared if tube in s.tubes}

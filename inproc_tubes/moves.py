@@ -17,8 +17,8 @@ from .errors import (
     NotFoundError,
 )
 from .job import JobState
-from .ledger import Ledger
 from .waiting import Waiter
+from .watching import Watching
 
 if TYPE_CHECKING:
     from .errors import TubesError
@@ -39,7 +39,7 @@ _DELAYED = JobState.DELAYED
 _BURIED = JobState.BURIED
 
 
-class Moves(Ledger):
+class Moves(Watching):
     """The steps, and `catch_up`, which takes those that are due."""
 
     # From state to state
@@ -47,8 +47,9 @@ class Moves(Ledger):
     def _make_ready(self, now: float, record: Record) -> None:
         """Put a job that is in no container to its place, or into waiting hands."""
         tube: Tube = record.tube
-        if tube.waiters and not tube.paused_until:
-            self._hand_over(now, record, tube)
+        waiter = None if tube.paused_until else tube.first_waiter
+        if waiter is not None:
+            self._hand_over(now, record, waiter)
         else:
             record.state = _READY
             tube.add_ready(record)
@@ -57,7 +58,7 @@ class Moves(Ledger):
         tube: Tube = record.tube
         record.state = _DELAYED
         record.due_at = now + record.delay
-        tube.delayed.add((record.due_at, record.id))
+        tube.delayed.add(record)
         self._plan_tube(tube, record.due_at)
 
     def _reserve(self, now: float, record: Record, session: Session) -> None:
@@ -68,26 +69,21 @@ class Moves(Ledger):
         record.reservation = number
         record.reserves += 1
         record.due_at = due_at = now + record.ttr
-        record.tube.reserved += 1
         session.held[number] = record
-        session.add_deadline(record)
-        if session.waiters:
-            due_at -= SAFETY_MARGIN
-        if due_at < session.planned_at:
-            self._plan_session(session, due_at)
+        if due_at < session.planned_at or session.waiters:
+            self._plan_deadline(session, due_at)
 
     def _end_reservation(self, record: Record, session: Session) -> None:
         """Leave a held job in no container."""
         del session.held[record.reservation]
         record.owner = None
-        record.tube.reserved -= 1
 
     def _leave_container(self, record: Record) -> None:
         tube: Tube = record.tube
         if record.state is _READY:
             tube.remove_ready(record)
         elif record.state is _DELAYED:
-            tube.delayed.remove((record.due_at, record.id))
+            tube.delayed.remove(record)
         elif record.state is _BURIED:
             del tube.buried[record.id]
         else:
@@ -95,9 +91,8 @@ class Moves(Ledger):
 
     # To whom it may concern
 
-    def _hand_over(self, now: float, record: Record, tube: Tube) -> None:
+    def _hand_over(self, now: float, record: Record, waiter: Waiter) -> None:
         """Give a job that is in no container to who has waited longest."""
-        waiter = next(iter(tube.waiters.values()))
         self._dismiss(waiter)
         self._reserve(now, record, waiter.session)
         waiter.reservation = record.reservation
@@ -106,45 +101,35 @@ class Moves(Ledger):
 
     def _serve_waiters(self, now: float, tube: Tube) -> None:
         # process_queue: here alone is there a choice of jobs, and the best goes first.
-        while tube.waiters and tube.ready and not tube.paused_until:
-            self._hand_over(now, tube.pop_ready(), tube)
-
-    def _plan_timeout(self, now: float, waiter: Pending) -> None:
-        """Give a waiter its number, and note when its timeout passes."""
-        self._tickets += 1
-        waiter.ticket = self._tickets
-        waiter.timeout_at = now + waiter.timeout
-        if waiter.timeout != inf:
-            self._timeouts.plan(waiter, waiter.timeout_at)
-            self.due_at = min(self.due_at, waiter.timeout_at)
+        while (
+            tube.ready
+            and not tube.paused_until
+            and (waiter := tube.first_waiter) is not None
+        ):
+            self._hand_over(now, tube.pop_ready(), waiter)
 
     def _refuse(self, waiter: Waiter, error: TubesError) -> None:
         self._dismiss(waiter)
         waiter.outcome = error
         self.answered.append(waiter)
 
-    def _dismiss(self, waiter: Waiter) -> None:
-        session: Session = waiter.session
-        self.waiting -= 1
-        del session.waiters[waiter.ticket]
-        for tube in session.watched:
-            tube.waiters.pop(waiter.ticket, None)  # an interruption may be early
-        if waiter.timeout != inf:
-            self._timeouts.forget(waiter)
-
     # Tubes
 
     def _end_pause(self, now: float, tube: Tube) -> None:
         tube.pause = tube.paused_until = 0.0
         self._serve_waiters(now, tube)
+        for selection in tube.selections:
+            selection.look_at(tube)
 
     def _free_if_unreferenced(self, tube: Tube) -> None:
         # tube_dref and tube_free (tube.c): its counters and its pause go with it.
         if not tube.referenced:
+            tube.gone = True
             del self.tubes[tube.name]
             self.listing.remove(tube)
             self._tube_agenda.forget(tube)
             self._total_jobs_of_dead_tubes += tube.total_jobs
+            self._deletes_of_dead_tubes += tube.cmd_delete
 
     # Time
 
@@ -182,9 +167,7 @@ class Moves(Ledger):
         due = []
         for tube in tubes:
             place = self.listing.place(tube)
-            end = tube.delayed.bisect_right((now, inf))
-            due += [(at, place, job_id) for at, job_id in tube.delayed.islice(0, end)]
-            del tube.delayed[:end]
+            due += [(r.due_at, place, r.id) for r in tube.delayed.take(now)]
         due.sort()
         for _, _, job_id in due:
             self._make_ready(now, self.jobs[job_id])
@@ -236,6 +219,11 @@ class Moves(Ledger):
                 if waiter.hears_deadlines:
                     self._refuse(waiter, DeadlineSoonError(soonest.id, left))
         self._replan_session(session)
+
+    def _plan_deadline(self, session: Session, due_at: float) -> None:
+        """See to it that the session is looked at when its new reservation ends."""
+        margin = SAFETY_MARGIN if session.waiters else 0
+        self._plan_session(session, due_at - margin)
 
     def _replan_session(self, session: Session) -> None:
         soonest = session.soonest()

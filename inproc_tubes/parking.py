@@ -9,7 +9,6 @@ office changes hands as seldom as can be.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from math import inf
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -47,14 +46,16 @@ class ThreadLot:
         bed.acquire()
         self._asleep[waiter] = None
         # A moment earlier than the keeper knows of is this very waiter's, who is
-        # awake: it saves rousing the keeper to become the keeper.
-        if self._keeper is None or door._engine.due_at < self.armed_for:
-            self._appoint(door, waiter)
+        # awake: it saves rousing the keeper to become the keeper. It may be that
+        # nothing is due then, which is soon found out.
+        due_at = door._engine.due_at
+        if self._keeper is None or due_at < self.armed_for:
+            self._appoint(waiter, due_at)
         door._sleepers_changed()
 
-    def _appoint(self, door: Door, waiter: Pending) -> None:
+    def _appoint(self, waiter: Pending, due_at: float) -> None:
         self._keeper = waiter
-        self.armed_for = door._engine.next_due()
+        self.armed_for = due_at
 
     def park(self, door: Door, waiter: Pending) -> None:
         """Sleep until the waiter is answered, keeping time if it is the keeper."""
@@ -62,12 +63,12 @@ class ThreadLot:
             if not door._notes:
                 is_keeper = self._keeper is waiter
                 door._clock.park(waiter, self.armed_for if is_keeper else inf)
-            if waiter.answered:
+            if waiter.outcome is not None:
                 return
             door._look()
             with door._lock:
                 if self._keeper is waiter:
-                    self._appoint(door, waiter)
+                    self._appoint(waiter, door._engine.next_due())
                     door._reckon()
 
     def sleep(self, door: Door, waiter: Pending, then: Callable[[Any], Any]) -> Any:
@@ -105,7 +106,8 @@ class ThreadLot:
         self._asleep.pop(waiter, None)
         if self._keeper is waiter:
             if self._asleep:
-                self._appoint(door, next(reversed(self._asleep)))
+                due_at = door._engine.next_due()
+                self._appoint(next(reversed(self._asleep)), due_at)
                 if self.armed_for != inf:
                     self.nudge()
             else:
@@ -125,5 +127,7 @@ class ThreadLot:
 
 
 def _release(bed: Any) -> None:
-    with suppress(RuntimeError):  # roused already: two may rouse the same thread
+    try:  # noqa: SIM105 - `suppress` takes longer than all the rest of it
         bed.release()
+    except RuntimeError:
+        pass  # roused already: two may rouse the same thread

@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING, Any
 from .checks import (
     DEFAULT_PRIORITY,
     DEFAULT_TTR,
-    MAX_PRIORITY,
-    MAX_SECONDS,
     SIZED,
     check_priority,
     check_seconds,
     check_timeout,
-    check_ttr,
     check_tube_name,
     first_size_beyond,
     size_beyond,
 )
 from .handle import Owner
+from .job import JobState, Record
 from .waiting import Putter
 from .words import counted, waiting
 
@@ -34,6 +32,8 @@ if TYPE_CHECKING:
     from .session import Session
 
 __all__ = ["Feeder", "Producer"]
+
+_READY = JobState.READY
 
 
 class Feeder(Owner):
@@ -90,13 +90,15 @@ class Feeder(Owner):
         Cost: O(1) for a job of the best priority, else O(log n).
         Source: OP_PUT (prot.c).
         """
-        # Numbers as they nearly always come pass without a call.
-        if type(priority) is not int or not 0 <= priority <= MAX_PRIORITY:
+        # Three whole numbers of 32 bits, as they nearly always come, pass without a
+        # call; so does a body that is far from the limit.
+        if not (
+            type(priority) is type(delay) is type(ttr) is int
+            and (priority | delay | ttr) >> 32 == 0
+        ):
             priority = check_priority(priority)
-        if type(delay) is not int or delay:
             delay = check_seconds("delay", delay)
-        if type(ttr) is not int or not 0 < ttr <= MAX_SECONDS:
-            ttr = check_ttr(ttr)
+            ttr = check_seconds("ttr", ttr)
         if tube is not None:
             check_tube_name(tube)
         if timeout is not None:
@@ -105,23 +107,46 @@ class Feeder(Owner):
         if (
             limit is not None
             and isinstance(body, SIZED)
+            and (4 * len(body) > limit or type(body) is memoryview)
             and (size := size_beyond(body, limit)) is not None
         ):
             self._do(self._engine.refuse_put, size, limit)
-        # The door of Door._do, written out: see there.
         door = self._door
         engine = self._engine
-        with door._lock:
-            now = door._now()
-            if now >= engine.due_at or door._notes:
-                door._catch_up(now)
-            session = self._session
-            if session.closed is not None:
-                door._refuse(session)
-            job_id = engine.put(now, session, tube, body, priority, delay, ttr)
-            if engine.answered or engine.due_at < door._armed_for:
-                door._rouse()
-        return job_id or self._wait(_only, timeout, tube, [body], priority, delay, ttr)
+        session = self._session
+        used = session.used
+        if used is None:
+            session.refuse()
+        if (
+            tube is not None
+            or used.room is not None
+            or engine.draining
+            or engine.others
+        ):
+            rest = (priority, delay, ttr or 1)
+            job_id: int = self._do(engine.put, session, tube, body, *rest)
+            if not job_id:
+                job_id = self._wait(_only, timeout, tube, [body], *rest)
+            return job_id
+        # The job is left at the door: see `Engine.take_in`. This is new_record,
+        # written out.
+        record = Record()
+        record.id = next(engine.ids)
+        record.body = body
+        record.tube = used
+        record.priority = priority
+        record.delay = delay
+        record.ttr = ttr or 1
+        record.created_at = door._now()
+        record.state = _READY
+        record.owner = record.expired = None
+        record.due_at = record.reservation = record.reserves = 0
+        record.timeouts = record.releases = record.buries = record.kicks = 0
+        session.is_producer = True
+        engine.inbox.append(record)
+        if engine.waiting:
+            door._attend()
+        return record.id
 
     def put_many(
         self,
@@ -166,7 +191,7 @@ class Feeder(Owner):
         jobs = list(bodies)
         priority = check_priority(priority)
         delay = check_seconds("delay", delay)
-        ttr = check_ttr(ttr)
+        ttr = check_seconds("ttr", ttr) or 1
         if tube is not None:
             check_tube_name(tube)
         timeout = check_timeout(timeout)

@@ -11,7 +11,8 @@ Strategy
     A ready job that leaves from the middle (deleted, or reserved by its id) leaves
     its entry behind. An entry is *live* while it names a ready job of the bucket's
     priority; dead ones are dropped when they come to the top, or all at once when
-    they outnumber the live.
+    they outnumber the live. While none is dead (nearly always), the first of the
+    front bucket need not be looked at before it is taken.
 
 Only the engine calls these methods. They move jobs and keep the counts; the job's
 own fields are the engine's to change, after the job has left its container and
@@ -23,10 +24,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from heapq import heappop, heappush
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sortedcontainers import SortedDict, SortedList
+from sortedcontainers import SortedDict
 
+from .delayed import Delayed
 from .job import JobState
 
 if TYPE_CHECKING:
@@ -51,21 +53,22 @@ class Tube:
 
     __slots__ = (
         "_buckets",
-        "_dead",
-        "_front",
-        "_front_priority",
         "_jobs",
         "buried",
         "cmd_delete",
         "cmd_pause_tube",
+        "dead",
         "delayed",
+        "front",
+        "front_priority",
+        "gone",
         "name",
         "pause",
         "paused_until",
         "pinned",
         "ready",
-        "reserved",
         "room",
+        "selections",
         "total_jobs",
         "urgent",
         "using",
@@ -78,18 +81,19 @@ class Tube:
         self._jobs = jobs  # the engine's, {id: record}
         # A heap of ids for each priority; only the front bucket is ever empty.
         self._buckets: SortedDict[int, list[int]] = SortedDict({0: []})
-        self._front_priority, self._front = self._buckets.peekitem(0)
-        self._dead = 0  # entries in buckets that are not live
-        # When its delay is over, and its id, of each delayed job.
-        self.delayed: SortedList[tuple[float, int]] = SortedList()
+        self.front_priority, self.front = self._buckets.peekitem(0)
+        self.dead = 0  # entries in buckets that are not live
+        self.delayed = Delayed(jobs)
         # {id: record}, longest buried first. Not a dict: the first of a dict that
         # is consumed from its front takes ever longer to find.
         self.buried: OrderedDict[int, Record] = OrderedDict()
-        # {ticket: waiter}, longest waiting first
+        # {ticket: waiter} of those who watch it alone, longest waiting first
         self.waiters: OrderedDict[int, Waiter] = OrderedDict()
+        # {Selection: None}, in which those wait who watch it among others
+        self.selections: dict[Any, None] = {}
         self.ready = 0
         self.urgent = 0
-        self.reserved = 0
+        self.gone = False  # nothing has referred to it, and there may be another
         self.pinned = False  # stays although nothing refers to it
         self.room: Room | None = None  # where its jobs' leaving matters to somebody
         self.using = 0
@@ -101,6 +105,11 @@ class Tube:
         self.cmd_pause_tube = 0
 
     @property
+    def reserved(self) -> int:
+        """How many of them are reserved. Cost: O(1)."""
+        return self.count - self.ready - len(self.delayed) - len(self.buried)
+
+    @property
     def referenced(self) -> bool:
         """Whether anything keeps the tube alive. Cost: O(1)."""
         return bool(
@@ -108,31 +117,46 @@ class Tube:
             or self.room is not None
             or self.using
             or self.watching
-            or self.ready
-            or self.reserved
-            or self.delayed
-            or self.buried
+            or self.count
         )
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a job of it. Cost: O(number of selections it is in)."""
+        return len(self.waiters) + sum(len(s.waiters) for s in self.selections)
+
+    @property
+    def first_waiter(self) -> Waiter | None:
+        """Who has waited longest for a job of it.
+
+        Cost: O(number of selections it is in).
+        """
+        first: Waiter | None = None
+        if self.waiters:
+            first = next(iter(self.waiters.values()))
+        for selection in self.selections:
+            if selection.waiters:
+                waiter = next(iter(selection.waiters.values()))
+                if first is None or waiter.ticket < first.ticket:
+                    first = waiter
+        return first
 
     @property
     def count(self) -> int:
         """How many jobs are in it, whatever their state. Cost: O(1)."""
-        return self.ready + self.reserved + len(self.delayed) + len(self.buried)
+        return self.total_jobs - self.cmd_delete
 
     @property
     def unfinished(self) -> bool:
         """Whether there is work to come: all but buried jobs. Cost: O(1)."""
-        return bool(
-            self.ready
-            or self.reserved
-            or self.delayed
-            or (self.room is not None and self.room.putters)
-        )
+        waits = self.room is not None and self.room.putters
+        return bool(self.count != len(self.buried) or waits)
 
     @property
     def due_at(self) -> float:
         """When the first delay or the pause is over, inf for never. Cost: O(1)."""
-        ready_at = self.delayed[0][0] if self.delayed else inf
+        record = self.delayed.first()
+        ready_at = inf if record is None else record.due_at
         return min(ready_at, self.paused_until or inf)
 
     def add_ready(self, record: Record) -> None:
@@ -140,40 +164,36 @@ class Tube:
 
         Cost: O(1) for the youngest of its priority, else O(log n).
         """
-        priority = record.priority
-        if priority != self._front_priority:
-            bucket = self._buckets.get(priority)
-            if bucket is None:
-                self._buckets[priority] = bucket = []
-            if priority < self._front_priority:
-                if not self._front:
-                    del self._buckets[self._front_priority]
-                self._front_priority = priority
-                self._front = bucket
-            heappush(bucket, record.id)
-        else:
-            heappush(self._front, record.id)
-        self.ready += 1
-        if priority < URGENT_THRESHOLD:
-            self.urgent += 1
+        heappush(self._bucket(record.priority), record.id)
+        self._added(1, (record.priority, record.id))
 
     def add_newest(self, priority: int, ids: list[int]) -> None:
         """Add jobs that are younger than all others, the oldest of them first.
 
         Cost: O(1) for each, and O(log n) for the priority.
         """
+        bucket = self._bucket(priority)
+        bucket += ids  # what is highest needs no sifting: it stays a heap
+        self._added(len(ids), (priority, ids[0]))
+
+    def _bucket(self, priority: int) -> list[int]:
+        """Return the bucket of that priority, made if it is new."""
         bucket = self._buckets.get(priority)
         if bucket is None:
             self._buckets[priority] = bucket = []
-        if priority < self._front_priority:
-            if not self._front:
-                del self._buckets[self._front_priority]
-            self._front_priority = priority
-            self._front = bucket
-        bucket += ids  # what is highest needs no sifting: it stays a heap
-        self.ready += len(ids)
-        if priority < URGENT_THRESHOLD:
-            self.urgent += len(ids)
+        if priority < self.front_priority:
+            if not self.front:
+                del self._buckets[self.front_priority]
+            self.front_priority = priority
+            self.front = bucket
+        return bucket
+
+    def _added(self, count: int, first: tuple[int, int]) -> None:
+        self.ready += count
+        if first[0] < URGENT_THRESHOLD:
+            self.urgent += count
+        for selection in self.selections:
+            selection.offer(self, first)
 
     def first_ready(self) -> Record:
         """Return the job that is served next; there must be one.
@@ -182,19 +202,19 @@ class Tube:
         """
         jobs = self._jobs
         while True:
-            front = self._front
+            front = self.front
             while front:
                 record = jobs.get(front[0])
                 if (
                     record is not None
                     and record.state is _READY
-                    and record.priority == self._front_priority
+                    and record.priority == self.front_priority
                 ):
                     return record
                 heappop(front)
-                self._dead -= 1
-            del self._buckets[self._front_priority]
-            self._front_priority, self._front = self._buckets.peekitem(0)
+                self.dead -= 1
+            del self._buckets[self.front_priority]
+            self.front_priority, self.front = self._buckets.peekitem(0)
 
     def list_ready(self) -> list[Record]:
         """Return all ready jobs as they are served. Cost: O(n log n)."""
@@ -204,9 +224,9 @@ class Tube:
     def pop_ready(self) -> Record:
         """Take the job that is served next; there must be one. Cost: O(log n)."""
         record = self.first_ready()
-        heappop(self._front)
+        heappop(self.front)
         self.ready -= 1
-        if self._front_priority < URGENT_THRESHOLD:
+        if self.front_priority < URGENT_THRESHOLD:
             self.urgent -= 1
         return record
 
@@ -217,13 +237,13 @@ class Tube:
         count = min(count, self.ready)
         while len(taken) < count:
             first = self.first_ready()
-            front = self._front
+            front = self.front
             if taken and first is taken[-1]:  # a dead entry of a job that came back
                 heappop(front)
-                self._dead -= 1
+                self.dead -= 1
                 continue
             # Where all entries are live, no more of them need be looked at.
-            run = 1 if self._dead else min(count - len(taken), len(front))
+            run = 1 if self.dead else min(count - len(taken), len(front))
             if len(front) <= 4 * run:  # sorting them all costs less, and makes a heap
                 front.sort()
                 ids = front[:run]
@@ -231,7 +251,7 @@ class Tube:
             else:
                 ids = [heappop(front) for _ in range(run)]
             taken += [jobs[job_id] for job_id in ids]
-            if self._front_priority < URGENT_THRESHOLD:
+            if self.front_priority < URGENT_THRESHOLD:
                 self.urgent -= run
         self.ready -= len(taken)
         return taken
@@ -241,8 +261,8 @@ class Tube:
         self.ready -= 1
         if record.priority < URGENT_THRESHOLD:
             self.urgent -= 1
-        self._dead += 1
-        if self._dead > self.ready + _SWEEP_FLOOR:
+        self.dead += 1
+        if self.dead > self.ready + _SWEEP_FLOOR:
             self._sweep(record)
 
     def _sweep(self, leaving: Record) -> None:
@@ -251,54 +271,64 @@ class Tube:
         # A sorted list is a heap. Without any job an empty front is left.
         self._buckets = SortedDict((p, sorted(live[p])) for p in live)
         if not self._buckets:
-            self._buckets[self._front_priority] = []
-        self._front_priority, self._front = self._buckets.peekitem(0)
-        self._dead = 0
+            self._buckets[self.front_priority] = []
+        self.front_priority, self.front = self._buckets.peekitem(0)
+        self.dead = 0
 
     def _live(self, leaving: Record | None = None) -> dict[int, set[int]]:
         """Return the ids of each priority whose entries are live."""
+        get = self._jobs.get
         live: dict[int, set[int]] = {}
         for priority, bucket in self._buckets.items():
-            for job_id in bucket:
-                record = self._jobs.get(job_id)
-                if (
-                    record is not None
-                    and record is not leaving
-                    and record.state is _READY
-                    and record.priority == priority
-                ):
-                    live.setdefault(priority, set()).add(job_id)
+            # A set, because a job that came back has two entries, both alive.
+            ids = {
+                job_id
+                for job_id in bucket
+                if (record := get(job_id)) is not None
+                and record.state is _READY
+                and record.priority == priority
+                and record is not leaving
+            }
+            if ids:
+                live[priority] = ids
         return live
+
+    def _ready_keys(self) -> Iterator[tuple[int, int]]:
+        """Find the ready jobs without a glance at the buckets, for checks."""
+        for record in self._jobs.values():
+            if record.tube is self and record.state is _READY:
+                yield record.priority, record.id
 
     def _check(self) -> None:
         # The front is the bucket of the best priority, and no other is empty.
         self._buckets._check()
-        assert self._buckets.peekitem(0) == (self._front_priority, self._front)
-        assert self._buckets.peekitem(0)[1] is self._front
+        assert self._buckets.peekitem(0) == (self.front_priority, self.front)
+        assert self._buckets.peekitem(0)[1] is self.front
         assert all(self._buckets.values()[1:])
         # Every ready job has a live entry; what is not live is counted as dead.
         here = [r for r in self._jobs.values() if r.tube is self]
         for bucket in self._buckets.values():
             assert all(bucket[(i - 1) // 2] <= bucket[i] for i in range(1, len(bucket)))
-        ready = {r.id for r in here if r.state is _READY}
+        ready = {job_id for _, job_id in self._ready_keys()}
         assert all(i in self._buckets[self._jobs[i].priority] for i in ready)
         assert len(ready) == self.ready
-        assert sum(map(len, self._buckets.values())) == self.ready + self._dead
-        assert self._dead >= 0
+        assert sum(map(len, self._buckets.values())) == self.ready + self.dead
+        assert self.dead >= 0
         assert self.urgent == sum(
             self._jobs[i].priority < URGENT_THRESHOLD for i in ready
         )
         # The delayed jobs are in the order of their moments.
         self.delayed._check()
-        assert list(self.delayed) == sorted(
-            (r.due_at, r.id) for r in here if r.state is JobState.DELAYED
+        delayed = [r for r in here if r.state is JobState.DELAYED]
+        assert self.delayed.in_order() == sorted(
+            delayed, key=lambda r: (r.due_at, r.id)
         )
         # The other states.
         assert {r.id: r for r in here if r.state is JobState.BURIED} == self.buried
         assert sum(r.state is JobState.RESERVED for r in here) == self.reserved
         # Whoever has waited longest is first, and is not kept from a job.
         assert list(self.waiters) == sorted(self.waiters)
-        assert not self.waiters or not self.ready or self.paused_until
+        assert not self.waiting or not self.ready or self.paused_until
         if self.room is not None:
             assert self.room.tube is self
             self.room._check()

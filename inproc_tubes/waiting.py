@@ -25,20 +25,21 @@ class Pending:
     and is roused is the shell's affair: ``lot`` and ``bed`` are its own.
     """
 
-    __slots__ = ("bed", "lot", "outcome", "session", "ticket", "timeout", "timeout_at")
-
-    outcome: Any
+    # Shared until they are changed: a pending reserve is made in no time.
     rank = 1
     """Whose timeout passes first among those of one instant: the lowest."""
+    ticket = 0
+    """The lower, the longer it has waited; 0: it never has."""
+    timeout_at = inf
+    outcome: Any = None
+    lot: Any = None
+    """Where it sleeps, with all that sleep alike."""
+    bed: Any = None
+    """What it sleeps on there."""
 
     def __init__(self, session: Any, timeout: float | None) -> None:
         self.session = session  # the Session that it waits for, if any
         self.timeout = inf if timeout is None else timeout
-        self.timeout_at = inf
-        self.ticket = 0  # the lower, the longer it has waited; 0: it never has
-        self.outcome = None
-        self.lot: Any = None  # where it sleeps, with all that sleep alike
-        self.bed: Any = None  # what it sleeps on there
 
     @property
     def answered(self) -> bool:
@@ -67,22 +68,22 @@ class Pending:
 class Waiter(Pending):
     """One pending ``reserve``. Its outcome is the job, reserved already."""
 
-    __slots__ = ("hears_deadlines", "reservation")
-
     outcome: Record | TubesError | None
+    reservation = 0
+    """With a job: the number of its reservation."""
+    hears_deadlines = True
+    """Whether it is told DEADLINE_SOON."""
 
     def __init__(
         self, session: Any, timeout: float | None, *, hears_deadlines: bool = True
     ) -> None:
         super().__init__(session, timeout)
-        self.hears_deadlines = hears_deadlines  # is told DEADLINE_SOON
-        self.reservation = 0  # with a job: the number of its reservation
+        if not hears_deadlines:
+            self.hears_deadlines = False
 
 
 class Putter(Pending):
     """One pending ``put``, or a batch. Its outcome are the ids of its jobs."""
-
-    __slots__ = ("bodies", "delay", "name", "priority", "ttr", "tube")
 
     outcome: list[int] | TubesError | None
     rank = 0
@@ -112,8 +113,6 @@ class Putter(Pending):
 
 class Joiner(Pending):
     """One pending ``join``. Its outcome is the number of buried jobs."""
-
-    __slots__ = ("held_up_by", "names")
 
     outcome: int | TubesError | None
     rank = 2

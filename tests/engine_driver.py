@@ -129,6 +129,11 @@ class Queue:
         return self.engine.jobs[job_id].state.value
 
 
+def next_id(engine: Engine) -> int:
+    """Return the id of the job that is put next."""
+    return int(repr(engine.ids).removeprefix("count(").removesuffix(")"))
+
+
 def told(waiter: Pending) -> object:
     """Return what a waiter was answered: a job's id, an error's class, or nothing.
 

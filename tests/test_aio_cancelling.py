@@ -94,6 +94,7 @@ class Race:
 
     def check(self, first: asyncio.Task[Job], held: set[int], *, closed: bool) -> None:
         """See that no job is lost, and that whoever holds one knows of it."""
+        self.broker._look()
         records = self.broker._engine.jobs.values()
         assert self.put == len(records)
         assert held == {record.id for record in records if record.owner is not None}

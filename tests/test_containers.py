@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inproc_tubes import session as session_module, tube as tube_module
+from inproc_tubes import (
+    delayed as delayed_module,
+    selection as selection_module,
+    session as session_module,
+    tube as tube_module,
+)
 from inproc_tubes.agenda import Agenda
 from inproc_tubes.engine import Engine
-from inproc_tubes.job import JobState, Record
+from inproc_tubes.job import JobState, Record, new_record
+from inproc_tubes.selection import Selection
 from inproc_tubes.session import Session
 from inproc_tubes.tube import URGENT_THRESHOLD, Listing, Tube
 from inproc_tubes.waiting import Waiter
@@ -30,8 +37,9 @@ class Shelf:
         """Put new jobs of these priorities."""
         for priority in priorities:
             job_id = len(self.jobs) + 1
-            record = Record(job_id, "body", self.tube, priority, 0, 60, 100.0)
+            record = new_record(job_id, "body", self.tube, priority, 0, 60, 100.0)
             self.jobs[job_id] = record
+            self.tube.total_jobs += 1
             self.tube.add_ready(record)
             self.tube._check()
 
@@ -52,7 +60,6 @@ class Shelf:
     def hold(self, record: Record) -> None:
         """Let a job be reserved."""
         record.state = JobState.RESERVED
-        self.tube.reserved += 1
         self.tube._check()
 
     def give_back(self, job_id: int, priority: int) -> None:
@@ -60,7 +67,6 @@ class Shelf:
         record = self.jobs[job_id]
         record.priority = priority
         record.state = JobState.READY
-        self.tube.reserved -= 1
         self.tube.add_ready(record)
         self.tube._check()
 
@@ -144,7 +150,7 @@ def test_a_job_that_is_gone_leaves_a_dead_entry(shelf: Shelf) -> None:
     shelf.add(5, 5)
     shelf.take(1)
     del shelf.jobs[1]
-    shelf.tube.reserved -= 1
+    shelf.tube.cmd_delete += 1
     shelf.tube._check()
     assert shelf.pop() == 2
 
@@ -215,12 +221,9 @@ def test_urgent_counts_ready_jobs_below_the_threshold(shelf: Shelf) -> None:
         lambda tube: setattr(tube, "pinned", True),
         lambda tube: setattr(tube, "using", 1),
         lambda tube: setattr(tube, "watching", 1),
-        lambda tube: setattr(tube, "ready", 1),
-        lambda tube: setattr(tube, "reserved", 1),
-        lambda tube: tube.delayed.add((100.0, 1)),
-        lambda tube: tube.buried.update({1: None}),
+        lambda tube: setattr(tube, "total_jobs", 1),
     ],
-    ids=["pinned", "using", "watching", "ready", "reserved", "delayed", "buried"],
+    ids=["pinned", "using", "watching", "job"],
 )
 def test_anything_at_all_keeps_a_tube(
     shelf: Shelf, refer: Callable[[Tube], object]
@@ -230,16 +233,26 @@ def test_anything_at_all_keeps_a_tube(
     assert shelf.tube.referenced
 
 
+def delayed(tube: Tube, job_id: int, due_at: float) -> Record:
+    """Make a job that is delayed until then."""
+    record = tube._jobs[job_id] = new_record(job_id, "body", tube, 5, 1, 60, 100.0)
+    record.state = JobState.DELAYED
+    record.due_at = due_at
+    return record
+
+
 def test_a_tube_is_due_at_its_first_delay_or_the_end_of_its_pause(shelf: Shelf) -> None:
     tube = shelf.tube
     moments = [tube.due_at]
-    tube.delayed.add((105.0, 1))
+    record = delayed(tube, 1, 105.0)
+    tube.delayed.add(record)
     moments.append(tube.due_at)
     tube.paused_until = 103.0
     moments.append(tube.due_at)
     tube.paused_until = 107.0
     moments.append(tube.due_at)
-    tube.delayed.clear()
+    tube.delayed.remove(record)
+    del shelf.jobs[1]
     moments.append(tube.due_at)
     assert moments == [inf, 105.0, 103.0, 105.0, 107.0]
 
@@ -253,11 +266,11 @@ def empty_another_bucket(shelf: Shelf) -> None:
 
 
 def swap_in_heap(shelf: Shelf) -> None:
-    shelf.tube._front.reverse()
+    shelf.tube.front.reverse()
 
 
 def lose_an_entry(shelf: Shelf) -> None:
-    shelf.tube._front.pop()
+    shelf.tube.front.pop()
 
 
 def miscount_ready(shelf: Shelf) -> None:
@@ -265,19 +278,19 @@ def miscount_ready(shelf: Shelf) -> None:
 
 
 def miscount_dead(shelf: Shelf) -> None:
-    shelf.tube._dead += 1
+    shelf.tube.dead += 1
 
 
 def miscount_urgent(shelf: Shelf) -> None:
     shelf.tube.urgent += 1
 
 
-def miscount_reserved(shelf: Shelf) -> None:
-    shelf.tube.reserved += 1
+def miscount_all(shelf: Shelf) -> None:
+    shelf.tube.total_jobs += 1
 
 
 def delay_a_ready_job(shelf: Shelf) -> None:
-    shelf.tube.delayed.add((105.0, 1))
+    shelf.tube.delayed.add(shelf.jobs[1])
 
 
 def bury_a_ready_job(shelf: Shelf) -> None:
@@ -298,7 +311,7 @@ def let_somebody_wait(shelf: Shelf) -> None:
         miscount_ready,
         miscount_dead,
         miscount_urgent,
-        miscount_reserved,
+        miscount_all,
         delay_a_ready_job,
         bury_a_ready_job,
         let_somebody_wait,
@@ -319,6 +332,189 @@ def test_waiters_in_a_paused_tube_are_right(shelf: Shelf) -> None:
     let_somebody_wait(shelf)
     shelf.tube.paused_until = 105.0
     shelf.tube._check()
+
+
+# A tube's delayed jobs
+
+
+def test_delayed_jobs_are_taken_by_their_moments_then_by_their_ids(
+    shelf: Shelf,
+) -> None:
+    line = shelf.tube.delayed
+    for job_id, due_at in enumerate([105.0, 103.0, 105.0, 109.0, 101.0], start=1):
+        line.add(delayed(shelf.tube, job_id, due_at))
+        line._check()
+    assert [record.id for record in line.in_order()] == [5, 2, 1, 3, 4]
+    assert line.take(100.0) == []
+    assert [record.id for record in line.take(105.0)] == [5, 2, 1, 3]
+    assert (len(line), line.first()) == (1, shelf.jobs[4])
+    assert line.pop() is shelf.jobs[4]
+    assert (len(line), line.first()) == (0, None)
+
+
+def test_a_job_that_has_left_is_not_taken(shelf: Shelf) -> None:
+    line = shelf.tube.delayed
+    for job_id in (1, 2, 3):
+        line.add(delayed(shelf.tube, job_id, 100.0 + job_id))
+    for job_id in (1, 2):
+        line.remove(shelf.jobs[job_id])
+        shelf.jobs[job_id].state = JobState.READY
+    del shelf.jobs[2]
+    line._check()
+    assert len(line) == 1
+    assert line.first() is shelf.jobs[3]
+    assert line.take(inf) == [shelf.jobs[3]]
+
+
+@pytest.mark.parametrize("pop", [True, False])
+def test_a_job_that_comes_back_for_the_same_moment_is_taken_once(
+    shelf: Shelf,
+    pop: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    line = shelf.tube.delayed
+    record = delayed(shelf.tube, 1, 105.0)
+    line.add(record)
+    line.remove(record)
+    line.add(record)
+    line._check()
+    assert [record] == ([line.pop()] if pop else line.take(105.0))
+    assert (len(line), line.first()) == (0, None)
+
+
+def test_delayed_jobs_that_have_left_are_swept_when_they_outnumber_the_others(
+    shelf: Shelf,
+) -> None:
+    line = shelf.tube.delayed
+    floor = delayed_module.SWEEP_FLOOR
+    for job_id in range(1, 3 * floor + 1):
+        line.add(delayed(shelf.tube, job_id, 100.0 + job_id))
+    for job_id in range(3 * floor, 1, -1):
+        line.remove(shelf.jobs[job_id])
+        shelf.jobs[job_id].state = JobState.READY
+        line._check()
+    assert len(line._heap) <= floor + 2
+    assert [record.id for record in line.take(inf)] == [1]
+
+
+# Selections
+
+
+def selection_of(*shelves: Shelf) -> Selection:
+    """Let the tubes be watched together."""
+    selection = Selection([shelf.tube for shelf in shelves])
+    for shelf in shelves:
+        shelf.tube.selections[selection] = None
+    selection._check()
+    return selection
+
+
+def shelves_of(*names: str) -> list[Shelf]:
+    """Make tubes that share their jobs, and so their ids."""
+    shelves = [Shelf() for _ in names]
+    for shelf, name in zip(shelves, names, strict=True):
+        shelf.jobs = shelves[0].jobs
+        shelf.tube = Tube(name, shelf.jobs)
+    return shelves
+
+
+def test_the_best_tube_has_the_first_job_of_all() -> None:
+    a, b, c = shelves_of("a", "b", "c")
+    a.add(5)
+    selection = selection_of(a, b, c)
+    b.add(7, 3)
+    a.add(3, 1)
+    order = []
+    while (tube := selection.best()) is not None:
+        selection._check()
+        order.append((a if tube is a.tube else b).pop())
+    assert order == [5, 3, 4, 1, 2]
+    c.add(9)
+    assert selection.best() is c.tube
+
+
+def test_a_paused_tube_is_passed_over_until_it_is_looked_at_again() -> None:
+    a, b = shelves_of("a", "b")
+    selection = selection_of(a, b)
+    a.add(1)
+    b.add(2)
+    a.tube.paused_until = 105.0
+    assert selection.best() is b.tube
+    selection._check()
+    a.tube.paused_until = 0.0
+    selection.look_at(a.tube)
+    selection._check()
+    assert selection.best() is a.tube
+
+
+def test_bounds_that_were_lowered_are_swept() -> None:
+    a, b = shelves_of("a", "b")
+    selection = selection_of(a, b)
+    b.add(150)
+    most = 0
+    for priority in range(300, 0, -1):
+        a.add(priority)
+        selection._check()
+        most = max(most, len(selection._heap))
+    assert 60 < most <= 2 * 2 + selection_module._SWEEP_FLOOR
+    for _ in range(149):
+        assert selection.best() is a.tube
+        a.pop()
+    assert selection.best() is b.tube
+
+
+def test_the_longest_waiting_is_first_over_tubes_and_selections(shelf: Shelf) -> None:
+    assert shelf.tube.first_waiter is None
+    selection = selection_of(shelf)
+    crowd = [Waiter(Session(), None) for _ in range(3)]
+    for ticket, waiter in enumerate(crowd):
+        waiter.ticket = ticket
+    selection.waiters.update({0: crowd[0], 2: crowd[2]})
+    shelf.tube.waiters[1] = crowd[1]
+    order: list[Waiter | None] = []
+    for ticket in range(3):
+        assert shelf.tube.waiting == 3 - ticket
+        order.append(shelf.tube.first_waiter)
+        selection.waiters.pop(ticket, None)
+        shelf.tube.waiters.pop(ticket, None)
+    assert order == crowd
+
+
+def lose_a_bound(selection: Selection) -> None:
+    selection._bounds.clear()
+
+
+def lose_an_entry_of_the_heap(selection: Selection) -> None:
+    selection._heap.clear()
+
+
+def be_unknown_to_a_tube(selection: Selection) -> None:
+    for tube in selection.tubes:
+        tube.selections.clear()
+
+
+def let_the_latest_be_first(selection: Selection) -> None:
+    for ticket in (2, 1):
+        selection.waiters[ticket] = Waiter(Session(), None)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lose_a_bound,
+        lose_an_entry_of_the_heap,
+        be_unknown_to_a_tube,
+        let_the_latest_be_first,
+    ],
+)
+def test_a_check_of_a_selection_finds_what_is_wrong(
+    harm: Callable[[Selection], None],
+) -> None:
+    a, b = shelves_of("a", "b")
+    selection = selection_of(a, b)
+    a.add(1)
+    harm(selection)
+    with pytest.raises((AssertionError, KeyError)):
+        selection._check()
 
 
 # Agendas
@@ -459,11 +655,18 @@ def test_void_deadlines_are_swept(
     assert clients.soonest() == long
 
 
-def test_the_limit_of_a_sweep_grows_with_what_is_held() -> None:
-    count = 3 * session_module._SWEEP_FLOOR
-    clients = Clientele(*[60] * count)
-    assert len(clients.session.held) == count
-    assert clients.session._sweep_at > count
+def test_deadlines_are_put_in_order_when_somebody_asks() -> None:
+    clients = Clientele(9, 5, 7)
+    session = clients.session
+    assert session._deadlines == []
+    assert clients.soonest() == 2
+    clients.engine.put(100.0, session, None, "body", 0, 0, 3)
+    clients.engine.reserve(100.0, session, 0)
+    clients.engine.touch(100.0, session, 4, None)
+    assert len(session._deadlines) == 3
+    assert clients.soonest() == 4
+    assert len(session._deadlines) == 4
+    clients.engine._check()
 
 
 def lose_a_deadline(session: Session) -> None:
@@ -471,7 +674,7 @@ def lose_a_deadline(session: Session) -> None:
 
 
 def hold_out_of_order(session: Session) -> None:
-    session.held = dict(reversed(session.held.items()))
+    session.held = OrderedDict(reversed(session.held.items()))
 
 
 def disown(session: Session) -> None:
@@ -505,6 +708,7 @@ def test_a_check_of_a_session_finds_what_is_wrong(
     harm: Callable[[Session], None],
 ) -> None:
     session = Clientele(5, 9).session
+    assert session.soonest() is not None  # now they are in order
     harm(session)
     with pytest.raises(AssertionError):
         session._check()
@@ -517,7 +721,6 @@ def test_a_check_of_the_engine_finds_what_is_wrong() -> None:
     harms: list[tuple[str, Any]] = [
         ("waiting", 1),
         ("due_at", inf),
-        ("next_id", 1),
         ("listing", Listing()),
     ]
     for name, value in harms:

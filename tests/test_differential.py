@@ -28,6 +28,7 @@ from inproc_tubes.protocol import ProtocolSession
 
 from . import differential_commands as say
 from .differential_pair import SECOND, Pair, ServersClock
+from .engine_driver import next_id
 from .real_server import RealServer, why_missing
 from .test_stateful import rounds
 
@@ -233,7 +234,7 @@ class ServerAgainstOurs(RuleBasedStateMachine):
         """Put an id in place of each mark: of the jobs held, then of all others."""
         held = [record.id for record in pair.ours.session.held.values()]
         jobs = held + [job_id for job_id in self.engine.jobs if job_id not in held]
-        jobs = jobs or [self.engine.next_id]
+        jobs = jobs or [next_id(self.engine)]
         return re.sub(
             rb"@(\d)", lambda mark: b"%d" % jobs[int(mark[1]) % len(jobs)], command
         )

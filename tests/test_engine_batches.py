@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from inproc_tubes.job import JobState
-from tests.engine_driver import Queue, told
+from tests.engine_driver import Queue, next_id, told
 
 if TYPE_CHECKING:
     from inproc_tubes.session import Session
@@ -210,10 +210,10 @@ def crowd(queue: Queue) -> Session:
     for ttr in (50, 30, 40):
         queue.put(ttr=ttr)
         queue.do(
-            "reserve_job", other if ttr == 30 else session, queue.engine.next_id - 1
+            "reserve_job", other if ttr == 30 else session, next_id(queue.engine) - 1
         )
     for job_id in (13, 11, 12):
-        while queue.engine.next_id <= job_id:
+        while next_id(queue.engine) <= job_id:
             queue.put()
         queue.bury(session, job_id)
     queue.put(tube="other")

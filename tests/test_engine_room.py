@@ -13,7 +13,7 @@ from inproc_tubes.errors import (
     TubeFullError,
 )
 from inproc_tubes.waiting import Putter
-from tests.engine_driver import Queue, told
+from tests.engine_driver import Queue, next_id, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -471,7 +471,7 @@ def test_draining_refuses_those_who_wait_and_lets_nobody_in(
     putters = [queue.offer(producer, count=2), queue.offer(producer)]
     queue.do("drain")
     assert [told(putter) for putter in putters] == [DrainingError] * 2
-    assert queue.engine.next_id == 2
+    assert next_id(queue.engine) == 2
     queue.do("delete", producer, 1, None)
     assert not queue.engine.jobs
 
@@ -491,7 +491,7 @@ def test_a_batch_that_is_refused_while_draining_spends_its_ids(
     queue.do("drain")
     with pytest.raises(DrainingError):
         queue.offer(producer, count=3)
-    assert (queue.engine.next_id, queue.engine.cmd_put) == (4, 3)
+    assert (next_id(queue.engine), queue.engine.cmd_put) == (4, 3)
 
 
 def test_all_who_wait_may_be_told_an_error(queue: Queue, producer: Session) -> None:

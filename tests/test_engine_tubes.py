@@ -17,7 +17,7 @@ from inproc_tubes.errors import (
     TimedOutError,
 )
 from inproc_tubes.testing import FakeClock
-from tests.engine_driver import Queue, told
+from tests.engine_driver import Queue, next_id, told
 
 
 @pytest.fixture
@@ -345,7 +345,7 @@ def test_a_draining_engine_refuses_puts_alone_and_they_take_ids(queue: Queue) ->
     queue.do("drain")
     with pytest.raises(DrainingError):
         queue.do("put", producer, "t", "body", 0, 0, 60)
-    assert queue.engine.next_id == 3
+    assert next_id(queue.engine) == 3
     assert queue.do("list_tubes") == ["default"]
     assert queue.reserve(session) == 1
     queue.do("release", session, 1, None, 0, 0)

@@ -8,6 +8,7 @@ from inproc_tubes.engine import Engine
 from inproc_tubes.errors import DrainingError, NotFoundError, TimedOutError
 from inproc_tubes.job import JobState
 from inproc_tubes.waiting import Waiter
+from tests.engine_driver import next_id
 
 if TYPE_CHECKING:
     from inproc_tubes.session import Session
@@ -99,7 +100,7 @@ def test_a_put_that_is_finished_while_draining_is_refused_and_gone(
         engine.finish_put(0, session, b"")
     engine._check()
     assert not engine.jobs
-    assert engine.next_id == 2
+    assert next_id(engine) == 2
 
 
 def test_a_put_that_is_aborted_has_taken_its_id(

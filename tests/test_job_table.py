@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from enum import Enum
+from itertools import count
 from typing import Any, NamedTuple
 
 import pytest
@@ -27,7 +29,11 @@ class Scene:
         self.me = engine.open_session(90.0, "t", ["t"])
         self.other = engine.open_session(90.0, "t", ["t"])
         delay = 30 if state == "delayed" else 0
-        engine.put(90.0, self.me, None, "body", 5, delay, 60)
+        if state == "invalid":
+            # The put line was read, the body was not.
+            engine.begin_put(90.0, self.other, "body", 5, 0, 60)
+        else:
+            engine.put(90.0, self.me, None, "body", 5, delay, 60)
         self.record = engine.jobs[JOB]
         if state == "mine":
             engine.reserve(90.0, self.me, 0)
@@ -38,10 +44,6 @@ class Scene:
             engine.bury(90.0, self.other, JOB, None, None)
         if state == "gone":
             engine.delete(90.0, self.me, JOB, None)
-        if state == "invalid":
-            # The put line was read, the body was not: in no container yet.
-            engine.tubes["t"].remove_ready(self.record)
-            self.record.state = JobState.INVALID
         engine._check()
 
     def do(self, verb: str, *args: Any) -> Any:
@@ -59,13 +61,14 @@ class Scene:
         tube = self.engine.stats_tube(NOW, "t")
         return (
             self.engine.stats_job(NOW, JOB)
-            | {"owner": owner[self.record.owner]}  # type: ignore[index]  # a Session
+            | {"owner": owner[self.record.owner]}
             | {key: tube[key] for key in tube if key.startswith("cmd_")}
         )
 
     def counters(self) -> dict[str, int]:
         """Return the counters of the commands."""
-        return {k: v for k, v in vars(self.engine).items() if k.startswith("cmd_")}
+        counters = {k: v for k, v in vars(self.engine).items() if k.startswith("cmd_")}
+        return counters | {"cmd_delete": self.engine.cmd_delete}
 
 
 class Verb(NamedTuple):
@@ -158,6 +161,8 @@ VERBS = {
         {s: NOTHING for s in STATES if s != "gone"},
     ),
 }
+# What the engine keeps of how often it was asked.
+COUNTERS = ("cmd_", "deletes_of_nothing")
 PAIRS = [(verb, state) for verb in VERBS for state in STATES]
 LEGAL = [(verb, state) for verb, state in PAIRS if state in VERBS[verb].legal]
 ILLEGAL = [pair for pair in PAIRS if pair not in LEGAL]
@@ -173,10 +178,12 @@ def snapshot(thing: Any, seen: dict[int, int] | None = None) -> Any:
     seen[id(thing)] = len(seen)
     if isinstance(thing, Mapping):
         return [(snapshot(k, seen), snapshot(v, seen)) for k, v in thing.items()]
-    if isinstance(thing, (list, tuple, SortedList)):
+    if isinstance(thing, count):
+        return repr(thing)
+    if isinstance(thing, (list, tuple, deque, SortedList)):
         return [snapshot(item, seen) for item in thing]
     if isinstance(thing, Engine):
-        names = [name for name in vars(thing) if not name.startswith("cmd_")]
+        names = [name for name in vars(thing) if not name.startswith(COUNTERS)]
     else:
         names = type(thing).__slots__
     return [(name, snapshot(getattr(thing, name), seen)) for name in names]

@@ -417,7 +417,7 @@ def test_an_error_told_to_a_join_is_in_no_reference_cycle() -> None:
 # Dropped under the lock
 
 TURNS: dict[str, Callable[[Broker, Producer, Consumer], object]] = {
-    "put": lambda _broker, producer, _consumer: producer.put("another"),
+    "put": lambda _broker, producer, _consumer: producer.put("more", tube="more"),
     "reserve": lambda _broker, _producer, consumer: consumer.reserve(0),
     "delete": lambda _broker, _producer, consumer: consumer.delete(3),
     "stats": lambda broker, _producer, _consumer: broker.stats(),
@@ -482,7 +482,7 @@ def test_the_block_of_a_generator_that_is_dropped_takes_no_lock_either(
 
 
 ENDS_OF_BROKERS: dict[str, Callable[[Broker, Producer], object]] = {
-    "verb": lambda _broker, producer: producer.put("job"),
+    "verb": lambda _broker, producer: producer.using(),
     "close of a handle": lambda _broker, producer: producer.close(),
     "close of the broker": lambda broker, _producer: broker.close(),
     "advance": lambda broker, _producer: broker._look(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from threading import Condition, current_thread
+from threading import Condition, Lock, current_thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,11 +16,16 @@ from inproc_tubes import (
     Job,
     TimedOutError,
 )
+from inproc_tubes.job import Record
+from inproc_tubes.latch import crowd_latch, quick_latch
+from inproc_tubes.waiting import Waiter
 from tests.shells import InterruptingClock
 from tests.threads import LONG, waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Future
+    from contextlib import AbstractContextManager
 
 START = 1_000_000.0
 
@@ -233,3 +238,101 @@ def test_a_delayed_job_arrives_on_the_real_clock() -> None:
         assert "delayed" == keeper.result(LONG).body
         broker.producer().put("now")
         assert "now" == follower.result(LONG).body
+
+
+# Jobs that are left at the door
+
+
+def test_a_job_that_is_put_as_somebody_begins_to_wait_is_not_overlooked(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits yet when it is put, and nobody has it when he begins to."""
+    producer = broker.producer()
+
+    def begin_late(*args: Any, **kwargs: Any) -> Waiter:
+        producer.put("job")
+        return Waiter(*args, **kwargs)
+
+    monkeypatch.setattr("inproc_tubes.consumer.Waiter", begin_late)
+    with broker.consumer() as consumer, consumer.reserve() as job:
+        assert "job" == job.body
+
+
+def test_a_job_whose_tube_goes_before_it_is_taken_in_makes_it_anew(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The producer turns to another tube in the middle of its put."""
+    producer = broker.producer("orders")
+
+    class Turning(Record):
+        def __init__(self) -> None:
+            producer.use("emails")
+
+    monkeypatch.setattr("inproc_tubes.producer.Record", Turning)
+    producer.put("job")
+    assert ["default", "emails", "orders"] == sorted(broker.tubes())
+    assert "job" == broker.peek_ready("orders").body
+    broker._engine._check()
+
+
+def test_a_job_that_is_left_at_the_door_is_seen_by_the_next_turn(
+    broker: Broker,
+) -> None:
+    broker.producer().put("job")
+    assert 1 == len(broker._engine.inbox)
+    assert 1 == broker.stats_tube("default").current_jobs_ready
+    assert not broker._engine.inbox
+
+
+def test_a_delayed_job_that_is_left_at_the_door_matures_by_its_own_time(
+    broker: Broker, clock: RecordingClock
+) -> None:
+    broker.producer().put("job", delay=10)
+    assert START + 10 == clock.advance_to_next()
+    assert "job" == broker.peek_ready().body
+
+
+# A crowd
+
+
+def test_who_finds_the_lock_taken_lets_its_owner_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lock = Lock()
+    gifts: list[None] = []
+
+    def give_way() -> None:
+        gifts.append(None)
+        if len(gifts) == 3:
+            lock.release()
+
+    monkeypatch.setattr("inproc_tubes.latch.give_way", give_way)
+    lock.acquire()
+    with crowd_latch(lock):
+        assert 3 == len(gifts)
+        assert lock.locked()
+    assert not lock.locked()
+
+
+@pytest.mark.parametrize("latch", [quick_latch, crowd_latch])
+def test_a_latch_is_released_by_an_error_too(
+    latch: Callable[[Lock], AbstractContextManager[object]],
+) -> None:
+    lock = Lock()
+    with pytest.raises(AssertionError, match=r"^taken$"), latch(lock):
+        raise AssertionError("taken" if lock.locked() else "free")
+    assert not lock.locked()
+
+
+def test_the_first_to_wait_makes_a_broker_ready_for_a_crowd(broker: Broker) -> None:
+    quick = broker._latch
+    consumer = broker.consumer()
+    broker.producer().put("job")
+    consumer.reserve().delete()
+    with pytest.raises(TimedOutError):
+        consumer.reserve(timeout=0)
+    assert quick is broker._latch
+    future = waiting(broker, consumer.reserve)
+    assert broker._crowd_latch is broker._latch
+    broker.producer().put("job")
+    assert "job" == future.result(LONG).body

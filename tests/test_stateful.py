@@ -79,7 +79,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
         return {
             "jobs": {
                 record.id: (
-                    numbers.get(record.owner),  # type: ignore[call-overload]  # or None
+                    numbers.get(record.owner),
                     record.reservation,
                     record.body,
                     engine.stats_job(now, record.id),

@@ -69,7 +69,7 @@ def producer_record() -> str:
     """Tell what one record weighs by itself."""
     with Broker() as broker:
         job_id = broker.producer().put(BODY)
-        record = broker._engine.jobs[job_id]
+        record = broker.peek(job_id)._record
         size = sys.getsizeof(record)
         slots = len(type(record).__slots__)
     return f"of which the record itself: {size} B, {slots} slots (with the collector's)"

@@ -278,7 +278,7 @@ def test_a_batch_interrupted_in_hand_goes_back_to_its_place(
 ) -> None:
     producer.put_many("abc")
     with monkeypatch.context() as patch:
-        patch.setattr("inproc_tubes.consumer.Job", interrupted)
+        patch.setattr("inproc_tubes.consumer.new_job", interrupted)
         with pytest.raises(KeyboardInterrupt):
             consumer.reserve_many(2)
     assert [("ready", 0)] * 3 == [
