@@ -256,6 +256,8 @@ class ProtocolSession:
         Only the first CR can end it (scan_line_end), and so a CR that is the 224th
         byte is skipped too, and ends nothing.
         """
+        if not self._input:
+            return False
         size = min(len(self._input), MAX_LINE)
         end = self._input.find(b"\r", 0, max(size - 1, 0))
         if end >= 0 and self._input[end + 1] == ord("\n"):

@@ -33,9 +33,11 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "FakeSocket", "os_error", "plug_in"]
 
 # What a read may ask for; the rest is refused.
-_PEEK = socket.MSG_PEEK
-_DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)  # Windows has none
-_HARMLESS = getattr(socket, "MSG_NOSIGNAL", 0)  # on a write
+# As plain numbers: to combine flags takes as long as to answer a command.
+_PEEK = int(socket.MSG_PEEK)
+_DONT_WAIT = int(getattr(socket, "MSG_DONTWAIT", 0))  # Windows has none
+_TO_SEND = _DONT_WAIT | int(getattr(socket, "MSG_NOSIGNAL", 0))
+_TO_RECEIVE = _PEEK | _DONT_WAIT
 
 # Where Linux' ephemeral ports begin.
 _ports = itertools.cycle(range(32768, 61000))
@@ -249,7 +251,7 @@ class FakeSocket(socket.socket):
     def send(self, data: Any, flags: int = 0, /) -> int:
         """Send all of it."""
         connection = self._connection()
-        _check_flags(flags, _DONT_WAIT | _HARMLESS)
+        _check_flags(flags, _TO_SEND)
         if not connection.may_write:
             raise os_error(errno.EPIPE)
         with memoryview(data) as view:
@@ -276,7 +278,7 @@ class FakeSocket(socket.socket):
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         """Return what there is, at most so much; wait if there is nothing."""
-        _check_flags(flags, _PEEK | _DONT_WAIT)
+        _check_flags(flags, _TO_RECEIVE)
         if bufsize < 0:
             message = "negative buffersize in recv"
             raise ValueError(message)

@@ -43,6 +43,7 @@ class Weighing:
             try:
                 for _ in range(self._jobs):
                     producer.put(BODY)
+                producer.using()  # a turn, which takes the jobs to their places
                 total, _ = tracemalloc.get_traced_memory()
                 snapshot = tracemalloc.take_snapshot()
             finally:
@@ -93,6 +94,8 @@ def importing(modules: str) -> Callable[[], float]:
     """Return what measures an import in a fresh interpreter."""
     path = [str(Path(inproc_tubes.__file__).parents[1]), os.environ.get("PYTHONPATH")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, path))}
+    # What is installed has its bytecode beside it.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     code = STOPWATCH.format(modules=modules)
 
     def run() -> float:
