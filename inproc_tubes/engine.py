@@ -554,6 +554,7 @@ class Engine(Clearing):
         tube = record.tube
         tube.cmd_delete += 1
         if tube.room is not None:
+            self.take_in(now)
             self._after_leaving(now, tube)
         if not tube.using and not tube.watching:
             self._free_if_unreferenced(tube)
@@ -574,7 +575,7 @@ class Engine(Clearing):
         if priority is not None:
             record.priority = priority
         record.delay = delay
-        record.releases += 1
+        record.own_past().releases += 1
         if delay:
             self._delay(now, record)
         else:
@@ -594,7 +595,7 @@ class Engine(Clearing):
         self._end_reservation(record, session)
         if priority is not None:
             record.priority = priority
-        record.buries += 1
+        record.own_past().buries += 1
         record.state = _BURIED
         record.tube.buried[record.id] = record
         if record.tube.room is not None:
@@ -635,7 +636,7 @@ class Engine(Clearing):
         if failed:
             if held:
                 self.bury(now, session, record.id, fence, None)
-        elif held or (record.expired is not None and fence in record.expired):
+        elif held or fence in record.past.expired:
             self.delete(now, session, record.id, fence)
 
     def kick(self, now: float, name: str, bound: int) -> int:
@@ -668,5 +669,5 @@ class Engine(Clearing):
         self._kick(now, record)
 
     def _kick(self, now: float, record: Record) -> None:
-        record.kicks += 1
+        record.own_past().kicks += 1
         self._make_ready(now, record)

@@ -133,22 +133,22 @@ class Job(Rooted):
     @property
     def timeouts(self) -> int:
         """How often a reservation of it has expired so far."""
-        return self._record.timeouts
+        return self._record.past.timeouts
 
     @property
     def releases(self) -> int:
         """How often it has been released so far."""
-        return self._record.releases
+        return self._record.past.releases
 
     @property
     def buries(self) -> int:
         """How often it has been buried so far."""
-        return self._record.buries
+        return self._record.past.buries
 
     @property
     def kicks(self) -> int:
         """How often it has been kicked so far."""
-        return self._record.kicks
+        return self._record.past.kicks
 
     def delete(self) -> None:
         """Same as `Consumer.delete` of this job.
@@ -161,8 +161,6 @@ class Job(Rooted):
         engine = hands._engine
         with door._latch:
             now = door._now()
-            if engine.inbox:
-                engine.take_in(now)
             if now >= engine.due_at or door._notes:
                 door._catch_up(now)
             engine.delete_held(now, hands._session, self._record, self._fence)

@@ -21,7 +21,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
-__all__ = ["JobState", "Record", "new_record"]
+__all__ = ["NO_PAST", "JobState", "Past", "Record", "new_record"]
 
 
 class JobState(Enum):
@@ -38,6 +38,20 @@ class JobState(Enum):
 _READY = JobState.READY
 
 
+class Past:
+    """What has happened to a job besides being reserved."""
+
+    __slots__ = ("buries", "expired", "kicks", "releases", "timeouts")
+
+    def __init__(self) -> None:
+        self.timeouts = self.releases = self.buries = self.kicks = 0
+        self.expired: list[int] = []  # reservations that have run out
+
+
+NO_PAST = Past()
+"""That of most jobs, which share it: never changed, see `Record.own_past`."""
+
+
 class Record:
     """All that is known of one job.
 
@@ -48,20 +62,16 @@ class Record:
 
     __slots__ = (
         "body",
-        "buries",
         "created_at",
         "delay",
         "due_at",
-        "expired",
         "id",
-        "kicks",
         "owner",
+        "past",
         "priority",
-        "releases",
         "reservation",
         "reserves",
         "state",
-        "timeouts",
         "ttr",
         "tube",
     )
@@ -77,12 +87,14 @@ class Record:
     due_at: float  # RESERVED: when it expires; DELAYED: when it is ready
     owner: Any  # the Session that holds it while RESERVED
     reservation: int  # the number of its last reservation
-    expired: list[int] | None  # reservations that have run out
     reserves: int
-    timeouts: int
-    releases: int
-    buries: int
-    kicks: int
+    past: Past
+
+    def own_past(self) -> Past:
+        """Return its past, to be changed. Cost: O(1)."""
+        if self.past is NO_PAST:
+            self.past = Past()
+        return self.past
 
 
 def new_record(
@@ -108,7 +120,7 @@ def new_record(
     record.ttr = ttr
     record.created_at = now
     record.state = _READY
-    record.owner = record.expired = None
+    record.owner = None
     record.due_at = record.reservation = record.reserves = 0
-    record.timeouts = record.releases = record.buries = record.kicks = 0
+    record.past = NO_PAST
     return record

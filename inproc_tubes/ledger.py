@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .agenda import Agenda
 from .errors import NotFoundError
-from .job import JobState
+from .job import NO_PAST, JobState
 from .session import Session
 from .tube import Listing, Tube
 
@@ -176,10 +176,10 @@ class Ledger:
             "ttr": record.ttr,
             "time_left": record.due_at - now if timed else 0,
             "reserves": record.reserves,
-            "timeouts": record.timeouts,
-            "releases": record.releases,
-            "buries": record.buries,
-            "kicks": record.kicks,
+            "timeouts": record.past.timeouts,
+            "releases": record.past.releases,
+            "buries": record.past.buries,
+            "kicks": record.past.kicks,
         }
 
     def stats_tube(self, now: float, name: str) -> dict[str, Any]:
@@ -243,6 +243,9 @@ class Ledger:
             assert self.tubes[tube.name] is tube
             assert tube.referenced
             tube._check()
+        # Whom nothing has happened to share that.
+        untouched = (NO_PAST.timeouts, NO_PAST.releases, NO_PAST.buries, NO_PAST.kicks)
+        assert (*untouched, *NO_PAST.expired) == (0, 0, 0, 0)
         for job_id, record in self.jobs.items():
             assert record.id == job_id
             assert self.tubes[record.tube.name] is record.tube

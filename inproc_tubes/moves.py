@@ -188,10 +188,9 @@ class Moves(Watching):
         for session in sessions:
             while (record := session.soonest()) and record.due_at <= moment:
                 self._end_reservation(record, session)
-                record.timeouts += 1
-                if record.expired is None:
-                    record.expired = []
-                record.expired.append(record.reservation)
+                past = record.own_past()
+                past.timeouts += 1
+                past.expired.append(record.reservation)
                 self._job_timeouts += 1
                 self._make_ready(now, record)
         # Whoever was handed a job that expires within the margin is to be told, too.

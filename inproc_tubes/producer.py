@@ -20,7 +20,7 @@ from .checks import (
     size_beyond,
 )
 from .handle import Owner
-from .job import JobState, Record
+from .job import NO_PAST, JobState, Record
 from .waiting import Putter
 from .words import counted, waiting
 
@@ -139,9 +139,9 @@ class Feeder(Owner):
         record.ttr = ttr or 1
         record.created_at = door._now()
         record.state = _READY
-        record.owner = record.expired = None
+        record.owner = None
         record.due_at = record.reservation = record.reserves = 0
-        record.timeouts = record.releases = record.buries = record.kicks = 0
+        record.past = NO_PAST
         session.is_producer = True
         engine.inbox.append(record)
         if engine.waiting:

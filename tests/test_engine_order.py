@@ -243,7 +243,7 @@ def test_kick_job_hands_over_at_once(queue: Queue) -> None:
     waiter = queue.wait(queue.session())
     queue.do("kick_job", 1, None)
     assert told(waiter) == 1
-    assert (queue.job(1).kicks, queue.job(1).reserves) == (1, 1)
+    assert (queue.job(1).past.kicks, queue.job(1).reserves) == (1, 1)
 
 
 def test_closing_hands_over_what_was_reserved_first_not_the_best(queue: Queue) -> None:
@@ -437,7 +437,7 @@ def test_who_was_told_deadline_soon_holds_no_hidden_job(
     record = queue.job(1)
     assert told(waiter) is DeadlineSoonError
     assert queue.state(1) == "ready"
-    assert (record.reserves, record.timeouts) == (1, 1)
+    assert (record.reserves, record.past.timeouts) == (1, 1)
     assert not session.held
     queue.do("delete", queue.session(), 1, None)
 
@@ -452,4 +452,4 @@ def test_who_does_not_hear_deadlines_gets_his_own_expired_job(queue: Queue) -> N
     assert queue.engine.next_due() == 102.0
     queue.to(102.0)
     assert told(waiter) == 1
-    assert (queue.job(1).reserves, queue.job(1).timeouts) == (2, 1)
+    assert (queue.job(1).reserves, queue.job(1).past.timeouts) == (2, 1)

@@ -394,7 +394,7 @@ def test_after_a_close_all_that_was_reserved_by_id_is_ready(queue: Queue) -> Non
         queue.do("reserve_job", session, job_id)
     queue.do("close_session", session, "closed")
     assert [queue.state(i) for i in (1, 2, 3)] == ["ready"] * 3
-    assert (queue.job(2).delay, queue.job(3).buries) == (30, 1)
+    assert (queue.job(2).delay, queue.job(3).past.buries) == (30, 1)
 
 
 # watch and ignore
@@ -527,7 +527,7 @@ def test_a_closed_session_is_never_due(queue: Queue) -> None:
     queue.do("close_session", session, "closed")
     assert queue.engine.next_due() == float("inf")
     queue.to(105.0)
-    assert queue.job(1).timeouts == 0
+    assert queue.job(1).past.timeouts == 0
 
 
 def test_closing_the_engine_answers_everybody(queue: Queue) -> None:
@@ -661,7 +661,7 @@ def test_a_job_expired_meanwhile_is_not_given_back_again(queue: Queue) -> None:
     queue.to(105.0)
     queue.do("withdraw", waiter)
     record = queue.job(1)
-    assert (queue.state(1), record.reserves, record.timeouts) == ("ready", 1, 1)
+    assert (queue.state(1), record.reserves, record.past.timeouts) == ("ready", 1, 1)
 
 
 @pytest.mark.parametrize("same", [True, False])

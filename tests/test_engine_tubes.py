@@ -66,7 +66,7 @@ def test_a_pause_stops_nothing_else(queue: Queue) -> None:
     queue.do("delete", session, 1, None)
     queue.to(104.0)
     assert [queue.state(i) for i in (2, 3, 4)] == ["ready"] * 3
-    assert queue.job(3).timeouts == 1
+    assert queue.job(3).past.timeouts == 1
     with pytest.raises(TimedOutError):
         queue.reserve(session)
 

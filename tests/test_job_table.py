@@ -210,7 +210,7 @@ def test_a_snapshot_sees_a_change_anywhere() -> None:
     assert snapshot(scene.engine) != before
     scene.engine.tubes["t"].cmd_delete -= 1
     assert snapshot(scene.engine) == before
-    scene.engine.jobs[JOB].kicks += 1
+    scene.engine.jobs[JOB].own_past().kicks += 1
     assert snapshot(scene.engine) != before
 
 
@@ -393,7 +393,7 @@ def test_a_job_reserved_by_its_id_is_ready_afterwards(state: str, end: str) -> N
     scene.engine._check()
     assert scene.record.state is JobState.READY
     assert scene.record.delay == (0 if end == "release" else delay)
-    assert scene.record.buries == (1 if state == "buried" else 0)
+    assert scene.record.past.buries == (1 if state == "buried" else 0)
 
 
 def test_release_overwrites_priority_and_delay_each_time() -> None:
@@ -407,7 +407,7 @@ def test_release_overwrites_priority_and_delay_each_time() -> None:
     scene.engine.release(101.0, scene.me, JOB, None, 3, 0)
     scene.engine._check()
     assert (record.state, record.priority, record.delay) == (JobState.READY, 3, 0)
-    assert record.releases == 2
+    assert record.past.releases == 2
 
 
 @pytest.mark.parametrize("verb", ["kick", "kick_job", "maturing"])
@@ -435,9 +435,9 @@ def test_touch_is_a_reset_not_an_extension() -> None:
     scene.do("touch", scene.me, JOB, None)
     scene.do("touch", scene.me, JOB, None)
     scene.engine.catch_up(159.9)
-    assert (scene.record.state, scene.record.timeouts) == (JobState.RESERVED, 0)
+    assert (scene.record.state, scene.record.past.timeouts) == (JobState.RESERVED, 0)
     scene.engine.catch_up(160.0)
-    assert (scene.record.state, scene.record.timeouts) == (JobState.READY, 1)
+    assert (scene.record.state, scene.record.past.timeouts) == (JobState.READY, 1)
 
 
 # The old owner after an expiry
@@ -480,7 +480,7 @@ def test_the_same_client_may_reserve_an_expired_job_again() -> None:
     old_fence = scene.record.reservation
     scene.engine.catch_up(150.0)
     assert scene.engine.reserve(150.0, scene.me, 0) is scene.record
-    assert (scene.record.reserves, scene.record.timeouts) == (2, 1)
+    assert (scene.record.reserves, scene.record.past.timeouts) == (2, 1)
     with pytest.raises(NotFoundError):
         scene.engine.delete(150.0, scene.me, JOB, old_fence)
     scene.engine.delete(150.0, scene.me, JOB, None)
@@ -496,7 +496,7 @@ def test_an_expired_job_goes_straight_to_who_waits() -> None:
     record = scene.record
     assert waiter.outcome is record
     assert (record.priority, record.due_at) == (5, 210.0)
-    assert (record.reserves, record.timeouts, record.releases) == (2, 1, 0)
+    assert (record.reserves, record.past.timeouts, record.past.releases) == (2, 1, 0)
     with pytest.raises(NotFoundError):
         scene.engine.delete(150.0, scene.me, JOB, None)
 
