@@ -6,6 +6,7 @@ machine's: see `inproc_tubes.testing.FakeClock`.
 
 from __future__ import annotations
 
+import os
 import time
 from math import inf
 from threading import TIMEOUT_MAX
@@ -19,7 +20,11 @@ __all__ = ["Clock", "MonotonicClock", "give_way"]
 
 def give_way() -> None:
     """Let another thread have the interpreter, if one wants it. Cost: O(1)."""
-    time.sleep(0)  # noqa: TID251 - no sleep, but the way to say so
+    if hasattr(os, "sched_yield"):  # pragma: no branch - Windows has none
+        os.sched_yield()
+    else:  # pragma: no cover - as above
+        # A pause of some 50 µs on Linux, by the slack of its timers.
+        time.sleep(0)  # noqa: TID251 - no sleep, but the way to say so
 
 
 class Clock(Protocol):
