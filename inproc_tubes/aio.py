@@ -16,7 +16,12 @@ from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any, Self
 
-from .checks import DEFAULT_PRIORITY, DEFAULT_TTR, check_timeout
+from .checks import (
+    DEFAULT_DELAY,
+    DEFAULT_PRIORITY,
+    DEFAULT_TTR,
+    check_timeout,
+)
 from .consumer import Watcher
 from .errors import ClosedError
 from .handle import Job, Owner
@@ -283,7 +288,7 @@ class AsyncProducer(InLoop, Feeder):
         self,
         body: Any,
         priority: int = DEFAULT_PRIORITY,
-        delay: float = 0,
+        delay: float = DEFAULT_DELAY,
         ttr: float = DEFAULT_TTR,
         *,
         tube: str | None = None,
@@ -298,7 +303,7 @@ class AsyncProducer(InLoop, Feeder):
         self,
         bodies: Iterable[Any],
         priority: int = DEFAULT_PRIORITY,
-        delay: float = 0,
+        delay: float = DEFAULT_DELAY,
         ttr: float = DEFAULT_TTR,
         *,
         tube: str | None = None,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import BadTubeNameError
 from .job import JobState
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "DEFAULT_DELAY",
     "DEFAULT_MAX_JOB_SIZE",
     "DEFAULT_PRIORITY",
     "DEFAULT_TTR",
@@ -26,7 +27,7 @@ __all__ = [
     "MAX_PRIORITY",
     "MAX_SECONDS",
     "MAX_TIMEOUT",
-    "SIZED",
+    "OCTETS",
     "check_bound",
     "check_count",
     "check_job_id",
@@ -44,7 +45,8 @@ __all__ = [
 DEFAULT_TUBE = "default"
 # greenstalk's default, half way to nothing in particular: room on both sides.
 DEFAULT_PRIORITY = 65536
-DEFAULT_TTR = 60
+DEFAULT_DELAY: float = 0
+DEFAULT_TTR: float = 60
 # beanstalkd's JOB_DATA_SIZE_LIMIT_DEFAULT (dat.h), a size that is still taken.
 DEFAULT_MAX_JOB_SIZE = 65535
 # beanstalkd's read_u32 (prot.c): priorities, delays and TTRs are 32 bits wide.
@@ -148,8 +150,9 @@ def check_states(value: object, known: tuple[JobState, ...]) -> tuple[JobState, 
     raise ValueError(message)
 
 
-# The bodies that have a size; any other object has none.
-SIZED = (str, bytes, bytearray, memoryview)
+# The bodies of which no item takes more than four bytes. A memoryview has a size,
+# too; any other object has none.
+OCTETS = (str, bytes, bytearray)
 
 
 def size_beyond(body: str | bytes | bytearray | memoryview, limit: int) -> int | None:
@@ -168,17 +171,16 @@ def size_beyond(body: str | bytes | bytearray | memoryview, limit: int) -> int |
     return size if size > limit else None
 
 
-def first_size_beyond(bodies: Iterable[object], limit: int) -> int | None:
+def first_size_beyond(bodies: Iterable[Any], limit: int) -> int | None:
     """Return the size of the first of the bodies that is over the limit, else None.
 
     Cost: that of `size_beyond` for each.
     """
     for body in bodies:
         if (
-            isinstance(body, SIZED)
-            # No character and no byte is larger than that; items of a view may be.
-            and (4 * len(body) > limit or isinstance(body, memoryview))
-            and (size := size_beyond(body, limit)) is not None
-        ):
+            4 * len(body) > limit
+            if isinstance(body, OCTETS)
+            else isinstance(body, memoryview)
+        ) and (size := size_beyond(body, limit)) is not None:
             return size
     return None

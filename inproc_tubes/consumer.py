@@ -87,7 +87,7 @@ class Watcher(Owner, Hands):
     def _reserve(
         self,
         timeout: float | None,
-        hears_deadlines: bool,  # noqa: FBT001 - the hot path
+        hears_deadlines: bool = True,  # noqa: FBT001, FBT002 - the hot path
         then: Callable[[Waiter], Any] | None = None,
     ) -> Any:
         """Take a job, or return what the lot's `sleep` returns of a waiter for one."""
@@ -272,8 +272,7 @@ class Consumer(Watcher):
         # 0 and None, of which loops are made, pass without a call.
         if timeout is not None and (timeout or type(timeout) is not int):
             timeout = check_timeout(timeout)
-        job: Job = self._reserve(timeout, True)  # noqa: FBT003 - the hot path
-        return job
+        return self._reserve(timeout)  # type: ignore[no-any-return]  # a thread's lot returns the job
 
     def reserve_many(self, n: int, timeout: float | None = None) -> list[Job]:
         """Take up to ``n`` jobs at once; wait for the first if need be.

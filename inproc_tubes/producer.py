@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .checks import (
+    DEFAULT_DELAY,
     DEFAULT_PRIORITY,
     DEFAULT_TTR,
-    SIZED,
+    OCTETS,
     check_priority,
     check_seconds,
     check_timeout,
@@ -53,7 +54,7 @@ class Feeder(Owner):
         self,
         body: Any,
         priority: int = DEFAULT_PRIORITY,
-        delay: float = 0,
+        delay: float = DEFAULT_DELAY,
         ttr: float = DEFAULT_TTR,
         *,
         tube: str | None = None,
@@ -90,9 +91,13 @@ class Feeder(Owner):
         Cost: O(1) for a job of the best priority, else O(log n).
         Source: OP_PUT (prot.c).
         """
-        # Three whole numbers of 32 bits, as they nearly always come, pass without a
-        # call; so does a body that is far from the limit.
+        # The defaults themselves pass at once, and whole numbers of 32 bits, as others
+        # nearly always are, without a call; so does a body that is far from the limit.
         if not (
+            priority is DEFAULT_PRIORITY
+            and ttr is DEFAULT_TTR
+            and delay is DEFAULT_DELAY
+        ) and not (
             type(priority) is type(delay) is type(ttr) is int
             and (priority | delay | ttr) >> 32 == 0
         ):
@@ -106,8 +111,11 @@ class Feeder(Owner):
         limit = self._max_job_size
         if (
             limit is not None
-            and isinstance(body, SIZED)
-            and (4 * len(body) > limit or type(body) is memoryview)
+            and (
+                4 * len(body) > limit
+                if isinstance(body, OCTETS)
+                else isinstance(body, memoryview)
+            )
             and (size := size_beyond(body, limit)) is not None
         ):
             self._do(self._engine.refuse_put, size, limit)
@@ -152,7 +160,7 @@ class Feeder(Owner):
         self,
         bodies: Iterable[Any],
         priority: int = DEFAULT_PRIORITY,
-        delay: float = 0,
+        delay: float = DEFAULT_DELAY,
         ttr: float = DEFAULT_TTR,
         *,
         tube: str | None = None,
