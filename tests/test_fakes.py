@@ -252,6 +252,17 @@ def test_after_its_end_clients_read_the_end_and_the_broker_is_closed() -> None:
         fake.broker.tubes()
 
 
+def test_it_may_be_entered_again_and_is_new_then() -> None:
+    fake = FakeBeanstalkd()
+    for _ in range(2):
+        with fake, socket.create_connection(fake.address) as sock:
+            assert ask(sock, PUT) == b"INSERTED 1\r\n"
+    fake = FakeBeanstalkd()
+    fake.refuse()
+    with fake, pytest.raises(ConnectionRefusedError):
+        socket.create_connection(fake.address)
+
+
 # What a server offers to a test.
 
 
@@ -308,6 +319,27 @@ def test_after_a_drop_the_first_send_succeeds_and_the_second_breaks(
     assert sock.recv(1000) == b""
     with pytest.raises(BrokenPipeError):
         sock.send(PUT)
+
+
+def test_who_is_dropped_is_not_handed_a_job_of_another(
+    fake: FakeBeanstalkd, sock: socket.socket
+) -> None:
+    ask(sock, PUT)
+    assert ask(sock, b"reserve\r\n") == RESERVED
+    with socket.create_connection(fake.address) as other:
+        answer = in_thread(lambda: ask(other, b"reserve\r\n"))
+        wait_until_waiting(fake.broker, 1)
+        fake.drop()
+        assert answer.result(timeout=10) == b""
+    assert fake.broker.stats_job(1).reserves == 1
+
+
+def test_what_was_dropped_may_be_closed_already(
+    fake: FakeBeanstalkd, sock: socket.socket
+) -> None:
+    fake.broker.close()
+    fake.drop()
+    assert sock.recv(1) == b""
 
 
 def test_refusing_leaves_connections_alone(

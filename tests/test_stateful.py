@@ -507,7 +507,9 @@ def rounds(
     number = 1
     yield
     while (spent := (now() - start) / 60) < minutes:
-        progress.write(f"\r{number} rounds, {spent:.1f} of {minutes:g} minutes")
+        bar = "#" * int(20 * spent / minutes)
+        times = f"{spent:.1f} of {minutes:g} minutes"
+        progress.write(f"\r[{bar:20}] {number} rounds, {times}")
         progress.flush()
         number += 1
         yield
@@ -575,5 +577,6 @@ def test_soaking_goes_on_until_the_minutes_are_over_and_tells_how_far_it_is() ->
     progress = io.StringIO()
     assert len(list(rounds(1.5, lambda: next(times), progress))) == 3
     assert progress.getvalue() == (
-        "\r1 rounds, 0.5 of 1.5 minutes\r2 rounds, 1.0 of 1.5 minutes"
+        "\r[######              ] 1 rounds, 0.5 of 1.5 minutes"
+        "\r[#############       ] 2 rounds, 1.0 of 1.5 minutes"
     )

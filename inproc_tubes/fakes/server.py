@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from inproc_tubes.broker import Broker
 from inproc_tubes.checks import DEFAULT_MAX_JOB_SIZE
+from inproc_tubes.errors import ClosedError
 from inproc_tubes.protocol import ProtocolSession
 from inproc_tubes.testing import FakeClock
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from inproc_tubes.clock import Clock
+    from inproc_tubes.engine import Engine
+    from inproc_tubes.session import Session
 
     from .connection import Connection
 
@@ -34,7 +38,8 @@ class FakeBeanstalkd:
 
     Blocking clients reach it in their own thread, and clients of asyncio in their
     loop's: it has no thread and no port. Every other address behaves as ever. Several
-    may be active at once, each at its own address. May be shared by threads.
+    may be active at once, each at its own address. May be shared by threads. Entered
+    again, it is as if just started.
 
     Args:
         address: Host and port, or the path of a Unix socket. The host may be a name
@@ -133,10 +138,17 @@ class FakeBeanstalkd:
 
         Cost: O(number of connections), and what closing each of them costs.
         """
-        for connection in list(self._connections):
+        connections = list(self._connections)
+        sessions = [connection.session.session for connection in connections]
+        # First, so that nobody is handed a job of another who is dropped as well.
+        with suppress(ClosedError):
+            self._broker._ask(_withdraw, self._broker._engine, sessions)
+        for connection in connections:
             connection.end()
 
     def __enter__(self) -> Self:
+        if self._broker._engine.closed is not None:
+            self.reset()
         add(self, self._key)
         return self
 
@@ -170,3 +182,10 @@ class FakeBeanstalkd:
         host, port = self._key
         rest = () if family == socket.AF_INET else (0, 0)
         return (number_of(host), port, *rest)
+
+
+# Asked through the door, under the lock: it calls nobody's code.
+def _withdraw(now: float, engine: Engine, sessions: list[Session]) -> None:
+    for session in sessions:
+        for waiter in list(session.waiters.values()):
+            engine.withdraw(now, waiter)
