@@ -182,7 +182,7 @@ class Feeder(Owner):
             timeout: Seconds to wait for room, None for ever, 0 not at all.
 
         Returns:
-            The jobs' ids, in the order of the bodies. They follow each other.
+            The jobs' ids, in the order of the bodies; they rise.
 
         Raises:
             TubeFullError: There was no room for all of them in time; at once if they
