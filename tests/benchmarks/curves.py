@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from . import threads
 from .measuring import BODY, dice
-from .scenarios_scale import CYCLES, Backlog
+from .scenarios_scale import CYCLES, PRIORITIES, Backlog
 from .scenarios_threads import waiting
 from .scenarios_tubes import watching
 
@@ -89,7 +89,7 @@ class PriorityBacklog:
         for step in self._steps:
             priority, _ = queue.get()
             queue.task_done()
-            queue.put((priority + step, BODY))
+            queue.put(((priority + step) % PRIORITIES, BODY))
         return (perf_counter() - start) / len(self._steps)
 
 
