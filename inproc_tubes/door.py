@@ -214,7 +214,10 @@ class Door:
                 del answered[0]
 
     def _reckon(self) -> None:
-        """Find what `_armed_for` is; to be called after a lot's moment is earlier."""
+        """Find what `_armed_for` is; to be called after a lot's moment is another.
+
+        That may be put off where the moment is earlier, but not where it is later.
+        """
         lots = self._lots
         self._armed_for = (
             lots[0].armed_for

@@ -108,6 +108,7 @@ class ThreadLot:
             if self._asleep:
                 due_at = door._engine.next_due()
                 self._appoint(next(reversed(self._asleep)), due_at)
+                door._reckon()
                 if self.armed_for != inf:
                     self.nudge()
             else:

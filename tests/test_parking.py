@@ -128,6 +128,23 @@ def test_a_moment_that_is_void_by_now_rouses_the_keeper_for_nothing(
     assert isinstance(future.exception(LONG), ClosedError)
 
 
+def test_who_inherits_the_office_with_nothing_to_keep_hears_of_the_next_moment(
+    broker: Broker, clock: RecordingClock
+) -> None:
+    """Also if that is later than all that his predecessor has waited for."""
+    producer = broker.producer()
+    first = waiting(broker, lambda: broker.consumer("a").reserve(timeout=5), "first")
+    heir = waiting(broker, broker.consumer().reserve, "heir")
+    clock.wait_until_asleep(first=5, heir=INF)
+    clock.advance(5)
+    assert isinstance(first.exception(LONG), TimedOutError)
+    clock.wait_until_asleep(heir=INF)
+    producer.put("delayed", delay=10)
+    clock.wait_until_asleep(heir=15)
+    clock.advance(10)
+    assert "delayed" == heir.result(LONG).body
+
+
 # Interrupted
 
 
