@@ -170,7 +170,9 @@ class Door:
         if not waiter.ticket and not waiter.answered:
             return  # it has been refused, or was told an error
         with self._lock:
-            self._engine.withdraw(self._now(), waiter)
+            now = self._now()
+            self._engine.take_in(now)  # lest a join that this put held up be over
+            self._engine.withdraw(now, waiter)
             lot.leave(self, waiter)
             self._rouse()
 
@@ -186,9 +188,12 @@ class Door:
     def _take_notes(self) -> None:
         # At the time before this turn's, as far as can be told: a dropped consumer
         # has lost nothing by expiry since.
+        engine = self._engine
         while self._notes:
             verb, args = self._notes.popleft()
-            if self._engine.closed is None:
+            if engine.closed is None:
+                # First what a handle has put before it was dropped: it keeps a tube.
+                engine.take_in(self._now())
                 verb(self._now(), *args)
 
     def _rouse(self) -> None:
@@ -263,7 +268,7 @@ class Door:
     def _next_due(self) -> float:
         """Return when something is due next, inf for never."""
         with self._lock:
-            if self._notes:
+            if self._notes or self._engine.inbox:
                 with suppress(ClosedError):
                     self._catch_up(self._now())
             return self._engine.next_due()

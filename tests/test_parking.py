@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from threading import Condition, Lock, current_thread
+from threading import Condition, Event, Lock, current_thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -304,9 +304,55 @@ def test_a_job_that_is_left_at_the_door_is_seen_by_the_next_turn(
 def test_a_delayed_job_that_is_left_at_the_door_matures_by_its_own_time(
     broker: Broker, clock: RecordingClock
 ) -> None:
-    broker.producer().put("job", delay=10)
+    producer = broker.producer()  # not dropped: that would be a turn
+    producer.put("job", delay=10)
     assert START + 10 == clock.advance_to_next()
     assert "job" == broker.peek_ready().body
+
+
+def test_a_job_that_is_left_at_the_door_keeps_the_tube_of_a_dropped_producer(
+    broker: Broker,
+) -> None:
+    producer = broker.producer("orders")
+    broker.pause_tube("orders", 10)
+    producer.put("job")
+    del producer
+    assert 1 == len(broker._notes)
+    with broker.consumer("orders") as consumer, pytest.raises(TimedOutError):
+        consumer.reserve(timeout=0)  # it is paused still
+
+
+def test_a_job_that_is_left_at_the_door_holds_up_a_join_if_a_put_is_interrupted(
+    broker: Broker, clock: RecordingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The put and the join have come in the middle of the put that left it."""
+    broker.limit_tube("full", 1)
+    producer, consumer = broker.producer("full"), broker.consumer("full")
+    other = broker.producer("other")
+    producer.put("buried")
+    consumer.reserve().bury()
+    futures: list[Future[int]] = []
+    began, returned = Event(), Event()
+
+    def interrupt() -> None:
+        began.set()
+        assert returned.wait(LONG)
+        raise KeyboardInterrupt
+
+    class Meddling(Record):
+        def __init__(self) -> None:
+            clock.interrupt = interrupt
+            futures.append(waiting(broker, lambda: producer.put("too much")))
+            assert began.wait(LONG)
+            futures.append(waiting(broker, broker.join))
+
+    monkeypatch.setattr("inproc_tubes.producer.Record", Meddling)
+    other.put("job")
+    returned.set()
+    assert isinstance(futures[0].exception(LONG), KeyboardInterrupt)
+    assert 1 == broker._engine.all_waiting
+    broker.consumer("other").reserve().delete()
+    assert 1 == futures[1].result(LONG)
 
 
 # A crowd
