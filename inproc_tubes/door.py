@@ -24,7 +24,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .engine import Engine
-from .errors import ClosedError
+from .errors import ClosedError, DrainingError
+from .job import JobState
 from .latch import crowd_latch, quick_latch
 from .session import Session
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from .clock import Clock
     from .errors import TubesError
+    from .job import Record
     from .waiting import Pending
 
 __all__ = ["Door", "Lot"]
@@ -133,8 +135,12 @@ class Door:
                 self._rouse()
             return result
 
-    def _attend(self) -> None:
-        """Take a turn for what is in the inbox: somebody waits for it."""
+    def _attend(self, record: Record) -> None:
+        """Take a turn for this job, which was left in the inbox.
+
+        Raises:
+            DrainingError: It came too late.
+        """
         engine = self._engine
         with self._latch:
             now = self._now()
@@ -143,6 +149,8 @@ class Door:
                 self._catch_up(now)
             elif engine.answered or engine.due_at < self._armed_for:
                 self._rouse()
+        if record.state is JobState.INVALID:
+            raise DrainingError
 
     def _begin_to_wait(
         self, session: Session, lot: Lot, waiter: Pending, verb: Any

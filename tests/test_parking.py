@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import deque
 from threading import Condition, Event, Lock, current_thread
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from inproc_tubes import (
     Broker,
     ClosedError,
     Consumer,
+    DrainingError,
     Job,
     TimedOutError,
 )
@@ -353,6 +355,47 @@ def test_a_job_that_is_left_at_the_door_holds_up_a_join_if_a_put_is_interrupted(
     assert 1 == broker._engine.all_waiting
     broker.consumer("other").reserve().delete()
     assert 1 == futures[1].result(LONG)
+
+
+def test_a_put_that_is_overtaken_by_a_drain_is_refused(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or it would be a surprise to who drains, joins and closes the broker."""
+    producer = broker.producer()
+
+    class Overtaken(Record):
+        def __init__(self) -> None:
+            broker.drain()
+
+    monkeypatch.setattr("inproc_tubes.producer.Record", Overtaken)
+    with pytest.raises(DrainingError):
+        producer.put("job")
+    assert 0 == broker.join(timeout=0)
+    assert (1, 0) == (broker.stats().cmd_put, broker.stats().total_jobs)
+    broker._engine._check()
+
+
+def test_a_put_that_has_left_its_job_just_before_a_drain_is_not_refused(
+    broker: Broker,
+) -> None:
+    class Overtaken(deque[Record]):
+        def append(self, record: Record) -> None:
+            super().append(record)
+            broker.drain()
+
+    broker._engine.inbox = Overtaken()
+    assert 1 == broker.producer().put("job")
+    assert "job" == broker.peek(1).body
+
+
+def test_jobs_do_not_pile_up_at_the_door(broker: Broker) -> None:
+    """Several producers would leave them faster than they can be taken in."""
+    producer = broker.producer()
+    left = []
+    for _ in range(1000):
+        producer.put("job")
+        left.append(len(broker._engine.inbox))
+    assert 255 == max(left)
 
 
 # A crowd
