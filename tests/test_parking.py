@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from _thread import interrupt_main
 from collections import deque
+from functools import partial
+from operator import call
 from threading import Condition, Event, Lock, current_thread
 from typing import TYPE_CHECKING, Any
 
@@ -427,6 +430,26 @@ def test_a_latch_is_released_by_an_error_too(
     lock = Lock()
     with pytest.raises(AssertionError, match=r"^taken$"), latch(lock):
         raise AssertionError("taken" if lock.locked() else "free")
+    assert not lock.locked()
+
+
+@pytest.mark.parametrize("latch", [quick_latch, crowd_latch])
+def test_a_latch_is_released_if_a_signal_raises_as_the_lock_is_taken(
+    latch: Callable[[Any], AbstractContextManager[object]],
+) -> None:
+    """Or whoever closes his broker after a Ctrl-C would wait for ever."""
+    lock = Lock()
+    # The signal comes before the lock is taken, and its handler runs after: there is
+    # no step of Python between the two.
+    signalled: tuple[Callable[[], object], ...] = (interrupt_main, lock.acquire)
+
+    class Interrupting:
+        locked = lock.locked
+        acquire = __enter__ = staticmethod(partial(any, map(call, signalled)))
+        __exit__ = lock.__exit__
+
+    with pytest.raises(KeyboardInterrupt), latch(Interrupting()):
+        assert lock.locked()
     assert not lock.locked()
 
 
