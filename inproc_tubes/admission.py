@@ -111,7 +111,8 @@ class Admission(Batches):
     def _tubes_of(self, joiner: Joiner) -> Iterable[Tube]:
         if joiner.names is None:
             return self.listing
-        return [self.tubes[name] for name in joiner.names if name in self.tubes]
+        names = dict.fromkeys(joiner.names)  # a tube that is named twice counts once
+        return [self.tubes[name] for name in names if name in self.tubes]
 
     def _look_for_the_end(self, joiner: Joiner) -> bool:
         """Find what holds a join up; with nothing left, set its outcome."""
