@@ -434,7 +434,8 @@ class Engine(Clearing):
     ) -> list[Record]:
         """Take up to ``n`` jobs as so many times `reserve` would.
 
-        Each counts as a reserve; where there is none, none is counted.
+        Each counts as a reserve; where there is none, none is counted. ``n`` is 0 for
+        who wanted one, and has been given it while it waited.
 
         Cost: O(log n) for each.
         """
@@ -447,7 +448,7 @@ class Engine(Clearing):
                 record = tube.pop_ready()
                 self._reserve(now, record, session)
                 records.append(record)
-        elif only.ready and not only.paused_until:
+        elif n and only.ready and not only.paused_until:
             records = only.pop_many(n)
             self._reserve_all(now, records, session)
         if timeout is None:
