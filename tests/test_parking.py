@@ -306,6 +306,16 @@ def test_a_job_that_is_left_at_the_door_is_seen_by_the_next_turn(
     assert not broker._engine.inbox
 
 
+def test_the_repr_of_a_broker_tells_of_jobs_that_are_left_at_the_door(
+    broker: Broker,
+) -> None:
+    producer = broker.producer()
+    producer.put("job")
+    producer.put("job", delay=1)
+    assert "<Broker: 1 ready, 1 delayed in 1 tube>" == repr(broker)
+    assert 2 == len(broker._engine.inbox)
+
+
 def test_a_delayed_job_that_is_left_at_the_door_matures_by_its_own_time(
     broker: Broker, clock: RecordingClock
 ) -> None:
