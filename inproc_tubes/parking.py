@@ -68,7 +68,9 @@ class ThreadLot:
             door._look()
             with door._lock:
                 if self._keeper is waiter:
-                    self._appoint(waiter, door._engine.next_due())
+                    # Not next_due(): that would have each job reserved elsewhere
+                    # rouse it, as the first one whose moment comes up.
+                    self._appoint(waiter, door._engine.due_at)
                     door._reckon()
 
     def sleep(self, door: Door, waiter: Pending, then: Callable[[Any], Any]) -> Any:

@@ -127,8 +127,32 @@ def test_a_moment_that_is_void_by_now_rouses_the_keeper_for_nothing(
     future = waiting(broker, broker.consumer().reserve, "a")
     clock.wait_until_asleep(a=10)
     broker.delete(job_id)
+    clock.advance(10)
     broker._threads.nudge()
     clock.wait_until_asleep(a=INF)
+    broker.close()
+    assert isinstance(future.exception(LONG), ClosedError)
+
+
+def test_jobs_that_are_done_elsewhere_do_not_rouse_the_keeper_each(
+    broker: Broker, clock: RecordingClock
+) -> None:
+    """Each of them has a moment, and is gone by the time the keeper has looked."""
+    future = waiting(broker, broker.consumer().reserve, "keeper")
+    clock.wait_until_asleep(keeper=INF)
+    producer, consumer = broker.producer("other"), broker.consumer("other")
+    producer.put("job", ttr=5)
+    job = consumer.reserve()
+    clock.wait_until_asleep(keeper=5)
+    job.delete()
+    broker._threads.nudge()
+    with clock._changed:
+        assert clock._changed.wait_for(lambda: 2 == clock.returns["keeper"], LONG)
+    clock.wait_until_asleep(keeper=5)
+    producer.put("job", ttr=5)
+    consumer.reserve().delete()
+    clock.wait_until_asleep(keeper=5)
+    assert {"keeper": 2} == clock.returns
     broker.close()
     assert isinstance(future.exception(LONG), ClosedError)
 
