@@ -57,15 +57,6 @@ class Admission(Batches):
         self._after_leaving(now, tube)
         self._free_if_unreferenced(tube)
 
-    def drain(self, now: float) -> None:
-        """Refuse every put from now on (enter_drain_mode), also those that wait.
-
-        Cost: O(1), and O(1) for each put that waits.
-        """
-        self.draining = True
-        waiting = [w for w in self.others.values() if isinstance(w, Putter)]
-        self._send_away(now, waiting, lambda _: DrainingError())
-
     # Putting
 
     def wait_for_room(self, now: float, putter: Putter) -> None:
@@ -120,7 +111,8 @@ class Admission(Batches):
     def _tubes_of(self, joiner: Joiner) -> Iterable[Tube]:
         if joiner.names is None:
             return self.listing
-        return [self.tubes[name] for name in joiner.names if name in self.tubes]
+        names = dict.fromkeys(joiner.names)  # a tube that is named twice counts once
+        return [self.tubes[name] for name in names if name in self.tubes]
 
     def _look_for_the_end(self, joiner: Joiner) -> bool:
         """Find what holds a join up; with nothing left, set its outcome."""

@@ -190,7 +190,7 @@ class LoopLot:
         door._look()
         with door._lock:
             if self._asleep:
-                self._arm(door._engine.next_due())
+                self._arm(door._engine.due_at)  # as ThreadLot.park does
                 door._reckon()
             else:
                 self._disarm()

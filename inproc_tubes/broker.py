@@ -473,14 +473,16 @@ class Broker(Door, Closing):
         if engine.closed is not None:
             return f"<Broker: {engine.closed}>"
         # Without the lock, which the one who asks may hold: a glance, no snapshot.
+        inbox = engine.inbox.copy()
+        to_wait = sum(record.delay > 0 for record in inbox)
         tubes = list(engine.tubes.values())
         others = list(engine.others.values())
         jobs = counts(
             (
-                (sum(tube.ready for tube in tubes), "ready"),
-                (sum(tube.reserved for tube in tubes), "reserved"),
-                (sum(len(tube.delayed) for tube in tubes), "delayed"),
-                (sum(len(tube.buried) for tube in tubes), "buried"),
+                (sum(t.ready for t in tubes) + len(inbox) - to_wait, "ready"),
+                (sum(t.reserved for t in tubes), "reserved"),
+                (sum(len(t.delayed) for t in tubes) + to_wait, "delayed"),
+                (sum(len(t.buried) for t in tubes), "buried"),
             )
         )
         joins = sum(isinstance(other, Joiner) for other in others)

@@ -24,7 +24,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .engine import Engine
-from .errors import ClosedError
+from .errors import ClosedError, DrainingError
+from .job import JobState
 from .latch import crowd_latch, quick_latch
 from .session import Session
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from .clock import Clock
     from .errors import TubesError
+    from .job import Record
     from .waiting import Pending
 
 __all__ = ["Door", "Lot"]
@@ -133,8 +135,12 @@ class Door:
                 self._rouse()
             return result
 
-    def _attend(self) -> None:
-        """Take a turn for what is in the inbox: somebody waits for it."""
+    def _attend(self, record: Record) -> None:
+        """Take a turn for this job, which was left in the inbox.
+
+        Raises:
+            DrainingError: It came too late.
+        """
         engine = self._engine
         with self._latch:
             now = self._now()
@@ -143,6 +149,8 @@ class Door:
                 self._catch_up(now)
             elif engine.answered or engine.due_at < self._armed_for:
                 self._rouse()
+        if record.state is JobState.INVALID:
+            raise DrainingError
 
     def _begin_to_wait(
         self, session: Session, lot: Lot, waiter: Pending, verb: Any
@@ -170,7 +178,9 @@ class Door:
         if not waiter.ticket and not waiter.answered:
             return  # it has been refused, or was told an error
         with self._lock:
-            self._engine.withdraw(self._now(), waiter)
+            now = self._now()
+            self._engine.take_in(now)  # lest a join that this put held up be over
+            self._engine.withdraw(now, waiter)
             lot.leave(self, waiter)
             self._rouse()
 
@@ -186,9 +196,12 @@ class Door:
     def _take_notes(self) -> None:
         # At the time before this turn's, as far as can be told: a dropped consumer
         # has lost nothing by expiry since.
+        engine = self._engine
         while self._notes:
             verb, args = self._notes.popleft()
-            if self._engine.closed is None:
+            if engine.closed is None:
+                # First what a handle has put before it was dropped: it keeps a tube.
+                engine.take_in(self._now())
                 verb(self._now(), *args)
 
     def _rouse(self) -> None:
@@ -214,7 +227,10 @@ class Door:
                 del answered[0]
 
     def _reckon(self) -> None:
-        """Find what `_armed_for` is; to be called after a lot's moment is earlier."""
+        """Find what `_armed_for` is; to be called after a lot's moment is another.
+
+        That may be put off where the moment is earlier, but not where it is later.
+        """
         lots = self._lots
         self._armed_for = (
             lots[0].armed_for
@@ -260,7 +276,7 @@ class Door:
     def _next_due(self) -> float:
         """Return when something is due next, inf for never."""
         with self._lock:
-            if self._notes:
+            if self._notes or self._engine.inbox:
                 with suppress(ClosedError):
                     self._catch_up(self._now())
             return self._engine.next_due()

@@ -45,7 +45,7 @@ from .job import JobState, Record, new_record
 from .moves import SAFETY_MARGIN
 from .session import Session
 from .tube import URGENT_THRESHOLD, Listing
-from .waiting import Waiter
+from .waiting import Putter, Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -254,15 +254,22 @@ class Engine(Clearing):
         While nobody waits, a put need not take a turn: it leaves its job in the inbox,
         which is the one thing of the engine's that is touched without the lock. The
         job has its id and its moment, and whoever takes the next turn finds it. What
-        makes a put more than that (a limit, draining, a tube by its name) has it take a
-        turn; and one that found nobody waiting looks again after it has left its job,
-        as he who begins to wait looks into the inbox afterwards, so that one of the
-        two sees the other.
+        makes a put more than that (a limit, a tube by its name, a join that waits) has
+        it take a turn.
+
+        After it has left its job, a put looks whether anybody waits, and whether the
+        broker drains, and takes a turn then. He who begins to wait, or who drains it,
+        says so first, and looks into the inbox afterwards: one of the two sees the
+        other. And one put in 256 takes a turn in any case: it is kept waiting there
+        while another takes in, so that several cannot leave jobs faster than that,
+        which would never come to an end.
 
         Cost: O(1) for each job of the best priority, else O(log n).
         """
         inbox = self.inbox
         jobs = self.jobs
+        if self.shut:
+            self._turn_away()
         while inbox:
             record = inbox.popleft()
             tube = record.tube
@@ -286,6 +293,24 @@ class Engine(Clearing):
                 tube.ready += 1
                 if record.priority < URGENT_THRESHOLD:
                     tube.urgent += 1
+
+    def _turn_away(self) -> None:
+        """Refuse the jobs of the inbox, each of which took an id."""
+        while self.inbox:
+            self.cmd_put += 1
+            self.inbox.popleft().state = JobState.INVALID
+
+    def drain(self, now: float) -> None:
+        """Refuse every put from now on (enter_drain_mode), also those that wait.
+
+        Cost: that of `take_in`, and O(1) for each put that waits.
+        """
+        self.draining = True
+        # Whoever leaves a job from now on sees it; this is for those who have not.
+        self.take_in(now)
+        self.shut = True
+        waiting = [w for w in self.others.values() if isinstance(w, Putter)]
+        self._send_away(now, waiting, lambda _: DrainingError())
 
     def refuse_put(
         self, _now: float, size: int, limit: int, count: int = 1
@@ -409,7 +434,8 @@ class Engine(Clearing):
     ) -> list[Record]:
         """Take up to ``n`` jobs as so many times `reserve` would.
 
-        Each counts as a reserve; where there is none, none is counted.
+        Each counts as a reserve; where there is none, none is counted. ``n`` is 0 for
+        who wanted one, and has been given it while it waited.
 
         Cost: O(log n) for each.
         """
@@ -422,7 +448,7 @@ class Engine(Clearing):
                 record = tube.pop_ready()
                 self._reserve(now, record, session)
                 records.append(record)
-        elif only.ready and not only.paused_until:
+        elif n and only.ready and not only.paused_until:
             records = only.pop_many(n)
             self._reserve_all(now, records, session)
         if timeout is None:

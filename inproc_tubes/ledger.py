@@ -42,6 +42,7 @@ class Ledger:
         self.inbox: deque[Record] = deque()
         self.ids = count(1)  # of jobs
         self.draining = False
+        self.shut = False  # draining, and whoever has not seen it is in
         self.closed: str | None = None  # what closed it, once it is
         # Nothing is due before this moment: a lower bound, as in an Agenda.
         self.due_at = inf

@@ -68,7 +68,9 @@ class ThreadLot:
             door._look()
             with door._lock:
                 if self._keeper is waiter:
-                    self._appoint(waiter, door._engine.next_due())
+                    # Not next_due(): that would have each job reserved elsewhere
+                    # rouse it, as the first one whose moment comes up.
+                    self._appoint(waiter, door._engine.due_at)
                     door._reckon()
 
     def sleep(self, door: Door, waiter: Pending, then: Callable[[Any], Any]) -> Any:
@@ -108,6 +110,7 @@ class ThreadLot:
             if self._asleep:
                 due_at = door._engine.next_due()
                 self._appoint(next(reversed(self._asleep)), due_at)
+                door._reckon()
                 if self.armed_for != inf:
                     self.nudge()
             else:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["Feeder", "Producer"]
 
 _READY = JobState.READY
+# A put whose id has none of these bits takes a turn in any case: one in 256.
+_RARELY = 255
 
 
 class Feeder(Owner):
@@ -125,12 +127,7 @@ class Feeder(Owner):
         used = session.used
         if used is None:
             session.refuse()
-        if (
-            tube is not None
-            or used.room is not None
-            or engine.draining
-            or engine.others
-        ):
+        if tube is not None or used.room is not None or engine.others:
             rest = (priority, delay, ttr or 1)
             job_id: int = self._do(engine.put, session, tube, body, *rest)
             if not job_id:
@@ -139,7 +136,7 @@ class Feeder(Owner):
         # The job is left at the door: see `Engine.take_in`. This is new_record,
         # written out.
         record = Record()
-        record.id = next(engine.ids)
+        record.id = job_id = next(engine.ids)
         record.body = body
         record.tube = used
         record.priority = priority
@@ -152,9 +149,9 @@ class Feeder(Owner):
         record.past = NO_PAST
         session.is_producer = True
         engine.inbox.append(record)
-        if engine.waiting:
-            door._attend()
-        return record.id
+        if engine.waiting or engine.draining or not job_id & _RARELY:
+            door._attend(record)
+        return job_id
 
     def put_many(
         self,

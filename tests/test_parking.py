@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from threading import Condition, Lock, current_thread
+from _thread import interrupt_main
+from collections import deque
+from functools import partial
+from operator import call
+from threading import Condition, Event, Lock, current_thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +17,7 @@ from inproc_tubes import (
     Broker,
     ClosedError,
     Consumer,
+    DrainingError,
     Job,
     TimedOutError,
 )
@@ -122,10 +127,51 @@ def test_a_moment_that_is_void_by_now_rouses_the_keeper_for_nothing(
     future = waiting(broker, broker.consumer().reserve, "a")
     clock.wait_until_asleep(a=10)
     broker.delete(job_id)
+    clock.advance(10)
     broker._threads.nudge()
     clock.wait_until_asleep(a=INF)
     broker.close()
     assert isinstance(future.exception(LONG), ClosedError)
+
+
+def test_jobs_that_are_done_elsewhere_do_not_rouse_the_keeper_each(
+    broker: Broker, clock: RecordingClock
+) -> None:
+    """Each of them has a moment, and is gone by the time the keeper has looked."""
+    future = waiting(broker, broker.consumer().reserve, "keeper")
+    clock.wait_until_asleep(keeper=INF)
+    producer, consumer = broker.producer("other"), broker.consumer("other")
+    producer.put("job", ttr=5)
+    job = consumer.reserve()
+    clock.wait_until_asleep(keeper=5)
+    job.delete()
+    broker._threads.nudge()
+    with clock._changed:
+        assert clock._changed.wait_for(lambda: 2 == clock.returns["keeper"], LONG)
+    clock.wait_until_asleep(keeper=5)
+    producer.put("job", ttr=5)
+    consumer.reserve().delete()
+    clock.wait_until_asleep(keeper=5)
+    assert {"keeper": 2} == clock.returns
+    broker.close()
+    assert isinstance(future.exception(LONG), ClosedError)
+
+
+def test_who_inherits_the_office_with_nothing_to_keep_hears_of_the_next_moment(
+    broker: Broker, clock: RecordingClock
+) -> None:
+    """Also if that is later than all that his predecessor has waited for."""
+    producer = broker.producer()
+    first = waiting(broker, lambda: broker.consumer("a").reserve(timeout=5), "first")
+    heir = waiting(broker, broker.consumer().reserve, "heir")
+    clock.wait_until_asleep(first=5, heir=INF)
+    clock.advance(5)
+    assert isinstance(first.exception(LONG), TimedOutError)
+    clock.wait_until_asleep(heir=INF)
+    producer.put("delayed", delay=10)
+    clock.wait_until_asleep(heir=15)
+    clock.advance(10)
+    assert "delayed" == heir.result(LONG).body
 
 
 # Interrupted
@@ -284,12 +330,109 @@ def test_a_job_that_is_left_at_the_door_is_seen_by_the_next_turn(
     assert not broker._engine.inbox
 
 
+def test_the_repr_of_a_broker_tells_of_jobs_that_are_left_at_the_door(
+    broker: Broker,
+) -> None:
+    producer = broker.producer()
+    producer.put("job")
+    producer.put("job", delay=1)
+    assert "<Broker: 1 ready, 1 delayed in 1 tube>" == repr(broker)
+    assert 2 == len(broker._engine.inbox)
+
+
 def test_a_delayed_job_that_is_left_at_the_door_matures_by_its_own_time(
     broker: Broker, clock: RecordingClock
 ) -> None:
-    broker.producer().put("job", delay=10)
+    producer = broker.producer()  # not dropped: that would be a turn
+    producer.put("job", delay=10)
     assert START + 10 == clock.advance_to_next()
     assert "job" == broker.peek_ready().body
+
+
+def test_a_job_that_is_left_at_the_door_keeps_the_tube_of_a_dropped_producer(
+    broker: Broker,
+) -> None:
+    producer = broker.producer("orders")
+    broker.pause_tube("orders", 10)
+    producer.put("job")
+    del producer
+    assert 1 == len(broker._notes)
+    with broker.consumer("orders") as consumer, pytest.raises(TimedOutError):
+        consumer.reserve(timeout=0)  # it is paused still
+
+
+def test_a_job_that_is_left_at_the_door_holds_up_a_join_if_a_put_is_interrupted(
+    broker: Broker, clock: RecordingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The put and the join have come in the middle of the put that left it."""
+    broker.limit_tube("full", 1)
+    producer, consumer = broker.producer("full"), broker.consumer("full")
+    other = broker.producer("other")
+    producer.put("buried")
+    consumer.reserve().bury()
+    futures: list[Future[int]] = []
+    began, returned = Event(), Event()
+
+    def interrupt() -> None:
+        began.set()
+        assert returned.wait(LONG)
+        raise KeyboardInterrupt
+
+    class Meddling(Record):
+        def __init__(self) -> None:
+            clock.interrupt = interrupt
+            futures.append(waiting(broker, lambda: producer.put("too much")))
+            assert began.wait(LONG)
+            futures.append(waiting(broker, broker.join))
+
+    monkeypatch.setattr("inproc_tubes.producer.Record", Meddling)
+    other.put("job")
+    returned.set()
+    assert isinstance(futures[0].exception(LONG), KeyboardInterrupt)
+    assert 1 == broker._engine.all_waiting
+    broker.consumer("other").reserve().delete()
+    assert 1 == futures[1].result(LONG)
+
+
+def test_a_put_that_is_overtaken_by_a_drain_is_refused(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or it would be a surprise to who drains, joins and closes the broker."""
+    producer = broker.producer()
+
+    class Overtaken(Record):
+        def __init__(self) -> None:
+            broker.drain()
+
+    monkeypatch.setattr("inproc_tubes.producer.Record", Overtaken)
+    with pytest.raises(DrainingError):
+        producer.put("job")
+    assert 0 == broker.join(timeout=0)
+    assert (1, 0) == (broker.stats().cmd_put, broker.stats().total_jobs)
+    broker._engine._check()
+
+
+def test_a_put_that_has_left_its_job_just_before_a_drain_is_not_refused(
+    broker: Broker,
+) -> None:
+    class Overtaken(deque[Record]):
+        def append(self, record: Record) -> None:
+            super().append(record)
+            broker.drain()
+
+    broker._engine.inbox = Overtaken()
+    assert 1 == broker.producer().put("job")
+    assert "job" == broker.peek(1).body
+
+
+def test_jobs_do_not_pile_up_at_the_door(broker: Broker) -> None:
+    """Several producers would leave them faster than they can be taken in."""
+    producer = broker.producer()
+    left = []
+    for _ in range(1000):
+        producer.put("job")
+        left.append(len(broker._engine.inbox))
+    assert 255 == max(left)
 
 
 # A crowd
@@ -321,6 +464,26 @@ def test_a_latch_is_released_by_an_error_too(
     lock = Lock()
     with pytest.raises(AssertionError, match=r"^taken$"), latch(lock):
         raise AssertionError("taken" if lock.locked() else "free")
+    assert not lock.locked()
+
+
+@pytest.mark.parametrize("latch", [quick_latch, crowd_latch])
+def test_a_latch_is_released_if_a_signal_raises_as_the_lock_is_taken(
+    latch: Callable[[Any], AbstractContextManager[object]],
+) -> None:
+    """Or whoever closes his broker after a Ctrl-C would wait for ever."""
+    lock = Lock()
+    # The signal comes before the lock is taken, and its handler runs after: there is
+    # no step of Python between the two.
+    signalled: tuple[Callable[[], object], ...] = (interrupt_main, lock.acquire)
+
+    class Interrupting:
+        locked = lock.locked
+        acquire = __enter__ = staticmethod(partial(any, map(call, signalled)))
+        __exit__ = lock.__exit__
+
+    with pytest.raises(KeyboardInterrupt), latch(Interrupting()):
+        assert lock.locked()
     assert not lock.locked()
 
 

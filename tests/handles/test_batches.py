@@ -188,6 +188,15 @@ def test_reserve_many_waits_for_the_first_and_takes_what_is_ready_by_then(
     assert "d" == broker.peek_ready().body
 
 
+def test_a_batch_of_one_that_has_waited_takes_no_more(
+    broker: Broker, producer: Producer, consumer: Consumer
+) -> None:
+    future = waiting(broker, lambda: consumer.reserve_many(1))
+    producer.put_many("ab")
+    assert ["a"] == [job.body for job in future.result(LONG)]
+    assert "b" == broker.peek_ready().body
+
+
 def test_the_batch_that_came_while_it_waited_is_best_first(
     broker: Broker, clock: FakeClock
 ) -> None:

@@ -44,6 +44,14 @@ def test_join_of_nothing_returns_at_once(broker: Broker) -> None:
     assert ["default"] == broker.tubes()
 
 
+def test_join_counts_the_buried_jobs_of_a_tube_that_is_named_twice_once(
+    broker: Broker, producer: Producer, consumer: Consumer
+) -> None:
+    producer.put("job")
+    consumer.reserve().bury()
+    assert 1 == broker.join("default", "default")
+
+
 def test_join_waits_until_the_last_job_is_deleted(
     broker: Broker, producer: Producer, consumer: Consumer
 ) -> None:
