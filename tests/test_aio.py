@@ -310,16 +310,18 @@ def test_a_blocked_loop_delays_nobody_on_the_real_clock(
 ) -> None:
     with Broker() as broker:
         first, second = loops
-        first.start(broker.async_consumer("a").reserve(timeout=0.01))
+        late = first.start(broker.async_consumer("a").reserve())
         wait_until_waiting(broker, 1)
         with first.blocked():
             mine = second.start(broker.async_consumer("b").reserve())
             wait_until_waiting(broker, 2)
             thread = waiting(broker, broker.consumer("c").reserve)
+            broker.producer("a").put("for the blocked one", delay=0.01)
             broker.producer("b").put("for the loop", delay=0.02)
             broker.producer("c").put("for the thread", delay=0.02)
             assert "for the loop" == mine.result(LONG).body
             assert "for the thread" == thread.result(LONG).body
+        assert "for the blocked one" == late.result(LONG).body
 
 
 # From outside
