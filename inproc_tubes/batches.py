@@ -90,6 +90,34 @@ class Batches(Moves):
             self._serve_waiters(now, tube)
         return ids
 
+    def reserve_many(
+        self, now: float, session: Session, n: int, timeout: float | None
+    ) -> list[Record]:
+        """Take up to ``n`` jobs as so many times `reserve` would.
+
+        Each counts as a reserve; where there is none, none is counted. ``n`` is 0 for
+        who wanted one, and has been given it while it waited.
+
+        Cost: O(log n) for each.
+        """
+        session.is_worker = True
+        only = session.only
+        records: list[Record] = []
+        if only is None:
+            selection = session.selection or self._select(session)
+            while len(records) < n and (tube := selection.best()) is not None:
+                record = tube.pop_ready()
+                self._reserve(now, record, session)
+                records.append(record)
+        elif n and only.ready and not only.paused_until:
+            records = only.pop_many(n)
+            self._reserve_all(now, records, session)
+        if timeout is None:
+            self.cmd_reserve += len(records)
+        else:
+            self.cmd_reserve_with_timeout += len(records)
+        return records
+
     def _reserve_all(self, now: float, records: list[Record], session: Session) -> None:
         """Let a session hold these jobs of one tube, which are in no container.
 

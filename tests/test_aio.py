@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,7 +21,7 @@ from tests.shells import LoopThread, in_a_loop
 from tests.threads import LONG, start, waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Generator
 
 START = 1_000_000.0
 
@@ -174,6 +174,50 @@ async def test_a_reserve_that_must_not_wait_does_not_suspend(
         consumer.reserve(timeout=0).send(None)
 
 
+class Resumed:
+    """Awaits a coroutine, and counts how often that is resumed."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._steps = coroutine.__await__()
+        self.count = 0
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        try:
+            while True:
+                yield next(self._steps)
+                self.count += 1
+        except StopIteration as returned:
+            return returned.value
+
+
+@in_a_loop
+async def test_a_job_resumes_exactly_the_coroutine_that_is_served(
+    broker: Broker,
+) -> None:
+    """Also where its deadline is a moment that nobody kept time for till then."""
+    producer = broker.async_producer("tube-1")
+    tubes = [f"tube-{i % 6}" for i in range(12)]
+    consumers = [broker.async_consumer(tube) for tube in tubes]
+    resumed = [Resumed(consumer.reserve()) for consumer in consumers]
+    tasks = [asyncio.ensure_future(one) for one in resumed]
+    await asyncio.sleep(0)
+    assert 12 == broker._engine.waiting
+    await producer.put("first", ttr=1)
+    await producer.put("for nobody", tube="elsewhere")
+    await producer.put("later", delay=10)
+    for _ in range(5):  # rounds of the loop, more than it takes
+        await asyncio.sleep(0)
+    assert [int(i == 1) for i in range(12)] == [one.count for one in resumed]
+    assert "first" == tasks[1].result().body
+    await producer.put_many(range(2), tube="tube-2")
+    await asyncio.wait([tasks[2], tasks[8]])
+    assert [int(i in {1, 2, 8}) for i in range(12)] == [one.count for one in resumed]
+    broker.close()
+    await asyncio.wait(tasks)
+    errors = [task.exception() for i, task in enumerate(tasks) if i not in {1, 2, 8}]
+    assert [ClosedError] * 9 == [type(error) for error in errors]
+
+
 def test_a_reserve_that_must_wait_wants_a_running_loop(broker: Broker) -> None:
     with pytest.raises(RuntimeError, match=r"^no running event loop$"):
         broker.async_consumer().reserve().send(None)
@@ -266,16 +310,18 @@ def test_a_blocked_loop_delays_nobody_on_the_real_clock(
 ) -> None:
     with Broker() as broker:
         first, second = loops
-        first.start(broker.async_consumer("a").reserve(timeout=0.01))
+        late = first.start(broker.async_consumer("a").reserve())
         wait_until_waiting(broker, 1)
         with first.blocked():
             mine = second.start(broker.async_consumer("b").reserve())
             wait_until_waiting(broker, 2)
             thread = waiting(broker, broker.consumer("c").reserve)
+            broker.producer("a").put("for the blocked one", delay=0.01)
             broker.producer("b").put("for the loop", delay=0.02)
             broker.producer("c").put("for the thread", delay=0.02)
             assert "for the loop" == mine.result(LONG).body
             assert "for the thread" == thread.result(LONG).body
+        assert "for the blocked one" == late.result(LONG).body
 
 
 # From outside

@@ -19,10 +19,12 @@ from inproc_tubes import (
     Consumer,
     DrainingError,
     Job,
+    Producer,
     TimedOutError,
 )
 from inproc_tubes.job import Record
 from inproc_tubes.latch import crowd_latch, quick_latch
+from inproc_tubes.parking import _release
 from inproc_tubes.waiting import Waiter
 from tests.shells import InterruptingClock
 from tests.threads import LONG, waiting
@@ -94,6 +96,64 @@ def test_a_job_rouses_exactly_the_thread_that_is_served(
     last = clock.returns.pop("fourth")
     assert dict.fromkeys(names[:3], 1) == clock.returns
     assert last in {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("verb", "count"),
+    [
+        (lambda producer, _: producer.put("job"), 1),
+        (lambda producer, _: producer.put_many(["job"] * 3), 2),
+        (lambda producer, _: producer.put("job", tube="tube-2"), 1),
+        (lambda _, broker: broker.kick("tube-1", 2), 2),
+        (lambda _, broker: broker.kick_job(1), 1),
+        (lambda producer, _: producer.put("job", delay=100), 0),
+        (lambda producer, _: producer.put("job", tube="elsewhere"), 0),
+        (lambda _, broker: broker.pause_tube("tube-1", 100), 0),
+        (lambda _, broker: broker.delete(1), 0),
+    ],
+    ids=[
+        "put",
+        "put_many",
+        "put into another tube",
+        "kick",
+        "kick_job",
+        "put with a delay",
+        "put where nobody waits",
+        "pause_tube",
+        "delete",
+    ],
+)
+def test_a_verb_rouses_as_many_threads_as_it_serves(
+    broker: Broker,
+    monkeypatch: pytest.MonkeyPatch,
+    verb: Callable[[Producer, Broker], object],
+    count: int,
+) -> None:
+    """Of twelve, two in each of six tubes, and one more who keeps time."""
+    producer, holder = broker.producer("tube-1"), broker.consumer("tube-1")
+    for _ in range(2):
+        producer.put("buried")
+        holder.reserve().bury()
+    # A moment that nothing is earlier than, of which the keeper would have to hear.
+    producer.put("held", ttr=1)
+    holder.reserve()
+    tubes = ["of-the-keeper", *(f"tube-{i % 6}" for i in range(12))]
+    consumers = [broker.consumer(tube) for tube in tubes]
+    for consumer in consumers:
+        waiting(broker, consumer.reserve)
+    beds = [waiter.bed for waiter in broker._threads._asleep]
+    roused: dict[object, int] = {}
+
+    def release(bed: Any) -> None:
+        # It may be a forgotten broker's, which ends just now.
+        roused[bed] = roused.get(bed, 0) + 1
+        _release(bed)
+
+    monkeypatch.setattr("inproc_tubes.parking._release", release)
+    verb(producer, broker)
+    times = [roused.get(bed, 0) for bed in beds]
+    assert [0] * (13 - count) + [1] * count == sorted(times)
+    broker.close()
 
 
 def test_one_thread_keeps_time_for_all(broker: Broker, clock: RecordingClock) -> None:
