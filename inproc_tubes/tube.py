@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from sortedcontainers import SortedDict
 
+from .checks import DEFAULT_PRIORITY
 from .delayed import Delayed
 from .job import JobState
 
@@ -79,8 +80,9 @@ class Tube:
     def __init__(self, name: str, jobs: dict[int, Record]) -> None:
         self.name = name
         self._jobs = jobs  # the engine's, {id: record}
-        # A heap of ids for each priority; only the front bucket is ever empty.
-        self._buckets: SortedDict[int, list[int]] = SortedDict({0: []})
+        # A heap of ids for each priority; only the front bucket is ever empty. The
+        # first is for the jobs that will most likely come.
+        self._buckets: SortedDict[int, list[int]] = SortedDict({DEFAULT_PRIORITY: []})
         self.front_priority, self.front = self._buckets.peekitem(0)
         self.dead = 0  # entries in buckets that are not live
         self.delayed = Delayed(jobs)
