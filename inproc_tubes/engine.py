@@ -164,7 +164,7 @@ class Engine(Clearing):
     def watch(self, now: float, session: Session, names: Iterable[str]) -> int:
         """Reserve from these tubes too; who waits is served at once.
 
-        Cost: O(number of names), and O(number of waiters) if the session waits.
+        Cost: O(number of names); for each, that of `ignore` if the session waits.
         """
         for name in names:
             self.cmd_watch += 1
@@ -182,7 +182,8 @@ class Engine(Clearing):
 
         A tube that is not watched, or does not exist, is no error (OP_IGNORE).
 
-        Cost: O(1).
+        Cost: O(number of watched tubes); O(n log n) for n that wait for the same tubes
+        if the session waits.
         """
         self.cmd_ignore += 1
         tube = self.tubes.get(name)
@@ -228,7 +229,8 @@ class Engine(Clearing):
         while draining takes an id, as in enqueue_incoming_job. 0 means that the tube
         has no room, and that it is for `wait_for_room` to say what comes of it.
 
-        Cost: O(1) for a new or the best priority, else O(log n).
+        Cost: O(1) for a new or the best priority, else O(log n); and O(1) for each
+        selection that the tube is in.
         """
         self.cmd_put += 1
         session.is_producer = True
@@ -393,7 +395,8 @@ class Engine(Clearing):
         None means that there is none, and that it is for `wait` to say what comes
         of it. The timeout decides here only which of two commands is counted.
 
-        Cost: O(log n), and O(number of watched tubes).
+        Cost: O(log n) amortised, and O(number of watched tubes) for the first session
+        that watches just these.
         """
         tube = session.only
         if tube is None and session.closed is not None:
@@ -466,7 +469,7 @@ class Engine(Clearing):
                 would delay this answer by a tick, which cannot be seen.
             TimedOutError: The timeout is 0.
 
-        Cost: O(number of watched tubes), O(log n) with a timeout.
+        Cost: O(1), O(log n) with a timeout or where the session holds jobs.
         """
         session: Session = waiter.session
         if session.held and waiter.hears_deadlines:
@@ -513,8 +516,8 @@ class Engine(Clearing):
     def time_out(self, _now: float, waiter: Waiter) -> None:
         """Tell a waiter TIMED_OUT ahead of time, unless it was answered.
 
-        conn_process_io does so to a client that has hung up half-way. Cost: O(number
-        of watched tubes).
+        conn_process_io does so to a client that has hung up half-way. Cost: O(log n)
+        with a timeout, else O(1).
         """
         if waiter.outcome is None:
             self._refuse(waiter, TimedOutError(waiter.timeout))
