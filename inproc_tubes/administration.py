@@ -265,7 +265,8 @@ class Administration(Door):
         All jobs of the tube count, whatever their state. There may be more already:
         they stay, and jobs that are in come back from a reservation, a delay or a
         burial without asking for room. A limited tube does not vanish when its last
-        job does. Puts that wait and have room by now are let in.
+        job does. Puts that wait and have room by now are let in. A put that is under
+        way in another thread in this very moment may find no limit yet.
 
         Args:
             tube: The tube's name.

@@ -205,7 +205,7 @@ class Commands:
         Raises:
             ClosedError: The broker was closed.
 
-        Cost: O(number of watched tubes).
+        Cost: O(log n) with a timeout, else O(1).
         """
         self._do(self._engine.time_out, waiter)
 

@@ -66,7 +66,8 @@ class Watcher(Owner, Hands):
             BadTubeNameError: That is no tube name.
             ClosedError: The consumer or the broker was closed.
 
-        Cost: O(1), and O(number of threads that wait on this handle).
+        Cost: O(number of watched tubes); O(n log n) for n that wait for the same tubes
+        if somebody waits on this handle.
         Source: OP_IGNORE (prot.c).
         """
         name = check_tube_name(tube)
@@ -266,7 +267,7 @@ class Consumer(Watcher):
             ClosedError: The consumer or the broker was closed, if need be while this
                 was waiting.
 
-        Cost: O(log n) for a job that is ready.
+        Cost: O(log n) amortised for a job that is ready.
         Source: OP_RESERVE, OP_RESERVE_TIMEOUT (prot.c).
         """
         # 0 and None, of which loops are made, pass without a call.
@@ -296,8 +297,7 @@ class Consumer(Watcher):
             ClosedError: The consumer or the broker was closed, if need be while this
                 was waiting.
 
-        Cost: O(log n) for each job, and O(number of watched tubes) for each if there
-        are several.
+        Cost: O(log n) for each job.
         """
         jobs: list[Job] = self._reserve_many(n, timeout)
         return jobs

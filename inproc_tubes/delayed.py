@@ -102,6 +102,5 @@ class Delayed:
     def _check(self) -> None:
         heap = self._heap
         assert all(heap[(i - 1) // 2] <= heap[i] for i in range(1, len(heap)))
-        # Every delayed job has a live entry, and the dead are not too many.
+        # Every delayed job has a live entry.
         assert len(self.in_order()) == self._count
-        assert len(heap) <= 2 * self._count + SWEEP_FLOOR + 1

@@ -4,13 +4,15 @@ The law of the lock
     ``Door._lock`` guards the engine and the lots of those who sleep. It is taken
     for one *turn*: read the clock once, carry out what is due, do one verb, rouse
     who was answered. `Door._do` is such a turn, and every verb goes through it but
-    for the three of every job's life (`Producer.put`, `Consumer.reserve`,
-    `Hands.delete`), which write it out, because a call with ``*args`` would cost as
-    much as the rest of them.
+    for `Consumer.reserve`, `Consumer.reserve_many` and `Job.delete`, which write it
+    out, because a call with ``*args`` would cost as much as the rest of them; and for
+    `Producer.put`, which takes no turn where it can do without: it leaves its job in
+    the engine's inbox, which every turn takes in before all else (`Engine.take_in`).
 
     It is never held while anybody sleeps or users' code runs, and it is not
     reentrant. So a finaliser, which the collector may run in the middle of a turn of
-    the same thread, must not take it: it leaves a note (`Door._abandon`).
+    the same thread, must not take it: it leaves a note (`Door._abandon`). A signal
+    handler may run there just as well, and must not call the broker's verbs.
 """
 
 from __future__ import annotations

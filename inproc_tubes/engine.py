@@ -154,7 +154,7 @@ class Engine(Settling):
     def watch(self, now: float, session: Session, names: Iterable[str]) -> int:
         """Reserve from these tubes too; who waits is served at once.
 
-        Cost: O(number of names), and O(number of waiters) if the session waits.
+        Cost: O(number of names); for each, that of `ignore` if the session waits.
         """
         for name in names:
             self.cmd_watch += 1
@@ -172,7 +172,8 @@ class Engine(Settling):
 
         A tube that is not watched, or does not exist, is no error (OP_IGNORE).
 
-        Cost: O(1).
+        Cost: O(number of watched tubes); O(n log n) for n that wait for the same tubes
+        if the session waits.
         """
         self.cmd_ignore += 1
         tube = self.tubes.get(name)

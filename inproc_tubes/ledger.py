@@ -172,7 +172,8 @@ class Ledger:
             "tube": record.tube.name,
             "state": record.state.value,
             "priority": record.priority,
-            "age": now - record.created_at,
+            # The put may have read the clock after this turn did.
+            "age": max(0, now - record.created_at),
             "delay": record.delay,
             "ttr": record.ttr,
             "time_left": record.due_at - now if timed else 0,

@@ -90,7 +90,8 @@ class Feeder(Owner):
             ClosedError: The producer or the broker was closed, if need be while this
                 waited.
 
-        Cost: O(1) for a job of the best priority, else O(log n).
+        Cost: O(1) for a job of the best priority, else O(log n); and O(1) for each
+        different set of several tubes, with this one among them, that is watched.
         Source: OP_PUT (prot.c).
         """
         # The defaults themselves pass at once, and whole numbers of 32 bits, as others

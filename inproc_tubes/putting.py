@@ -42,7 +42,8 @@ class Putting(Clearing):
         while draining takes an id, as in enqueue_incoming_job. 0 means that the tube
         has no room, and that it is for `wait_for_room` to say what comes of it.
 
-        Cost: O(1) for a new or the best priority, else O(log n).
+        Cost: O(1) for a new or the best priority, else O(log n); and O(1) for each
+        selection that the tube is in.
         """
         self.cmd_put += 1
         session.is_producer = True

@@ -37,7 +37,8 @@ class Reserving(Putting):
         None means that there is none, and that it is for `wait` to say what comes
         of it. The timeout decides here only which of two commands is counted.
 
-        Cost: O(log n), and O(number of watched tubes).
+        Cost: O(log n) amortised, and O(number of watched tubes) for the first session
+        that watches just these.
         """
         tube = session.only
         if tube is None and session.closed is not None:
@@ -82,7 +83,7 @@ class Reserving(Putting):
                 would delay this answer by a tick, which cannot be seen.
             TimedOutError: The timeout is 0.
 
-        Cost: O(number of watched tubes), O(log n) with a timeout.
+        Cost: O(1), O(log n) with a timeout or where the session holds jobs.
         """
         session: Session = waiter.session
         if session.held and waiter.hears_deadlines:
@@ -129,8 +130,8 @@ class Reserving(Putting):
     def time_out(self, _now: float, waiter: Waiter) -> None:
         """Tell a waiter TIMED_OUT ahead of time, unless it was answered.
 
-        conn_process_io does so to a client that has hung up half-way. Cost: O(number
-        of watched tubes).
+        conn_process_io does so to a client that has hung up half-way. Cost: O(log n)
+        with a timeout, else O(1).
         """
         if waiter.outcome is None:
             self._refuse(waiter, TimedOutError(waiter.timeout))

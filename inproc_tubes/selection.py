@@ -89,7 +89,6 @@ class Selection:
     def _check(self) -> None:
         heap = self._heap
         assert all(heap[(i - 1) // 2] <= heap[i] for i in range(1, len(heap)))
-        assert len(heap) <= 2 * len(self._bounds) + _SWEEP_FLOOR
         # Every bound is in the heap, and no tube serves a job before its bound.
         assert {(key, tube) for tube, key in self._bounds.items()} <= set(heap)
         for tube in self.tubes:
