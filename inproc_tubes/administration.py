@@ -233,7 +233,7 @@ class Administration(Door):
             NotFoundError: A consumer holds it, or there is no such job.
             ClosedError: The broker was closed.
 
-        Cost: O(1) amortised for a ready job, else O(log n).
+        Cost: O(1) amortised.
         Source: OP_DELETE (prot.c).
         """
         self._hands().delete(job_or_id)

@@ -273,7 +273,7 @@ class Hands(Rooted):
                 out), or there is no such job (any more).
             ClosedError: The consumer or the broker was closed.
 
-        Cost: O(1) amortised for a held or a ready job, else O(log n).
+        Cost: O(1) amortised.
         Source: OP_DELETE (prot.c).
         """
         job_id, fence = target_of(self._door, job_or_id)

@@ -39,7 +39,7 @@ class Settling(Reserving):
     ) -> None:
         """End a job that the session holds, or that nobody holds.
 
-        Cost: O(1) amortised for a held or a ready job, else O(log n).
+        Cost: O(1) amortised.
         """
         record = self.jobs.get(job_id)
         if (
