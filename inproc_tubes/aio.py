@@ -83,6 +83,7 @@ class LoopLot:
         due_at = door._engine.due_at
         if due_at < self.armed_for or len(self._asleep) == 1:
             self._arm(due_at)
+            door._reckon()
         door._sleepers_changed()
         # Left before this lot could be nudged.
         if door._notes:

@@ -6,20 +6,20 @@ reads the clock once, and touches each container once where that can be.
 
 from __future__ import annotations
 
-from itertools import islice, repeat
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from .errors import DrainingError
-from .job import JobState, new_record
+from .job import NO_PAST, JobState, Record
 from .moves import Moves
 
 if TYPE_CHECKING:
-    from .job import Record
     from .session import Session
     from .tube import Tube
 
 __all__ = ["Batches"]
 
+_READY = JobState.READY
 _RESERVED = JobState.RESERVED
 _DELAYED = JobState.DELAYED
 
@@ -73,14 +73,26 @@ class Batches(Moves):
     ) -> list[int]:
         """Make jobs of these bodies; whoever waits is served in order."""
         ids = self._new_ids(len(bodies))
-        # The job's numbers, the same for all of them.
-        rest = map(repeat, (tube, priority, delay, ttr, now))
-        records = list(map(new_record, ids, bodies, *rest))
-        self.jobs.update(zip(ids, records, strict=True))
+        jobs = self.jobs
+        for job_id, body in zip(ids, bodies, strict=True):
+            # new_record, written out: a call would take a fifth of it all.
+            jobs[job_id] = record = Record()
+            record.id = job_id
+            record.body = body
+            record.tube = tube
+            record.priority = priority
+            record.delay = delay
+            record.ttr = ttr
+            record.created_at = now
+            record.state = _READY
+            record.owner = None
+            record.due_at = record.reservation = record.reserves = 0
+            record.past = NO_PAST
         tube.total_jobs += len(ids)
         if delay:
             due_at = now + delay
-            for record in records:
+            for job_id in ids:
+                record = jobs[job_id]
                 record.state = _DELAYED
                 record.due_at = due_at
                 tube.delayed.add(record)

@@ -22,7 +22,7 @@ import weakref
 from collections import deque
 from contextlib import suppress
 from math import inf
-from threading import Lock
+from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .engine import Engine
@@ -83,6 +83,7 @@ class Door:
         "_notes",
         "_now",
         "_started_at",
+        "_thread",
         "_waiting_changed",
     )
 
@@ -110,12 +111,21 @@ class Door:
 
     def _set_lock(self) -> None:
         self._lock = lock = Lock()
+        self._thread = get_ident()
         self._latch = quick_latch(lock)
-        # Takes the place of the other as soon as anybody waits.
         self._crowd_latch = crowd_latch(lock)
+
+    def _expect_a_crowd(self) -> None:
+        """Take the latch for that, if another thread has come, or somebody waits.
+
+        Not every turn asks: it is enough that every thread will sooner or later.
+        """
+        if get_ident() != self._thread or self._engine.all_waiting:
+            self._latch = self._crowd_latch
 
     def _open(self, used: str | None, watched: Iterable[str]) -> Session:
         """Make a session for a handle."""
+        self._expect_a_crowd()
         with self._lock:
             now = self._now()
             self._catch_up(now)
@@ -143,6 +153,7 @@ class Door:
         Raises:
             DrainingError: It came too late.
         """
+        self._expect_a_crowd()
         engine = self._engine
         with self._latch:
             now = self._now()
@@ -217,7 +228,8 @@ class Door:
         # Notes too, after a keeper may have changed: a finaliser leaves its note first
         # and then rouses the keeper, who may be another by now.
         while answered or engine.due_at < self._armed_for or self._notes:
-            self._take_notes()
+            if self._notes:
+                self._take_notes()
             if engine.due_at < self._armed_for:
                 for lot in self._lots:
                     if engine.due_at < lot.armed_for:
@@ -265,8 +277,7 @@ class Door:
 
     def _sleepers_changed(self) -> None:
         """Announce that somebody has begun to wait, and rule out that he need not."""
-        self._latch = self._crowd_latch
-        self._reckon()
+        self._expect_a_crowd()
         if self._engine.inbox:
             self._engine.take_in(self._now())
             self._rouse()

@@ -51,6 +51,7 @@ class ThreadLot:
         due_at = door._engine.due_at
         if self._keeper is None or due_at < self.armed_for:
             self._appoint(waiter, due_at)
+            door._reckon()
         door._sleepers_changed()
 
     def _appoint(self, waiter: Pending, due_at: float) -> None:

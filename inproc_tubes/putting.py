@@ -96,6 +96,9 @@ class Putting(Clearing):
             tube.total_jobs += 1
             if record.delay:
                 self._delay(record.created_at, record)
+            elif tube.waiters and not (tube.selections or tube.paused_until):
+                # Moves._make_ready, written out
+                self._hand_over(now, record, next(iter(tube.waiters.values())))
             elif (
                 record.priority != tube.front_priority
                 or tube.waiters

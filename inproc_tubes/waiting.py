@@ -77,7 +77,9 @@ class Waiter(Pending):
     def __init__(
         self, session: Any, timeout: float | None, *, hears_deadlines: bool = True
     ) -> None:
-        super().__init__(session, timeout)
+        # Pending.__init__, written out: this is made where two threads take turns.
+        self.session = session
+        self.timeout = inf if timeout is None else timeout
         if not hears_deadlines:
             self.hears_deadlines = False
 

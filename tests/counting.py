@@ -176,7 +176,7 @@ def called(verb: Verb, *args: Any) -> Counter[str]:
 # {a class: the names by which it is called}
 _MADE_BY = {
     Tube: ["ledger.Tube"],
-    Record: ["job.Record", "producer.Record"],
+    Record: ["job.Record", "producer.Record", "batches.Record"],
     Session: ["engine.Session"],
     Waiter: ["waiting.Waiter", "consumer.Waiter"],
 }

@@ -27,7 +27,7 @@ from inproc_tubes.latch import crowd_latch, quick_latch
 from inproc_tubes.parking import _release
 from inproc_tubes.waiting import Waiter
 from tests.shells import InterruptingClock
-from tests.threads import LONG, waiting
+from tests.threads import LONG, start, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -538,13 +538,34 @@ def test_a_latch_is_released_if_a_signal_raises_as_the_lock_is_taken(
     signalled: tuple[Callable[[], object], ...] = (interrupt_main, lock.acquire)
 
     class Interrupting:
-        locked = lock.locked
-        acquire = __enter__ = staticmethod(partial(any, map(call, signalled)))
+        acquire = __enter__ = staticmethod(
+            partial(next, filter(None, map(call, signalled)))
+        )
         __exit__ = lock.__exit__
 
     with pytest.raises(KeyboardInterrupt), latch(Interrupting()):
         assert lock.locked()
     assert not lock.locked()
+
+
+def test_another_thread_makes_a_broker_ready_for_a_crowd(broker: Broker) -> None:
+    quick = broker._latch
+    producer = broker.producer()
+    for body in range(256):
+        producer.put(body)
+    assert quick is broker._latch
+    # Not at once, but soon.
+    start(lambda: producer.put_many(range(256))).result(LONG)
+    assert quick is broker._latch
+    start(lambda: [producer.put(body) for body in range(256)]).result(LONG)
+    assert broker._crowd_latch is broker._latch
+
+
+def test_a_handle_for_another_thread_makes_a_broker_ready_for_a_crowd(
+    broker: Broker,
+) -> None:
+    start(broker.consumer).result(LONG)
+    assert broker._crowd_latch is broker._latch
 
 
 def test_the_first_to_wait_makes_a_broker_ready_for_a_crowd(broker: Broker) -> None:
