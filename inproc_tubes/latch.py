@@ -18,8 +18,6 @@ when: no step of Python, after which one may run, comes between taking it and th
 from __future__ import annotations
 
 from functools import partial
-from itertools import cycle
-from operator import call
 from typing import TYPE_CHECKING
 
 from .clock import give_way
@@ -31,27 +29,39 @@ if TYPE_CHECKING:
 
 __all__ = ["crowd_latch", "quick_latch"]
 
-# Some ten microseconds of tries, in which an owner that runs elsewhere may be done.
-_TRIES = 255
-
-_call: Callable[[Callable[[], bool | None]], bool | None] = call
+# Tries until one sleeps on it after all: its owner is held up by more than a turn.
+_PATIENCE = 64
 
 
 def quick_latch(lock: Lock) -> AbstractContextManager[object]:
     """Return what takes the lock as fast as can be while nobody else wants it."""
-    methods = {"__enter__": lock.__enter__, "__exit__": lock.__exit__}
-    latch: AbstractContextManager[object] = type("QuickLatch", (), methods)()
-    return latch
+    return _latch(lock.__enter__, lock)
 
 
 def crowd_latch(lock: Lock) -> AbstractContextManager[object]:
-    """Return what takes the lock without sleeping on it."""
-    take = partial(lock.acquire, False)  # noqa: FBT003 - a keyword takes longer
-    # Endless: the next of these that is true has taken the lock. Who has tried in vain
-    # soon comes to where the owner may go on; who has not, comes there so seldom that
-    # it costs nothing. All threads go round here, wherever the others are.
-    steps: cycle[Callable[[], bool | None]] = cycle([take] * _TRIES + [give_way])
-    enter = staticmethod(partial(next, filter(None, map(_call, steps))))
-    methods = {"__enter__": enter, "__exit__": lock.__exit__}
-    latch: AbstractContextManager[object] = type("CrowdLatch", (), methods)()
+    """Return what takes the lock, and does not sleep on it but in the end."""
+    # `any` goes through the tries, in C, and the first that is true has taken it.
+    take = _Test.of(partial(lock.acquire, False))  # noqa: FBT003 - a keyword takes longer
+    pause = _Test.of(_pause)
+    sleep = _Test.of(lock.acquire)
+    return _latch(partial(any, (take, *(pause, take) * _PATIENCE, sleep)), lock)
+
+
+def _latch(enter: Callable[[], object], lock: Lock) -> AbstractContextManager[object]:
+    methods = {"__enter__": staticmethod(enter), "__exit__": lock.__exit__}
+    latch: AbstractContextManager[object] = type("Latch", (), methods)()
     return latch
+
+
+class _Test:
+    """Something that is true or not by what a function says just then."""
+
+    @classmethod
+    def of(cls, ask: Callable[[], bool]) -> _Test:
+        test: _Test = type("Test", (cls,), {"__bool__": staticmethod(ask)})()
+        return test
+
+
+def _pause() -> bool:
+    give_way()
+    return False

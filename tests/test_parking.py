@@ -23,7 +23,7 @@ from inproc_tubes import (
     TimedOutError,
 )
 from inproc_tubes.job import Record
-from inproc_tubes.latch import crowd_latch, quick_latch
+from inproc_tubes.latch import _PATIENCE, crowd_latch, quick_latch
 from inproc_tubes.parking import _release
 from inproc_tubes.waiting import Waiter
 from tests.shells import InterruptingClock
@@ -515,6 +515,31 @@ def test_who_finds_the_lock_taken_lets_its_owner_go_on(
         assert 3 == len(gifts)
         assert lock.locked()
     assert not lock.locked()
+
+
+def test_who_has_been_patient_for_long_sleeps_on_the_lock_after_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lock = Lock()
+    patient = Event()
+    gifts: list[None] = []
+
+    def give_way() -> None:
+        gifts.append(None)
+        if len(gifts) == _PATIENCE:
+            patient.set()
+
+    def take() -> bool:
+        with crowd_latch(lock):
+            return lock.locked()
+
+    monkeypatch.setattr("inproc_tubes.latch.give_way", give_way)
+    lock.acquire()
+    future = start(take)
+    assert patient.wait(LONG)
+    lock.release()
+    assert future.result(LONG)
+    assert _PATIENCE == len(gifts)
 
 
 @pytest.mark.parametrize("latch", [quick_latch, crowd_latch])
