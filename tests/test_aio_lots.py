@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -55,15 +54,6 @@ def clock() -> FlowingClock:
 @pytest.fixture
 def broker(clock: FlowingClock) -> Broker:
     return Broker(clock=clock)
-
-
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    """Let nothing be freed but by reference counting, or by hand."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def lots(broker: Broker) -> list[LoopLot]:

@@ -71,15 +71,6 @@ def broker(clock: MeddlingClock) -> Broker:
     return Broker(clock=clock)
 
 
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    """Let nothing be freed but by reference counting, or by hand."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
-
-
 def held(broker: Broker, *bodies: str, ttr: float = 60) -> Consumer:
     """Return a consumer that holds these jobs."""
     consumer = broker.consumer()

@@ -27,7 +27,7 @@ from inproc_tubes.latch import _PATIENCE, crowd_latch, quick_latch
 from inproc_tubes.parking import _release
 from inproc_tubes.waiting import Waiter
 from tests.shells import InterruptingClock
-from tests.threads import LONG, start, waiting
+from tests.threads import LONG, signalled, start, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -286,29 +286,9 @@ def test_an_interrupted_keeper_passes_its_office_on(
     assert "delayed" == futures[0].result(LONG).body
 
 
-SIGNALLED = """
-import signal, threading
-from inproc_tubes import Broker
-from inproc_tubes.testing import FakeClock, wait_until_waiting
-
-broker = Broker(clock=FakeClock())
+INTERRUPTED = """
 consumer = broker.consumer()
 
-hits = []
-def handle(number, frame):
-    hits.append(number)
-    if len(hits) == 1:
-        raise KeyboardInterrupt
-signal.signal(signal.SIGINT, handle)
-
-def interrupt():
-    wait_until_waiting(broker, 1)
-    # CPython sleeps over a signal that comes just before its sem_wait: try again.
-    while not hits:
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-        threading.Event().wait(0.01)
-
-helper = threading.Thread(target=interrupt)
 helper.start()
 try:
     consumer.reserve()
@@ -323,7 +303,7 @@ print(consumer.reserve(0).body)
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pthread_kill")
 def test_ctrl_c_interrupts_a_reserve() -> None:
     result = subprocess.run(  # noqa: S603 - our own interpreter and script
-        [sys.executable, "-W", "error", "-c", SIGNALLED],
+        [sys.executable, "-W", "error", "-c", signalled(INTERRUPTED)],
         capture_output=True,
         text=True,
         timeout=60,

@@ -43,3 +43,36 @@ def waiting(
     future = start(verb, name)
     wait_until_waiting(broker, n + 1)
     return future
+
+
+_SIGNALLED = """
+import signal, sys, threading
+from inproc_tubes import Broker
+from inproc_tubes.testing import FakeClock, wait_until_waiting
+
+broker = Broker(clock=FakeClock())
+
+hits = []
+def handle(number, frame):
+    hits.append(number)
+    if len(hits) == 1:
+        raise KeyboardInterrupt
+signal.signal(signal.SIGINT, handle)
+
+def interrupt():
+    wait_until_waiting(broker, 1)
+    # CPython sleeps over a signal that comes just before its sem_wait: try again.
+    while not hits:
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        threading.Event().wait(0.01)
+
+helper = threading.Thread(target=interrupt)
+"""
+
+
+def signalled(script: str) -> str:
+    """Return a program whose main thread is sent a Ctrl-C when somebody waits.
+
+    The script is given its ``broker``, and starts the ``helper`` that sends it.
+    """
+    return _SIGNALLED + script

@@ -21,7 +21,7 @@ from inproc_tubes import (
 )
 from inproc_tubes.testing import FakeClock, wait_until_waiting
 from tests.handles.shared import bodies
-from tests.threads import LONG, start, waiting
+from tests.threads import LONG, signalled, start, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -302,31 +302,11 @@ def test_a_put_interrupted_before_it_waits_takes_its_job_back(
     assert [] == broker.jobs("default")
 
 
-SIGNALLED = """
-import signal, sys, threading
-from inproc_tubes import Broker
-from inproc_tubes.testing import FakeClock, wait_until_waiting
-
-broker = Broker(clock=FakeClock())
+INTERRUPTED = """
 broker.limit_tube("default", 1)
 producer = broker.producer()
 producer.put("first")
 
-hits = []
-def handle(number, frame):
-    hits.append(number)
-    if len(hits) == 1:
-        raise KeyboardInterrupt
-signal.signal(signal.SIGINT, handle)
-
-def interrupt():
-    wait_until_waiting(broker, 1)
-    # CPython sleeps over a signal that comes just before its sem_wait: try again.
-    while not hits:
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-        threading.Event().wait(0.01)
-
-helper = threading.Thread(target=interrupt)
 helper.start()
 try:
     broker.join() if sys.argv[1] == "join" else producer.put("second")
@@ -342,7 +322,7 @@ print(broker.join(timeout=0), broker.jobs("default"))
 @pytest.mark.parametrize("verb", ["put", "join"])
 def test_ctrl_c_interrupts_a_put_and_a_join(verb: str) -> None:
     result = subprocess.run(  # noqa: S603 - our own interpreter and script
-        [sys.executable, "-W", "error", "-c", SIGNALLED, verb],
+        [sys.executable, "-W", "error", "-c", signalled(INTERRUPTED), verb],
         capture_output=True,
         text=True,
         timeout=60,
