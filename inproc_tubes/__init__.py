@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from .broker import Broker
 from .clock import Clock, MonotonicClock
 from .consumer import Consumer
+from .core.job import Job, JobState
 from .errors import (
     BadTubeNameError,
     ClosedError,
@@ -31,18 +32,17 @@ from .errors import (
     JobTooBigError,
     NotFoundError,
     NotIgnoredError,
+    ReentrantCallError,
     TimedOutError,
     TubeFullError,
     TubesError,
 )
-from .handle import Job
-from .job import JobState
 from .producer import Producer
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .aio import AsyncConsumer, AsyncProducer
-    from .stats import BrokerStats, JobStats, TubeStats
+    from .core.statistics import BrokerStats, JobStats, TubeStats
 
 __all__ = [
     "AsyncConsumer",
@@ -64,6 +64,7 @@ __all__ = [
     "NotFoundError",
     "NotIgnoredError",
     "Producer",
+    "ReentrantCallError",
     "TimedOutError",
     "TubeFullError",
     "TubeStats",
@@ -75,9 +76,9 @@ __all__ = [
 _LATE = {
     "AsyncConsumer": "aio",
     "AsyncProducer": "aio",
-    "BrokerStats": "stats",
-    "JobStats": "stats",
-    "TubeStats": "stats",
+    "BrokerStats": "core.statistics",
+    "JobStats": "core.statistics",
+    "TubeStats": "core.statistics",
 }
 
 

@@ -1,237 +1,65 @@
-"""How coroutines wait: each on a future of its own, and each loop keeps time for itself.
+"""The handles for coroutines.
 
-One broker serves threads and any number of event loops in any number of threads at
-once. Who waits where makes no difference to whose turn it is.
-
-Nothing here waits for a loop. It is told from whatever thread the news comes, under the
-door's lock, and hears of it in its next round; one that is blocked meanwhile delays
-nobody but its own, and the jobs that they were given. A loop that is closed can be told
-nothing: whoever waited in it has left the queue, and his job goes to who is next.
+Each holds a handle that waits in the running event loop, and has the same verbs: those
+that may wait are coroutines, and all others are plain methods.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
-from math import inf
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Generic, Self
 
-from .checks import (
-    DEFAULT_DELAY,
-    DEFAULT_PRIORITY,
-    DEFAULT_TTR,
-    check_timeout,
-)
-from .consumer import Watcher
+from .checks import check_count, check_timeout
+from .consumer import BaseConsumer, order_of_serving
+from .core.job import Job, T, refuse_to_pickle
+from .core.limits import DEFAULT_DELAY, DEFAULT_PRIORITY, DEFAULT_TTR
+from .core.requests import WITHOUT_WARNING, PutRequest, ReserveRequest
 from .errors import ClosedError
-from .handle import Job, Owner
-from .producer import Feeder
+from .producer import BaseProducer
+from .waiting.coroutines import LoopAnswer, LoopSleepers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
 
-    from .door import Door
-    from .session import Session
-    from .waiting import Pending
+    from .monitor import Monitor
 
-__all__ = ["AsyncConsumer", "AsyncProducer", "LoopLot"]
+__all__ = ["AsyncConsumer", "AsyncProducer"]
 
 
-class LoopLot:
-    """The coroutines that sleep in one door and one event loop.
-
-    It is one of the door's lots while there are any. Its keeper of time is a timer of the
-    loop, or nobody where the clock is moved by hand.
-
-    Its methods want the door's lock (but for `sleep`, `wait`, `nudge`, and what the
-    loop calls). What is the loop's, the futures and the timer, is only touched
-    in the loop's thread.
-    """
-
-    __slots__ = ("_asleep", "_door", "_timer", "armed_for", "loop")
-
-    def __init__(self, door: Door, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self._door = door
-        self._asleep: dict[Pending, None] = {}  # in order of their coming
-        self._timer: asyncio.TimerHandle | None = None
-        self.armed_for = -inf
-
-    @classmethod
-    def here(cls, door: Door) -> LoopLot:
-        """Return the lot of the running loop.
-
-        Raises:
-            RuntimeError: No loop is running.
-
-        Cost: O(number of loops that somebody waits in).
-        """
-        loop = asyncio.get_running_loop()
-        for lot in door._lots:
-            if isinstance(lot, cls) and lot.loop is loop:
-                return lot
-        return cls(door, loop)
-
-    def enter(self, door: Door, waiter: Pending) -> None:
-        """Make the bed of a waiter that the engine has let wait; in the loop."""
-        waiter.lot = self
-        waiter.bed = self.loop.create_future()
-        if not self._asleep:
-            door._lots += (self,)
-        self._asleep[waiter] = None
-        due_at = door._engine.due_at
-        if due_at < self.armed_for or len(self._asleep) == 1:
-            self._arm(due_at)
-            door._reckon()
-        door._sleepers_changed()
-        # Left before this lot could be nudged.
-        if door._notes:
-            self.nudge()
-
-    async def sleep(
-        self, door: Door, waiter: Pending, then: Callable[[Any], Any]
-    ) -> Any:
-        """Sleep until there is an answer, and return ``then(waiter)``.
-
-        Cancelled, it leaves the queue as if it had never asked.
-        """
-        try:
-            await waiter.bed
-            return then(waiter)
-        except GeneratorExit:
-            # Nobody will resume this coroutine: it may well be the collector, in
-            # whatever thread, that ends it.
-            door._leave_note(self._forget, waiter)
-            raise
-        except BaseException:
-            # The waiter may have been answered all the same, just before.
-            door._give_up(self, waiter)
-            self._disarm_if_empty()
-            raise
-
-    async def wait(
-        self,
-        door: Door,
-        session: Session,
-        waiter: Pending,
-        verb: Any,
-        then: Callable[[Any], Any],
-    ) -> Any:
-        """Take a turn with ``verb(now, waiter)``, and `sleep` if that has no answer."""
-        if door._begin_to_wait(session, self, waiter, verb):
-            return await self.sleep(door, waiter, then)
-        return then(waiter)
-
-    def wake(self, door: Door, waiter: Pending) -> None:
-        """Have the loop resume a waiter that was answered."""
-        # First, because the loop may resume it, and look who is left, at once.
-        self.leave(door, waiter)
-        if waiter.bed.cancelled():
-            # It will give up as soon as it runs. The next need not wait for that.
-            self._withdraw(waiter)
-        elif asyncio._get_running_loop() is self.loop:
-            self._resume(waiter.bed)
-        else:
-            try:
-                self.loop.call_soon_threadsafe(self._resume, waiter.bed)
-            except RuntimeError:
-                self._die(waiter)
-
-    def _resume(self, bed: asyncio.Future[None]) -> None:
-        if not bed.done():
-            bed.set_result(None)
-        self._disarm_if_empty()
-
-    def leave(self, door: Door, waiter: Pending) -> None:
-        """Strike a waiter out; the last one takes the lot with it."""
-        self._asleep.pop(waiter, None)
-        if not self._asleep:
-            door._lots = tuple(lot for lot in door._lots if lot is not self)
-
-    def _forget(self, _now: float, waiter: Pending) -> None:
-        self._withdraw(waiter)
-        self.leave(self._door, waiter)
-
-    def _withdraw(self, waiter: Pending) -> None:
-        door = self._door
-        door._engine.withdraw(door._now(), waiter)
-
-    def _die(self, *left: Pending) -> None:
-        """Withdraw everybody, and who has left already: the loop is closed."""
-        waiters = [*left, *self._asleep]
-        # First who has no job yet, lest he be given what another has to give back.
-        for waiter in sorted(waiters, key=lambda waiter: waiter.answered):
-            self._withdraw(waiter)
-            self.leave(self._door, waiter)
-
-    # Time
-
-    def _arm(self, due_at: float) -> None:
-        """Have the loop look at that moment; in the loop."""
-        self._disarm()
-        self.armed_for = due_at
-        left = self._door._clock.seconds_until(due_at)
-        if left != inf:
-            self._timer = self.loop.call_later(left, self._keep_time)
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _disarm_if_empty(self) -> None:
-        # Without the lock: nobody enters but in the loop's thread, which is this.
-        if not self._asleep:
-            self._disarm()
-
-    def _keep_time(self) -> None:
-        """Carry out what is due; the loop calls it."""
-        door = self._door
-        door._look()
-        with door._lock:
-            if self._asleep:
-                self._arm(door._engine.due_at)  # as ThreadLot.park does
-                door._reckon()
-            else:
-                self._disarm()
-
-    def rearm(self, due_at: float) -> None:
-        """Have the loop look again: a moment before ``armed_for`` has come up."""
-        self.armed_for = due_at
-        try:
-            self.loop.call_soon_threadsafe(self._keep_time)
-        except RuntimeError:
-            self._die()
-
-    def nudge(self) -> None:
-        """Have the loop take a turn; needs no lock, and takes none."""
-        with suppress(RuntimeError):  # closed: it will be found out
-            self.loop.call_soon_threadsafe(self._keep_time)
-
-
-class InLoop(Owner):
-    """A handle for whatever loop is running. ``async with`` closes it as ``with`` does."""
+class _LoopConsumer(BaseConsumer[LoopAnswer[ReserveRequest, Job[T]], T]):
+    """A consumer whose reserves wait in the running loop."""
 
     __slots__ = ()
 
-    @property
-    def _lot(self) -> LoopLot:
-        return LoopLot.here(self._door)
+    def _enter(
+        self, request: ReserveRequest
+    ) -> Callable[[], LoopAnswer[ReserveRequest, Job[T]]]:
+        sleepers = LoopSleepers.of_running_loop(self._monitor)
+        answer = sleepers.enter(self._monitor, request, ReserveRequest.result)
+        return lambda: answer
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
+    def _undo(
         self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
+        found: Job[T] | LoopAnswer[ReserveRequest, Job[T]] | None,
+        taken: Iterable[Job[T]] = (),
     ) -> None:
-        self.__exit__(exc_type, exc, traceback)
+        """Undo what a coroutine has done that was interrupted."""
+        jobs = list(taken)
+        if isinstance(found, Job):
+            jobs.append(found)
+        elif found is not None:
+            found.withdraw()
+            if not jobs:
+                # This may be the collector, which drops a coroutine in whatever turn.
+                return
+        if jobs:
+            self._turn.after.append((self._session, jobs))
+        self._monitor.break_off()
 
 
-class AsyncConsumer(InLoop, Watcher):
+class AsyncConsumer(Generic[T]):
     """A `Consumer` for coroutines. Made by `Broker.async_consumer`.
 
     What may wait is awaited: `reserve`, `reserve_many`, and iteration. All else is a
@@ -242,38 +70,278 @@ class AsyncConsumer(InLoop, Watcher):
     does not. ``async for job in consumer`` does before each job, so that a full tube
     does not keep the loop's other tasks from running.
 
-    A `reserve` that is cancelled, be it in the very moment in which a job is handed to
-    it, has never been: the job goes back to its place, or to who waits next.
+    A cancelled `reserve` has no effect. If it is cancelled in the moment in which it is
+    answered, the job goes back to its place, or to the consumer that waits next.
 
     It may be shared by event loops and by threads, which then hold their jobs in common.
     ``async with`` and ``with`` are the same: closing does not wait.
     """
 
-    __slots__ = ()
+    def __init__(self, monitor: Monitor, tubes: Iterable[str]) -> None:
+        self._consumer: _LoopConsumer[T] = _LoopConsumer(monitor, tubes)
+        self._reserve = self._consumer.reserve  # one step nearer
 
-    async def reserve(self, timeout: float | None = None) -> Job:  # noqa: ASYNC109 - the engine's
-        """Same as `Consumer.reserve`, awaited."""
-        found = self._reserve(check_timeout(timeout), hears_deadlines=True)
-        return found if isinstance(found, Job) else await found
+    async def reserve(self, timeout: float | None = None) -> Job[T]:  # noqa: ASYNC109 - the engine's
+        """Take the most urgent job of all watched tubes; wait for one if need be.
 
-    async def reserve_many(self, n: int, timeout: float | None = None) -> list[Job]:  # noqa: ASYNC109 - as above
-        """Same as `Consumer.reserve_many`, awaited."""
-        found = self._reserve_many(n, timeout)
-        return found if isinstance(found, list) else await found
+        The same as `Consumer.reserve`, awaited. Cancelled, it has no effect.
+
+        Args:
+            timeout: Seconds to wait, None for ever, 0 not at all.
+
+        Returns:
+            The job. It is this consumer's for ``job.ttr`` seconds.
+
+        Raises:
+            TimedOutError: There was no job within the timeout.
+            DeadlineSoonError: There is no job, and one that this handle holds already
+                expires within a second.
+            ClosedError: The consumer or the broker was closed, maybe while this waited.
+
+        Cost: O(log n) amortised for a job that is ready.
+        Source: OP_RESERVE, OP_RESERVE_TIMEOUT (prot.c).
+        """
+        found = None
+        try:
+            found = self._reserve(timeout)
+            return found if isinstance(found, Job) else await found
+        except BaseException:
+            self._consumer._undo(found)
+            raise
+
+    async def reserve_many(self, n: int, timeout: float | None = None) -> list[Job[T]]:  # noqa: ASYNC109 - as above
+        """Take up to ``n`` jobs at once; wait for the first if need be.
+
+        The same as `Consumer.reserve_many`, awaited. Cancelled, it has no effect.
+
+        Args:
+            n: How many at most, 1 or more.
+            timeout: Seconds to wait for the first, None for ever, 0 not at all.
+
+        Returns:
+            The jobs, the most urgent first, at least one.
+
+        Raises:
+            TimedOutError: There was no job within the timeout.
+            DeadlineSoonError: There is no job, and one that this handle holds already
+                expires within a second.
+            ClosedError: The consumer or the broker was closed, maybe while this waited.
+
+        Cost: O(log n) for each job.
+        """
+        n = check_count(n)
+        timeout = check_timeout(timeout)
+        consumer = self._consumer
+        taken: list[Job[T]] = []
+        found = None
+        try:
+            consumer._take(n, timeout, taken)
+            if not taken:
+                found = consumer.reserve(timeout)
+                taken.append(found if isinstance(found, Job) else await found)
+                consumer._take(n - 1, timeout, taken)
+                taken.sort(key=order_of_serving)
+            return taken  # noqa: TRY300 - in the block: it may be interrupted here
+        except BaseException:
+            consumer._undo(found, taken)
+            raise
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Job:
+    async def __anext__(self) -> Job[T]:
         await asyncio.sleep(0)
+        found = None
         try:
-            found = self._reserve(None, hears_deadlines=False)
+            found = self._consumer.reserve(WITHOUT_WARNING)
             return found if isinstance(found, Job) else await found
         except ClosedError:
             raise StopAsyncIteration from None
+        except BaseException:
+            self._consumer._undo(found)
+            raise
+
+    def reserve_job(self, job_id: int) -> Job[T]:
+        """Take this job, from whatever tube and in whatever order; never wait.
+
+        It may be ready, in a paused tube too, delayed or buried.
+
+        Raises:
+            NotFoundError: Somebody holds it, maybe this consumer, or there is no such
+                job.
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(log n).
+        Source: OP_RESERVE_JOB (prot.c).
+        """
+        return self._consumer.reserve_job(job_id)
+
+    def delete(self, job_or_id: Job[T] | int) -> None:
+        """Delete a job that this consumer holds, or that nobody holds.
+
+        Args:
+            job_or_id: A handle, or a job's id.
+
+        Raises:
+            NotFoundError: Another consumer holds it, most likely because the reservation
+                has expired; or there is no such job (any more).
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(1) amortised.
+        Source: OP_DELETE (prot.c).
+        """
+        self._consumer.delete(job_or_id)
+
+    def release(
+        self, job_or_id: Job[T] | int, priority: int | None = None, delay: float = 0
+    ) -> None:
+        """Give a job that this consumer holds back to its tube.
+
+        Args:
+            job_or_id: A handle, or a job's id.
+            priority: Its new priority; None keeps the present one.
+            delay: Seconds until it is ready again.
+
+        Raises:
+            NotFoundError: This consumer does not hold it (any more).
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(log n).
+        Source: OP_RELEASE (prot.c).
+        """
+        self._consumer.release(job_or_id, priority, delay)
+
+    def bury(self, job_or_id: Job[T] | int, priority: int | None = None) -> None:
+        """Put a job that this consumer holds aside, until somebody kicks it.
+
+        Args:
+            job_or_id: A handle, or a job's id.
+            priority: Its new priority; None keeps the present one.
+
+        Raises:
+            NotFoundError: This consumer does not hold it (any more).
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(1).
+        Source: OP_BURY (prot.c).
+        """
+        self._consumer.bury(job_or_id, priority)
+
+    def touch(self, job_or_id: Job[T] | int) -> None:
+        """Restart the time to run of a job that this consumer holds.
+
+        Args:
+            job_or_id: A handle, or a job's id.
+
+        Raises:
+            NotFoundError: This consumer does not hold it (any more).
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(log n).
+        Source: touch_job (prot.c): a reset to the full ttr, not an extension.
+        """
+        self._consumer.touch(job_or_id)
+
+    def watch(self, *tubes: str) -> int:
+        """Reserve from these tubes too, also where a reserve is waiting already.
+
+        Args:
+            tubes: Names; watching a tube twice is the same as once.
+
+        Returns:
+            How many tubes it watches now.
+
+        Raises:
+            BadTubeNameError: One of them is no tube name; none is watched then.
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(number of tubes).
+        Source: OP_WATCH (prot.c).
+        """
+        return self._consumer.watch(*tubes)
+
+    def ignore(self, tube: str) -> int:
+        """Reserve from this tube no longer; it need not be watched.
+
+        Returns:
+            How many tubes it watches now.
+
+        Raises:
+            NotIgnoredError: It is the only one that is watched.
+            BadTubeNameError: That is no tube name.
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(number of watched tubes); O(n log n) for n that wait for the same tubes
+        if something waits on this handle.
+        Source: OP_IGNORE (prot.c).
+        """
+        return self._consumer.ignore(tube)
+
+    def watching(self) -> list[str]:
+        """Return the names of the tubes it watches, in beanstalkd's order.
+
+        Raises:
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(number of tubes).
+        """
+        return self._consumer.watching()
+
+    def close(self) -> None:
+        """Give all jobs back and watch nothing; a reserve that waits raises `ClosedError`.
+
+        The jobs are ready again in the order in which they were reserved. Closing twice
+        has no effect.
+
+        Cost: O(log n) for each job and tube.
+        Source: connclose (conn.c).
+        """
+        self._consumer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._consumer.__exit__(exc_type, exc, traceback)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._consumer.__exit__(exc_type, exc, traceback)
+
+    __reduce_ex__ = refuse_to_pickle
+
+    def __repr__(self) -> str:
+        return f"<AsyncConsumer: {self._consumer._description}>"
 
 
-class AsyncProducer(InLoop, Feeder):
+class _LoopProducer(BaseProducer[Awaitable[int], Awaitable[list[int]], T]):
+    """A producer whose puts wait in the running loop."""
+
+    __slots__ = ()
+
+    def _wait(self, request: PutRequest) -> Awaitable[list[int]]:
+        sleepers = LoopSleepers.of_running_loop(self._monitor)
+        wait_to_put = self._engine.wait_to_put
+        return sleepers.wait(self._monitor, wait_to_put, request, PutRequest.result)
+
+    async def _wait_for_one(self, request: PutRequest) -> int:
+        (job_id,) = await self._wait(request)
+        return job_id
+
+
+class AsyncProducer(Generic[T]):
     """A `Producer` for coroutines. Made by `Broker.async_producer`.
 
     What may wait is awaited: `put`, `put_many`. All else is a plain method, as it never
@@ -283,36 +351,144 @@ class AsyncProducer(InLoop, Feeder):
     same: closing does not wait.
     """
 
-    __slots__ = ()
+    def __init__(self, monitor: Monitor, tube: str, max_job_size: int | None) -> None:
+        self._producer: _LoopProducer[T] = _LoopProducer(monitor, tube, max_job_size)
+        self._put = self._producer.put  # one step nearer
 
-    async def put(  # type: ignore[override]  # what the base returns may be to await
+    async def put(
         self,
-        body: Any,
+        body: T,
         priority: int = DEFAULT_PRIORITY,
         delay: float = DEFAULT_DELAY,
         ttr: float = DEFAULT_TTR,
-        *,
         tube: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - the engine's
     ) -> int:
-        """Same as `Producer.put`, awaited."""
-        found: Any
-        found = super().put(body, priority, delay, ttr, tube=tube, timeout=timeout)
+        """Put a job into a tube; if that is full, wait for room.
+
+        The same as `Producer.put`, awaited. Cancelled while it waits, it has no effect.
+
+        Args:
+            body: Any object. It is handed over by reference, and never looked into.
+            priority: 0 to 2**32 - 1, the lower the more urgent.
+            delay: Seconds until it is ready, 0 to 2**32 - 1.
+            ttr: Time to run: the seconds that a consumer has for the job once it has
+                reserved it, up to 2**32 - 1; 0 becomes 1.
+            tube: The tube for this job alone, None for the one that is used.
+            timeout: Seconds to wait for room, None for ever, 0 not at all.
+
+        Returns:
+            The job's id; the first is 1, and they rise.
+
+        Raises:
+            TubeFullError: There was no room within the timeout.
+            JobTooBigError: The body is ``str``, ``bytes``, ``bytearray`` or
+                ``memoryview``, and larger than the broker's ``max_job_size``.
+            DrainingError: `Broker.drain` was called, maybe while this waited.
+            BadTubeNameError: ``tube`` is no tube name.
+            ClosedError: The producer or the broker was closed, maybe while this waited.
+
+        Cost: that of `Producer.put`.
+        Source: OP_PUT (prot.c).
+        """
+        found = self._put(body, priority, delay, ttr, tube, timeout)
         return found if isinstance(found, int) else await found
 
-    async def put_many(  # type: ignore[override]  # as above
+    async def put_many(
         self,
-        bodies: Iterable[Any],
+        bodies: Iterable[T],
         priority: int = DEFAULT_PRIORITY,
         delay: float = DEFAULT_DELAY,
         ttr: float = DEFAULT_TTR,
-        *,
         tube: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - as above
+        timeout: float | None = None,  # noqa: ASYNC109 - the engine's
     ) -> list[int]:
-        """Same as `Producer.put_many`, awaited."""
-        found: Any
-        found = super().put_many(
+        """Put several jobs into a tube at once: all of them, or none.
+
+        The same as `Producer.put_many`, awaited. Cancelled while it waits, it has no
+        effect.
+
+        Args:
+            bodies: Any objects. All of them are taken from the iterable before anything
+                is put.
+            priority: That of each job, as in `put`.
+            delay: The same.
+            ttr: The same.
+            tube: The tube for these jobs, None for the one that is used.
+            timeout: Seconds to wait for room, None for ever, 0 not at all.
+
+        Returns:
+            The jobs' ids, in the order of the bodies; they rise.
+
+        Raises:
+            TubeFullError: There was no room for all of them within the timeout; at once
+                if they are more than the tube may ever have.
+            JobTooBigError: One of the bodies is too large, see `put`.
+            DrainingError: `Broker.drain` was called, maybe while this waited.
+            BadTubeNameError: ``tube`` is no tube name.
+            ClosedError: The producer or the broker was closed, maybe while this waited.
+
+        Cost: that of `Producer.put_many`.
+        """
+        found = self._producer.put_many(
             bodies, priority, delay, ttr, tube=tube, timeout=timeout
         )
         return found if isinstance(found, list) else await found
+
+    def use(self, tube: str) -> None:
+        """Put into this tube from now on; it is made if it is new.
+
+        Raises:
+            BadTubeNameError: That is no tube name.
+            ClosedError: The producer or the broker was closed.
+
+        Cost: O(1).
+        Source: OP_USE (prot.c).
+        """
+        self._producer.use(tube)
+
+    def using(self) -> str:
+        """Return the name of the tube it uses.
+
+        Raises:
+            ClosedError: The producer or the broker was closed.
+
+        Cost: O(1).
+        """
+        return self._producer.using()
+
+    def close(self) -> None:
+        """Put no more; a put that waits for room on it raises `ClosedError`.
+
+        Closing twice has no effect.
+
+        Cost: O(1), and O(log n) for each put that waits.
+        """
+        self._producer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._producer.__exit__(exc_type, exc, traceback)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._producer.__exit__(exc_type, exc, traceback)
+
+    __reduce_ex__ = refuse_to_pickle
+
+    def __repr__(self) -> str:
+        return f"<AsyncProducer: {self._producer._description}>"

@@ -1,35 +1,53 @@
-"""The broker: where handles come from, and where everything ends."""
+"""The broker: where handles come from, where one looks in, and where everything ends."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
-from .administration import Administration
 from .checks import (
-    DEFAULT_MAX_JOB_SIZE,
-    DEFAULT_TUBE,
+    check_bound,
+    check_job_id,
     check_max_job_size,
+    check_maxsize,
+    check_seconds,
+    check_states,
+    check_timeout,
     check_tube_name,
 )
 from .clock import MonotonicClock
 from .consumer import Consumer
-from .handle import Closing
-from .parking import ThreadLot
+from .core import questions
+from .core.job import Job, JobState, T, refuse_to_pickle
+from .core.limits import DEFAULT_MAX_JOB_SIZE, DEFAULT_TUBE
+from .core.requests import JoinRequest
+from .core.words import counted, counts, waiting
+from .holder import Holder, target_of
+from .monitor import Monitor
 from .producer import Producer
-from .waiting import Joiner
-from .words import counted, counts, waiting
+from .version import __version__
+from .waiting.threads import ThreadSleepers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+
     from .aio import AsyncConsumer, AsyncProducer
     from .clock import Clock
+    from .core.engine import Engine
+    from .core.statistics import BrokerStats, JobStats, TubeStats
 
 __all__ = ["Broker"]
 
+X = TypeVar("X")
+
 _CLOSED = "the broker was closed"
 
+_UNHELD_STATES = (JobState.READY, JobState.DELAYED, JobState.BURIED)
+_ALL_STATES = (JobState.READY, JobState.RESERVED, JobState.DELAYED, JobState.BURIED)
 
-class Broker(Administration, Closing):
+
+class Broker(Generic[T]):
     """Named tubes of jobs, for the threads and the event loops of this process.
 
     - Handles: `producer`, `consumer`; for coroutines `async_producer`,
@@ -40,16 +58,14 @@ class Broker(Administration, Closing):
       `limit_tube`.
     - The end: `drain`, `join` or `async_join`, `close`, or the end of a with-block.
 
-    It may be shared by threads and event loops, and has none of its own. Jobs live in memory, and end
-    with it. After a fork it is the parent's: the child's copy is closed.
+    It may be shared by threads and event loops, and has none of its own. Jobs live in
+    memory, and end with it. After a fork it is the parent's: the child's copy is closed.
 
     Args:
         clock: What tells it the time; the machine's monotonic clock if None.
-        max_job_size: The largest body in bytes that is taken, for bodies that have a
+        max_job_size: The largest body in bytes that is accepted, for bodies that have a
             size (``str``, counted as UTF-8, and bytes); None for no limit.
     """
-
-    __slots__ = ("_id", "_max_job_size", "_threads")
 
     def __init__(
         self,
@@ -64,12 +80,17 @@ class Broker(Administration, Closing):
             if not callable(getattr(clock, method, None)):
                 message = f"a clock has {method}(), {type(clock).__name__} has not"
                 raise TypeError(message)
-        super().__init__(clock)
-        self._threads = ThreadLot()
-        self._lots += (self._threads,)
+        self._monitor = self._new_monitor(clock)
+        self._engine = self._monitor.engine
+        self._sleepers = ThreadSleepers(self._monitor)
+        self._holder: Holder[T] = Holder(self._monitor, self._monitor.admin)
         self._id = os.urandom(8).hex()
 
-    def producer(self, tube: str = DEFAULT_TUBE) -> Producer:
+    @staticmethod
+    def _new_monitor(clock: Clock) -> Monitor:
+        return Monitor(clock)
+
+    def producer(self, tube: str = DEFAULT_TUBE) -> Producer[T]:
         """Return a new handle that puts into this tube.
 
         Raises:
@@ -79,9 +100,9 @@ class Broker(Administration, Closing):
         Cost: O(1).
         """
         name = check_tube_name(tube)
-        return Producer(self, self._threads, name, self._max_job_size)
+        return Producer(self._monitor, self._sleepers, name, self._max_job_size)
 
-    def consumer(self, *tubes: str) -> Consumer:
+    def consumer(self, *tubes: str) -> Consumer[T]:
         """Return a new handle that reserves from exactly these tubes.
 
         Args:
@@ -94,9 +115,9 @@ class Broker(Administration, Closing):
         Cost: O(number of tubes).
         """
         names = [check_tube_name(tube) for tube in tubes] or [DEFAULT_TUBE]
-        return Consumer(self, self._threads, names)
+        return Consumer(self._monitor, self._sleepers, names)
 
-    def async_producer(self, tube: str = DEFAULT_TUBE) -> AsyncProducer:
+    def async_producer(self, tube: str = DEFAULT_TUBE) -> AsyncProducer[T]:
         """Return a new handle, for coroutines, that puts into this tube.
 
         Raises:
@@ -105,12 +126,13 @@ class Broker(Administration, Closing):
 
         Cost: O(1).
         """
-        # Imported late: asyncio costs a user of plain threads too much.
+        # Imported late: asyncio is slow to import, for one who uses plain threads.
         from .aio import AsyncProducer  # noqa: PLC0415 - as above
 
-        return AsyncProducer(self, check_tube_name(tube), self._max_job_size)
+        name = check_tube_name(tube)
+        return AsyncProducer(self._monitor, name, self._max_job_size)
 
-    def async_consumer(self, *tubes: str) -> AsyncConsumer:
+    def async_consumer(self, *tubes: str) -> AsyncConsumer[T]:
         """Return a new handle, for coroutines, that reserves from these tubes.
 
         Args:
@@ -125,51 +147,397 @@ class Broker(Administration, Closing):
         from .aio import AsyncConsumer  # noqa: PLC0415 - see async_producer
 
         names = [check_tube_name(tube) for tube in tubes] or [DEFAULT_TUBE]
-        return AsyncConsumer(self, names)
+        return AsyncConsumer(self._monitor, names)
+
+    # Looking
+
+    def tubes(self) -> list[str]:
+        """Return the names of all tubes, in beanstalkd's order.
+
+        Raises:
+            ClosedError: The broker was closed.
+
+        Cost: O(number of tubes).
+        """
+        return self._monitor.run(questions.list_tubes, self._engine)
+
+    def stats(self) -> BrokerStats:
+        """Return the statistics of the whole broker.
+
+        Raises:
+            ClosedError: The broker was closed.
+
+        Cost: O(number of tubes and handles).
+        Source: fmt_stats (prot.c).
+        """
+        # Imported late: these are slow to import.
+        import platform  # noqa: PLC0415 - as above
+
+        from .core.statistics import BrokerStats  # noqa: PLC0415 - as above
+
+        known = self._monitor.run(questions.broker_counts, self._engine)
+        draining = bool(known.pop("draining"))
+        times = os.times()
+        machine = platform.uname()
+        return BrokerStats(
+            **known,
+            draining=draining,
+            max_job_size=self._max_job_size,
+            pid=os.getpid(),
+            version=__version__,
+            rusage_utime=times.user,
+            rusage_stime=times.system,
+            uptime=self._monitor.now() - self._monitor.started_at,
+            id=self._id,
+            hostname=machine.node,
+            os=machine.version,
+            platform=machine.machine,
+        )
+
+    def stats_tube(self, tube: str) -> TubeStats:
+        """Return the statistics of a tube.
+
+        Raises:
+            NotFoundError: There is no such tube (now).
+            BadTubeNameError: That is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(1).
+        Source: fmt_stats_tube (prot.c).
+        """
+        name = check_tube_name(tube)
+        return self._monitor.run(questions.stats_tube, self._engine, name)
+
+    def stats_job(self, job_or_id: Job[T] | int) -> JobStats:
+        """Return the statistics of a job, whatever its state.
+
+        Raises:
+            NotFoundError: There is no such job (any more).
+            ClosedError: The broker was closed.
+
+        Cost: O(1).
+        Source: fmt_job_stats (prot.c).
+        """
+        return self._holder._stats_job(job_or_id)
+
+    def peek(self, job_id: int) -> Job[T]:
+        """Return a job without reserving it, whatever its state.
+
+        Raises:
+            NotFoundError: There is no such job.
+            ClosedError: The broker was closed.
+
+        Cost: O(1).
+        """
+        number = check_job_id(job_id)
+        return self._look(questions.peek, number)
+
+    def peek_ready(self, tube: str = DEFAULT_TUBE) -> Job[T]:
+        """Return the job that this tube would serve next, without reserving it.
+
+        Raises:
+            NotFoundError: The tube has no ready job.
+            BadTubeNameError: That is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(1).
+        """
+        name = check_tube_name(tube)
+        return self._look(questions.peek_ready, name)
+
+    def peek_delayed(self, tube: str = DEFAULT_TUBE) -> Job[T]:
+        """Return the job of this tube whose delay is over first.
+
+        Raises:
+            NotFoundError: The tube has no delayed job.
+            BadTubeNameError: That is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(1).
+        """
+        name = check_tube_name(tube)
+        return self._look(questions.peek_delayed, name)
+
+    def peek_buried(self, tube: str = DEFAULT_TUBE) -> Job[T]:
+        """Return the job of this tube that was buried first.
+
+        Raises:
+            NotFoundError: The tube has no buried job.
+            BadTubeNameError: That is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(1).
+        """
+        name = check_tube_name(tube)
+        return self._look(questions.peek_buried, name)
+
+    def jobs(self, tube: str, state: JobState | str | None = None) -> list[Job[T]]:
+        """Return all jobs of this tube, or those in one state, as they are served.
+
+        That is the order of `JobState`: first the ready ones, the most urgent first;
+        then those that consumers hold, the one that expires first first; then the
+        delayed, the soonest first; then the buried, the longest buried first. All of
+        them are seen in one instant. Looking reserves nothing.
+
+        Args:
+            tube: The tube's name; one that does not exist has no jobs.
+            state: A `JobState`, or its name such as "buried"; None for all.
+
+        Raises:
+            BadTubeNameError: That is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(n log n), and O(number of handles and of all reserved jobs) for those
+        that are reserved. The broker serves nobody meanwhile.
+        """
+        name = check_tube_name(tube)
+        states = check_states(state, _ALL_STATES)
+        run, holder = self._monitor.run, self._holder
+        return list(run(questions.list_jobs, self._engine, holder, name, states))
+
+    # Intervening
+
+    def kick(self, tube: str, bound: int) -> int:
+        """Make buried jobs of a tube ready; if none is buried, delayed ones.
+
+        Args:
+            tube: The tube's name.
+            bound: How many at most.
+
+        Returns:
+            How many.
+
+        Raises:
+            BadTubeNameError: That is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(log n) for each job.
+        Source: kick_jobs (prot.c): never both in one call.
+        """
+        name = check_tube_name(tube)
+        return self._monitor.run(self._engine.kick, name, check_bound(bound))
+
+    def kick_job(self, job_or_id: Job[T] | int) -> None:
+        """Make this buried or delayed job ready.
+
+        Raises:
+            NotFoundError: It is neither buried nor delayed.
+            ClosedError: The broker was closed.
+
+        Cost: O(log n).
+        Source: OP_KICKJOB (prot.c).
+        """
+        job_id, job = target_of(job_or_id)
+        self._monitor.run(self._engine.kick_job, job_id, job)
+
+    def delete(self, job_or_id: Job[T] | int) -> None:
+        """Delete a job that nobody holds.
+
+        Raises:
+            NotFoundError: A consumer holds it, or there is no such job.
+            ClosedError: The broker was closed.
+
+        Cost: O(1) amortised.
+        Source: OP_DELETE (prot.c).
+        """
+        self._holder.delete(job_or_id)
+
+    def pause_tube(self, tube: str, delay: float) -> None:
+        """Let no consumer reserve from this tube for so long.
+
+        Nothing else stops: jobs are put, kicked and peeked at, delays and reservations
+        run out, and `Consumer.reserve_job` takes what it names.
+
+        Args:
+            tube: The tube's name.
+            delay: Seconds; a new pause replaces the old, and 0 ends it.
+
+        Raises:
+            NotFoundError: There is no such tube (now).
+            BadTubeNameError: That is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(log n).
+        Source: OP_PAUSE_TUBE (prot.c).
+        """
+        name = check_tube_name(tube)
+        delay = check_seconds("delay", delay)
+        self._monitor.run(self._engine.pause_tube, name, delay)
+
+    def limit_tube(self, tube: str, maxsize: int) -> None:
+        """Let this tube have so many jobs at most; `Producer.put` waits for room.
+
+        All jobs of the tube count, whatever their state. There may be more already:
+        they stay, and jobs that are in come back from a reservation, a delay or a
+        burial without asking for room. A limited tube does not vanish when its last
+        job does. Puts that wait and have room by now are let in.
+
+        Args:
+            tube: The tube's name.
+            maxsize: How many, 0 for any number.
+
+        Raises:
+            BadTubeNameError: That is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(number of puts that wait there), and that of those let in.
+        """
+        name = check_tube_name(tube)
+        self._monitor.run(self._engine.limit_tube, name, check_maxsize(maxsize))
+
+    def clear_tube(self, tube: str, state: JobState | str | None = None) -> int:
+        """Delete all jobs of this tube that nobody holds, or those in one state.
+
+        In statistics each counts as a delete. The room is for puts that wait.
+
+        Args:
+            tube: The tube's name; one that does not exist has no jobs.
+            state: READY, DELAYED or BURIED of `JobState`, or its name; None for all
+                three. Jobs that consumers hold are theirs to delete.
+
+        Returns:
+            How many.
+
+        Raises:
+            BadTubeNameError: That is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(log n) for each job. The broker serves nobody meanwhile.
+        """
+        name = check_tube_name(tube)
+        states = check_states(state, _UNHELD_STATES)
+        return len(self._monitor.run(self._engine.clear_tube, name, states))
+
+    # The end
+
+    def join(self, *tubes: str, timeout: float | None = None) -> int:
+        """Wait until these tubes have no ready, delayed or reserved job left.
+
+        A put that waits for room there is work to come, too. Buried jobs wait for
+        somebody to kick them, and nobody waits for them. Who puts a job for each that
+        he deletes should put first, or a join may end between the two.
+
+        Args:
+            tubes: Their names; none stands for all tubes, also those still to be made.
+                One that does not exist has no jobs.
+            timeout: Seconds to wait, None for ever, 0 not at all.
+
+        Returns:
+            How many buried jobs there are in them.
+
+        Raises:
+            TimedOutError: There is still work to do after the timeout.
+            BadTubeNameError: One of them is no tube name.
+            ClosedError: The broker was closed, maybe while this waited.
+
+        Cost: O(number of tubes), and again each time that a tube it waits for is done.
+        """
+        request = _join_request(tubes, timeout)
+        return self._sleepers.wait(
+            self._monitor, self._engine.join, request, JoinRequest.result
+        )
+
+    async def async_join(self, *tubes: str, timeout: float | None = None) -> int:  # noqa: ASYNC109 - the engine's
+        """Wait until these tubes have no ready, delayed or reserved job left.
+
+        The same as `Broker.join`, awaited. Cancelled, it has no effect.
+
+        Args:
+            tubes: Their names; none stands for all tubes, also those still to be made.
+            timeout: Seconds to wait, None for ever, 0 not at all.
+
+        Returns:
+            How many buried jobs there are in them.
+
+        Raises:
+            TimedOutError: There is still work to do after the timeout.
+            BadTubeNameError: One of them is no tube name.
+            ClosedError: The broker was closed, maybe while this waited.
+
+        Cost: O(number of tubes), and again each time that a tube it waits for is done.
+        """
+        from .waiting.coroutines import LoopSleepers  # noqa: PLC0415 - see async_producer
+
+        request = _join_request(tubes, timeout)
+        sleepers = LoopSleepers.of_running_loop(self._monitor)
+        return await sleepers.wait(
+            self._monitor, self._engine.join, request, JoinRequest.result
+        )
+
+    def drain(self) -> None:
+        """Refuse every put from now on, for ever; all else goes on.
+
+        A put that waits for room raises `DrainingError`.
+
+        Raises:
+            ClosedError: The broker was closed.
+
+        Cost: O(1), and O(log n) for each put that waits.
+        Source: enter_drain_mode (prot.c), beanstalkd's answer to SIGUSR1.
+        """
+        self._monitor.run(self._engine.drain)
 
     def close(self) -> None:
-        """End everything: whoever waits hears `ClosedError`, and the jobs are gone.
+        """End everything: what waits raises `ClosedError`, and the jobs are gone.
 
-        Closing twice does no harm.
+        Closing twice has no effect.
 
-        Cost: O(number of handles and waiters).
+        Cost: O(number of handles and requests).
         """
-        with self._lock:
-            if self._engine.closed is None:
-                self._engine.close(_CLOSED)
-                self._rouse()
+        self._monitor.close(_CLOSED)
 
-    def _close_later(self) -> None:
-        engine = self._engine
-        self._leave_note(lambda _now: engine.close(_CLOSED))
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exc_type is GeneratorExit:
+            # The block was suspended, in a generator or a coroutine, and nobody will
+            # resume it: this may be the collector, in the middle of a turn.
+            self._monitor.close_later(_CLOSED)
+        else:
+            self.close()
+
+    __reduce_ex__ = refuse_to_pickle
 
     def __repr__(self) -> str:
         engine = self._engine
         if engine.closed is not None:
             return f"<Broker: {engine.closed}>"
-        # Without the lock, which the one who asks may hold: a glance, no snapshot.
-        inbox = engine.inbox.copy()
-        to_wait = sum(record.delay > 0 for record in inbox)
+        # Without the lock, which this very thread may hold: a glance, no snapshot.
         tubes = list(engine.tubes.values())
-        others = list(engine.others.values())
         jobs = counts(
             (
-                (sum(t.ready for t in tubes) + len(inbox) - to_wait, "ready"),
-                (sum(t.reserved for t in tubes), "reserved"),
-                (sum(len(t.delayed) for t in tubes) + to_wait, "delayed"),
-                (sum(len(t.buried) for t in tubes), "buried"),
+                (sum(len(tube.ready) for tube in tubes), "ready"),
+                (sum(tube.reserved for tube in tubes), "reserved"),
+                (sum(len(tube.delayed) for tube in tubes), "delayed"),
+                (sum(len(tube.buried) for tube in tubes), "buried"),
             )
         )
-        joins = sum(isinstance(other, Joiner) for other in others)
+        admission = engine.admission
         parts = (
             f"{jobs or 'no jobs'} in {counted(len(tubes), 'tube')}",
             waiting(
                 (
-                    (engine.waiting, "reserve"),
-                    (len(others) - joins, "put"),
-                    (joins, "join"),
+                    (len(engine.queue.requests), "reserve"),
+                    (len(admission.puts), "put"),
+                    (len(admission.joins), "join"),
                 )
             ),
-            "draining" if engine.draining else "",
+            "draining" if engine.store.draining else "",
         )
         return f"<Broker: {'; '.join(filter(None, parts))}>"
+
+    def _look(self, question: Callable[[float, Engine, X], Job[T]], about: X) -> Job[T]:
+        """Return a snapshot of the job that a question finds."""
+        run = self._monitor.run
+        return run(questions.snapshot, self._engine, self._holder, question, about)
+
+
+def _join_request(tubes: Iterable[str], timeout: float | None) -> JoinRequest:
+    names = [check_tube_name(tube) for tube in tubes] or None
+    return JoinRequest(check_timeout(timeout), names)

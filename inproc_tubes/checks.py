@@ -9,24 +9,17 @@ refused here.
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING, Any
 
+from .core.job import JobState
+from .core.limits import MAX_PRIORITY, MAX_SECONDS, MAX_TIMEOUT, is_tube_name
 from .errors import BadTubeNameError
-from .job import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
-    "DEFAULT_DELAY",
-    "DEFAULT_MAX_JOB_SIZE",
-    "DEFAULT_PRIORITY",
-    "DEFAULT_TTR",
-    "DEFAULT_TUBE",
-    "MAX_PRIORITY",
-    "MAX_SECONDS",
-    "MAX_TIMEOUT",
+    "MAX_JOB_ID",
     "OCTETS",
     "check_bound",
     "check_count",
@@ -42,23 +35,10 @@ __all__ = [
     "size_beyond",
 ]
 
-DEFAULT_TUBE = "default"
-# greenstalk's default, half way to nothing in particular: room on both sides.
-DEFAULT_PRIORITY = 65536
-DEFAULT_DELAY: float = 0
-DEFAULT_TTR: float = 60
-# beanstalkd's JOB_DATA_SIZE_LIMIT_DEFAULT (dat.h), a size that is still taken.
-DEFAULT_MAX_JOB_SIZE = 65535
-# beanstalkd's read_u32 (prot.c): priorities, delays and TTRs are 32 bits wide.
-MAX_PRIORITY = MAX_SECONDS = 2**32 - 1
-# beanstalkd's reserve-with-timeout (OP_RESERVE_TIMEOUT) is an int.
-MAX_TIMEOUT = 2**31 - 1
+MAX_JOB_ID = 2**64 - 1
 
 # A wrong int of more bits is not printed in full.
 _SHOWN_BITS = 128
-
-# beanstalkd's is_valid_tube, NAME_CHARS and MAX_TUBE_NAME_LEN (prot.c).
-_TUBE_NAME = re.compile(r"[A-Za-z0-9+/;.$_()][A-Za-z0-9\-+/;.$_()]{0,199}")
 
 
 def _check_integer(what: str, value: object, low: int, high: float) -> int:
@@ -100,7 +80,7 @@ def check_count(value: object) -> int:
 
 def check_job_id(value: object) -> int:
     """Return a job's id, 0 to 2**64 - 1 (no job has the id 0)."""
-    return _check_integer("a job id", value, 0, 2**64 - 1)
+    return _check_integer("a job id", value, 0, MAX_JOB_ID)
 
 
 def check_max_job_size(value: object) -> int | None:
@@ -129,7 +109,7 @@ def check_tube_name(value: object) -> str:
     if not isinstance(value, str):
         message = f"a tube's name is a str, not {type(value).__name__}"
         raise TypeError(message)
-    if not _TUBE_NAME.fullmatch(value):
+    if not is_tube_name(value):
         raise BadTubeNameError(value)
     return value
 

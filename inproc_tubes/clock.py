@@ -10,21 +10,54 @@ import os
 import time
 from math import inf
 from threading import TIMEOUT_MAX
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from threading import Lock
 
-__all__ = ["Clock", "MonotonicClock", "give_way"]
+    from .errors import TubesError
+
+__all__ = ["Clock", "MonotonicClock", "Parked", "Timed", "yield_thread"]
 
 
-def give_way() -> None:
-    """Let another thread have the interpreter, if one wants it. Cost: O(1)."""
+def yield_thread() -> None:
+    """Let another thread run, if one wants to. Cost: O(1)."""
     if hasattr(os, "sched_yield"):  # pragma: no branch - Windows has none
         os.sched_yield()
     else:  # pragma: no cover - as above
         # A pause of some 50 µs on Linux, by the slack of its timers.
-        time.sleep(0)  # noqa: TID251 - no sleep, but the way to say so
+        time.sleep(0)  # noqa: TID251 - this is no sleep, but the way to yield
+
+
+class Parked(Protocol):
+    """A thread that sleeps, as a clock sees it."""
+
+    token: Lock
+    """Held while the thread sleeps. Whoever wakes it releases the token."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether what it waits for is decided, although it may still sleep."""
+
+
+class Timed(Protocol):
+    """What goes by a clock: the monitor of a broker, as a clock sees it."""
+
+    def lock_for_clock(self) -> None:
+        """Let nothing happen, until `unlock_for_clock`."""
+
+    def unlock_for_clock(self) -> None:
+        """Let things happen again."""
+
+    def next_due(self) -> float:
+        """Return when something is due next, inf for never."""
+
+    def look(self) -> None:
+        """Carry out what is due."""
+
+    def fail_all(self, error: type[TubesError]) -> None:
+        """Answer all that waits with this error."""
 
 
 class Clock(Protocol):
@@ -38,14 +71,14 @@ class Clock(Protocol):
         is a function both will do: it is called as ``clock.now()``.
         """
 
-    def attach(self, broker: Any) -> None:
-        """Learn of a broker that goes by this clock."""
+    def attach(self, timed: Timed) -> None:
+        """Learn of the monitor of a broker that goes by this clock."""
 
-    def park(self, waiter: Any, due_at: float) -> None:
-        """Let the calling thread sleep until it is roused, or it is ``due_at``.
+    def park(self, sleeper: Parked, until: float) -> None:
+        """Let the calling thread sleep until it is woken, or until that moment.
 
-        To rouse it is to release the lock ``waiter.bed``, which the thread holds. It
-        may return too early: the caller looks again.
+        It is woken by a release of ``sleeper.token``, which is held when this is called.
+        It may return too early: the caller looks again.
         """
 
     def seconds_until(self, moment: float) -> float:
@@ -61,17 +94,25 @@ class MonotonicClock:
 
     now = staticmethod(time.monotonic)  # noqa: TID251 - the one place that may
 
-    def attach(self, broker: Any) -> None:
+    def attach(self, timed: Timed) -> None:
         """Do nothing: this clock runs by itself."""
 
-    def park(self, waiter: Any, due_at: float) -> None:
+    def park(self, sleeper: Parked, until: float) -> None:
         """Sleep in the operating system."""
-        if due_at == inf:
-            waiter.bed.acquire()
+        token = sleeper.token
+        # The answer often comes at once, from a thread that only waits for its turn to
+        # run. To let it run costs less than to sleep and be woken.
+        if token.acquire(blocking=False):
+            return
+        yield_thread()
+        if token.acquire(blocking=False):
+            return
+        if until == inf:
+            token.acquire()
         else:
-            left = due_at - self.now()
+            left = until - self.now()
             if left > 0:
-                waiter.bed.acquire(timeout=min(left, TIMEOUT_MAX))
+                token.acquire(timeout=min(left, TIMEOUT_MAX))
 
     def seconds_until(self, moment: float) -> float:
         """Return the difference: time flows by itself."""

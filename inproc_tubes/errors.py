@@ -13,6 +13,7 @@ Where a stranger would reach for a builtin, the class is that builtin too::
     ├── TubeFullError        (queue.Full)    the tube has all the jobs it may have
     ├── DrainingError                        the broker takes no new jobs
     ├── ClosedError                          the broker or the handle was closed
+    ├── ReentrantCallError   (RuntimeError)  called in the middle of another verb
     └── DeadlockError                        (testing) nobody could ever go on
 
 Misuse is the plain builtin: `ValueError` for a number out of range, `TypeError`
@@ -32,6 +33,7 @@ __all__ = [
     "JobTooBigError",
     "NotFoundError",
     "NotIgnoredError",
+    "ReentrantCallError",
     "TimedOutError",
     "TubeFullError",
     "TubesError",
@@ -93,21 +95,26 @@ class NotIgnoredError(TubesError):
 
 
 class TimedOutError(TubesError, TimeoutError):
-    """No job came within the timeout, or there was still work to do (join).
+    """There was no job within the timeout, or there was still work to do (join).
 
-    Try again, or go and do something else. A put that waits for room hears
+    Try again, or go and do something else. A put that waits for room raises
     `TubeFullError` instead.
 
     Attributes:
         timeout: The timeout in seconds that has passed.
+        missing: What there was not.
     """
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, missing: str = "no job") -> None:
         super().__init__(timeout)
         self.timeout = timeout
+        self.missing = missing
 
     def __str__(self) -> str:
-        return f"what was waited for did not come within {self.timeout:g} s"
+        return f"{self.missing} within {self.timeout:g} s"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.timeout!r}, {self.missing!r})"
 
 
 class DeadlineSoonError(TubesError):
@@ -205,6 +212,22 @@ class ClosedError(TubesError):
     def __init__(self, what: str) -> None:
         super().__init__(what)
         self.what = what
+
+
+class ReentrantCallError(TubesError, RuntimeError):
+    """A verb was called in the middle of another verb of the same broker and thread.
+
+    A finaliser that the collector runs, a weak reference's callback, a signal handler or
+    a profiler's hook may interrupt a verb at any point. There it may `put`, `put_many`,
+    and close: that is carried out at the end of the interrupted verb. All else would
+    have to wait for the thread that it runs on, for ever. Call it later, or from another
+    thread.
+    """
+
+    def __str__(self) -> str:
+        return (
+            "called in the middle of another verb, by a finaliser or a signal handler"
+        )
 
 
 class DeadlockError(TubesError):

@@ -1,79 +1,102 @@
 """The handle for those who put jobs.
 
-A `Feeder` is all of it but how to wait for room, which is a `Producer`'s for threads,
-and an `inproc_tubes.aio.AsyncProducer`'s for coroutines.
+`BaseProducer` is everything but how to wait for room. A `Producer` is one that waits in
+its thread, and an `inproc_tubes.aio.AsyncProducer` holds one that waits in an event loop.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from .checks import (
-    DEFAULT_DELAY,
-    DEFAULT_PRIORITY,
-    DEFAULT_TTR,
     OCTETS,
     check_priority,
     check_seconds,
     check_timeout,
     check_tube_name,
     first_size_beyond,
-    size_beyond,
 )
-from .handle import Owner
-from .job import NO_PAST, JobState, Record
-from .waiting import Putter
-from .words import counted, waiting
+from .core import questions
+from .core.job import Job, T, new_job, refuse_to_pickle
+from .core.limits import DEFAULT_DELAY, DEFAULT_PRIORITY, DEFAULT_TTR
+from .core.requests import PutRequest
+from .core.turn import TURN
+from .core.words import counted, waiting
+from .errors import ClosedError, DrainingError, ReentrantCallError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
+    from types import TracebackType
 
-    from .door import Door
-    from .parking import ThreadLot
-    from .session import Session
+    from .monitor import Monitor
+    from .waiting.threads import ThreadSleepers
 
-__all__ = ["Feeder", "Producer"]
+__all__ = ["BaseProducer", "Producer"]
 
-_READY = JobState.READY
-# A put whose id has none of these bits takes a turn in any case: one in 256.
-_RARELY = 255
+W = TypeVar("W")
+M = TypeVar("M")
 
 
-class Feeder(Owner):
-    """A producer, but for how it waits."""
+class BaseProducer(Generic[W, M, T]):
+    """A session that puts jobs.
 
-    __slots__ = ("__weakref__", "_door", "_engine", "_max_job_size", "_session")
+    ``W`` and ``M`` are what waiting for room returns, for one job and for many: ids, or
+    an awaitable of them.
+    """
 
-    _lot: Any  # the `Lot` that whoever calls sleeps in
+    __slots__ = (
+        "__weakref__",
+        "_engine",
+        "_guard",
+        "_items",
+        "_max_job_size",
+        "_monitor",
+        "_now",
+        "_schedule",
+        "_session",
+        "_turn",
+    )
 
-    def __init__(self, door: Door, tube: str, max_job_size: int | None) -> None:
-        self._door = door
-        self._engine = door._engine
+    def __init__(self, monitor: Monitor, tube: str, max_job_size: int | None) -> None:
+        self._monitor = monitor
+        # What a put needs of it, one step nearer.
+        self._guard = monitor.guard
+        self._now = monitor.now
+        self._engine = monitor.engine
+        self._turn = monitor.turn
+        self._schedule = monitor.engine.schedule
         self._max_job_size = max_job_size
-        self._session: Session = door._open(tube, ())
+        # No item of such a body takes more than four bytes: see OCTETS.
+        self._items = inf if max_job_size is None else max_job_size // 4
+        self._session = monitor.open(tube, ())
 
-    def put(
+    def put(  # noqa: C901 - what is checked without a call, and the turn
         self,
-        body: Any,
+        body: T,
         priority: int = DEFAULT_PRIORITY,
         delay: float = DEFAULT_DELAY,
         ttr: float = DEFAULT_TTR,
-        *,
         tube: str | None = None,
         timeout: float | None = None,
-    ) -> int:
+    ) -> int | W:
         """Put a job into a tube; if that is full, wait for room.
 
         If a consumer waits for such a job, it has it when this returns. Puts are let
-        into a tube that `Broker.limit_tube` limits in the order in which they came; a
-        job that has waited gets its id, and its delay begins, as it is let in. A put that
-        is interrupted while it waits leaves nothing behind.
+        into a tube that `Broker.limit_tube` limits in the order in which they came. A
+        job that has waited gets its id, and its delay begins, as it is let in. A put
+        that is interrupted while it waits leaves nothing behind.
+
+        A finaliser, a weak reference's callback or a signal handler may call this in the
+        middle of another verb: the id is returned at once, and the job is put when that
+        verb ends, into a full tube too.
 
         Args:
-            body: Any object; it is handed over by reference, and never looked into.
+            body: Any object. It is handed over by reference, and never looked into.
             priority: 0 to 2**32 - 1, the lower the more urgent.
             delay: Seconds until it is ready, 0 to 2**32 - 1.
-            ttr: Time to run: the seconds that a consumer has for it once it has
+            ttr: Time to run: the seconds that a consumer has for the job once it has
                 reserved it, up to 2**32 - 1; 0 becomes 1.
             tube: The tube for this job alone, None for the one that is used.
             timeout: Seconds to wait for room, None for ever, 0 not at all.
@@ -82,20 +105,19 @@ class Feeder(Owner):
             The job's id; the first is 1, and they rise.
 
         Raises:
-            TubeFullError: There was no room in time.
+            TubeFullError: There was no room within the timeout.
             JobTooBigError: The body is ``str``, ``bytes``, ``bytearray`` or
                 ``memoryview``, and larger than the broker's ``max_job_size``.
-            DrainingError: `Broker.drain` was called, if need be while this waited.
+            DrainingError: `Broker.drain` was called, maybe while this waited.
             BadTubeNameError: ``tube`` is no tube name.
-            ClosedError: The producer or the broker was closed, if need be while this
-                waited.
+            ClosedError: The producer or the broker was closed, maybe while this waited.
 
-        Cost: O(1) for a job of the best priority, else O(log n); and O(1) for each
-        different set of several tubes, with this one among them, that is watched.
+        Cost: O(1) for a job of the tube's usual priority, else O(log n); and O(1) for
+        each different set of several tubes, with this one among them, that is watched.
         Source: OP_PUT (prot.c).
         """
-        # The defaults themselves pass at once, and whole numbers of 32 bits, as others
-        # nearly always are, without a call; so does a body that is far from the limit.
+        # The defaults pass at once, and whole numbers of 32 bits, as others nearly always
+        # are, without a call; so does a body that is far from the limit.
         if not (
             priority is DEFAULT_PRIORITY
             and ttr is DEFAULT_TTR
@@ -111,59 +133,44 @@ class Feeder(Owner):
             check_tube_name(tube)
         if timeout is not None:
             timeout = check_timeout(timeout)
-        limit = self._max_job_size
         if (
-            limit is not None
-            and (
-                4 * len(body) > limit
-                if isinstance(body, OCTETS)
-                else isinstance(body, memoryview)
-            )
-            and (size := size_beyond(body, limit)) is not None
+            len(body) > self._items
+            if isinstance(body, OCTETS)
+            else isinstance(body, memoryview)
         ):
-            self._do(self._engine.refuse_put, size, limit)
-        door = self._door
-        engine = self._engine
-        session = self._session
-        used = session.used
-        if used is None:
-            session.refuse()
-        if tube is not None or used.room is not None or engine.others:
-            rest = (priority, delay, ttr or 1)
-            job_id: int = self._do(engine.put, session, tube, body, *rest)
-            if not job_id:
-                job_id = self._wait(_only, timeout, tube, [body], *rest)
+            self._check_size([body])
+        job = new_job(body, priority, delay, ttr or 1)
+        turn = self._turn
+        try:
+            with self._guard:
+                if turn.unfinished is not None:
+                    self._monitor.recover()
+                turn.unfinished = TURN
+                now = self._now()
+                if now >= self._schedule.due_at:
+                    self._engine.catch_up(now)
+                job_id = self._engine.put(now, self._session, job, tube)
+                turn.unfinished = None
+        except ReentrantCallError:
+            return self._put_later([job], tube)[0]
+        except BaseException:
+            self._monitor.break_off()
+            raise
+        if turn.after:
+            self._monitor.finish()
+        if job_id:
             return job_id
-        # The job is left at the door: see `Engine.take_in`. This is new_record,
-        # written out.
-        record = Record()
-        record.id = job_id = next(engine.ids)
-        record.body = body
-        record.tube = used
-        record.priority = priority
-        record.delay = delay
-        record.ttr = ttr or 1
-        record.created_at = door._now()
-        record.state = _READY
-        record.owner = None
-        record.due_at = record.reservation = record.reserves = 0
-        record.past = NO_PAST
-        session.is_producer = True
-        engine.inbox.append(record)
-        if engine.waiting or engine.draining or not job_id & _RARELY:
-            door._attend(record)
-        return job_id
+        return self._wait_for_one(PutRequest(self._session, timeout, [job], tube or ""))
 
     def put_many(
         self,
-        bodies: Iterable[Any],
+        bodies: Iterable[T],
         priority: int = DEFAULT_PRIORITY,
         delay: float = DEFAULT_DELAY,
         ttr: float = DEFAULT_TTR,
-        *,
         tube: str | None = None,
         timeout: float | None = None,
-    ) -> list[int]:
+    ) -> list[int] | M:
         """Put several jobs into a tube at once: all of them, or none.
 
         Nobody sees some of them without the others. Consumers that wait are served in
@@ -172,7 +179,8 @@ class Feeder(Owner):
         In statistics each job counts as a put.
 
         Args:
-            bodies: Any objects, gone through before anything is put.
+            bodies: Any objects. All of them are taken from the iterable before anything
+                is put.
             priority: That of each job, as in `put`.
             delay: The same.
             ttr: The same.
@@ -183,39 +191,32 @@ class Feeder(Owner):
             The jobs' ids, in the order of the bodies; they rise.
 
         Raises:
-            TubeFullError: There was no room for all of them in time; at once if they
-                are more than the tube may ever have.
+            TubeFullError: There was no room for all of them within the timeout; at once
+                if they are more than the tube may ever have.
             JobTooBigError: One of the bodies is too large, see `put`.
-            DrainingError: `Broker.drain` was called, if need be while this waited.
+            DrainingError: `Broker.drain` was called, maybe while this waited.
             BadTubeNameError: ``tube`` is no tube name.
-            ClosedError: The producer or the broker was closed, if need be while this
-                waited.
+            ClosedError: The producer or the broker was closed, maybe while this waited.
 
-        Cost: O(1) for each job, and O(log n) for them all; with a delay or where
-        consumers wait, O(log n) for each.
+        Cost: O(1) for each job of the tube's usual priority, else O(log n); with a delay
+        or where consumers wait, O(log n) for each.
         """
-        jobs = list(bodies)
+        bodies = list(bodies)
         priority = check_priority(priority)
         delay = check_seconds("delay", delay)
         ttr = check_seconds("ttr", ttr) or 1
         if tube is not None:
             check_tube_name(tube)
         timeout = check_timeout(timeout)
-        limit = self._max_job_size
-        if limit is not None and (size := first_size_beyond(jobs, limit)) is not None:
-            self._do(self._engine.refuse_put, size, limit, len(jobs))
-        put = self._engine.put_many
-        ids: list[int] | None
-        ids = self._do(put, self._session, tube, jobs, priority, delay, ttr)
-        if ids is None:
-            ids = self._wait(Putter.told, timeout, tube, jobs, priority, delay, ttr)
-        return ids
-
-    def _wait(self, then: Callable[[Putter], Any], *question: Any) -> Any:
-        """Wait for room, and return what the lot's `wait` returns."""
-        putter = Putter(self._session, *question)
-        begin = self._engine.wait_for_room
-        return self._lot.wait(self._door, self._session, putter, begin, then)
+        self._check_size(bodies)
+        jobs = [new_job(body, priority, delay, ttr) for body in bodies]
+        if self._monitor.is_in_turn():
+            return self._put_later(jobs, tube)
+        session = self._session
+        ids = self._monitor.run(self._engine.put_many, session, jobs, tube)
+        if ids is not None:
+            return ids
+        return self._wait(PutRequest(session, timeout, list(jobs), tube or ""))
 
     def use(self, tube: str) -> None:
         """Put into this tube from now on; it is made if it is new.
@@ -227,7 +228,7 @@ class Feeder(Owner):
         Cost: O(1).
         Source: OP_USE (prot.c).
         """
-        self._do(self._engine.use, self._session, check_tube_name(tube))
+        self._monitor.run(self._engine.use, self._session, check_tube_name(tube))
 
     def using(self) -> str:
         """Return the name of the tube it uses.
@@ -237,53 +238,109 @@ class Feeder(Owner):
 
         Cost: O(1).
         """
-        name: str = self._do(self._engine.list_tube_used, self._session)
-        return name
+        run = self._monitor.run
+        return run(questions.list_tube_used, self._engine, self._session)
 
     def close(self) -> None:
-        """Put no more; who waits for room on it hears `ClosedError`.
+        """Put no more; a put that waits for room on it raises `ClosedError`.
 
-        Closing twice does no harm.
+        Closing twice has no effect.
 
         Cost: O(1), and O(log n) for each put that waits.
         """
-        self._door._close_session(self._session, "the producer was closed")
+        self._monitor.close_session(self._session, "the producer was closed")
 
-    def __repr__(self) -> str:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # Without a session: the constructor has raised.
+        if hasattr(self, "_session"):
+            self._monitor.abandon(self._session)
+
+    __reduce_ex__ = refuse_to_pickle
+
+    @property
+    def _description(self) -> str:
+        """What it uses, and what waits, for its repr."""
         session = self._session
         used = session.used
         if session.closed is not None or used is None:
-            return f"<{type(self).__name__}: {session.closed}>"
+            return str(session.closed)
         parts = [f"uses {used.name!r}"]
-        if used.room is not None and used.room.maxsize:
-            parts[0] += f", {used.count} of {counted(used.room.maxsize, 'job')}"
-        if session.putters:
-            parts.append(waiting([(len(session.putters), "put")]))
-        return f"<{type(self).__name__}: {'; '.join(parts)}>"
+        occupancy = used.occupancy
+        if occupancy is not None and occupancy.maxsize:
+            parts[0] += f", {used.count} of {counted(occupancy.maxsize, 'job')}"
+        if session.puts:
+            parts.append(waiting([(len(session.puts), "put")]))
+        return "; ".join(parts)
 
-    def _do(self, verb: Any, *args: Any) -> Any:
-        return self._door._do(self._session, verb, *args)
+    def _wait(self, request: PutRequest) -> M:
+        """Return what waits for room for several jobs."""
+        raise NotImplementedError
+
+    def _wait_for_one(self, request: PutRequest) -> W:
+        """Return what waits for room for one job."""
+        raise NotImplementedError
+
+    def _check_size(self, bodies: list[T]) -> None:
+        limit = self._max_job_size
+        if limit is not None and (size := first_size_beyond(bodies, limit)) is not None:
+            refuse = self._engine.refuse_put
+            self._monitor.run(refuse, self._session, size, limit, len(bodies))
+
+    def _put_later(self, jobs: list[Job[T]], tube: str | None) -> list[int]:
+        """Put jobs at the end of the turn of this thread that this call interrupts."""
+        session = self._session
+        engine = self._engine
+        if session.closed is not None:
+            raise ClosedError(session.closed)
+        ids = engine.store.number(jobs)
+        if engine.store.draining:
+            raise DrainingError
+        if jobs:
+            self._monitor.defer(
+                partial(engine.put_numbered, session=session, jobs=jobs, name=tube)
+            )
+        return ids
 
 
-class Producer(Feeder):
+class Producer(BaseProducer[int, list[int], T]):
     """Puts jobs into the tube it uses. Made by `Broker.producer`.
 
     - Putting: `put`, `put_many`.
     - Tubes: `use`, `using`.
-    - The end: `close`, or the end of a with-block; a put that waits hears of it.
+    - The end: `close`, or the end of a with-block; a put that waits is told of it.
 
     It may be shared by threads. It is a context manager that closes itself.
     """
 
-    __slots__ = ("_lot",)
-
     def __init__(
-        self, door: Door, lot: ThreadLot, tube: str, max_job_size: int | None
+        self,
+        monitor: Monitor,
+        sleepers: ThreadSleepers,
+        tube: str,
+        max_job_size: int | None,
     ) -> None:
-        super().__init__(door, tube, max_job_size)
-        self._lot = lot
+        self._sleepers = sleepers
+        super().__init__(monitor, tube, max_job_size)
 
+    def _wait(self, request: PutRequest) -> list[int]:
+        wait_to_put = self._engine.wait_to_put
+        return self._sleepers.wait(
+            self._monitor, wait_to_put, request, PutRequest.result
+        )
 
-def _only(putter: Putter) -> int:
-    ids: list[int] = putter.told()
-    return ids[0]
+    def _wait_for_one(self, request: PutRequest) -> int:
+        return self._wait(request)[0]
+
+    def __repr__(self) -> str:
+        return f"<Producer: {self._description}>"

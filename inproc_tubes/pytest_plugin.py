@@ -52,11 +52,12 @@ def fake_clock() -> FakeClock:
 def broker(fake_clock: FakeClock) -> Iterator[Broker]:
     """A `Broker` that goes by ``fake_clock``; its state is checked in the end."""
     from .broker import Broker  # noqa: PLC0415 - see the module
+    from .core.recovery import check  # noqa: PLC0415 - see the module
 
     with Broker(clock=fake_clock) as broker:
         yield broker
-        with broker._lock:
-            broker._engine._check()
+        with broker._monitor.lock:
+            check(broker._engine)
 
 
 @pytest.fixture

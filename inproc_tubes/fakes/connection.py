@@ -18,8 +18,8 @@ import socket
 import weakref
 from abc import ABC, abstractmethod
 from math import inf
-from threading import Lock
-from typing import TYPE_CHECKING, Any, NoReturn
+from threading import Lock, RLock
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias
 
 from inproc_tubes.protocol import ProtocolSession
 
@@ -28,9 +28,14 @@ from .reading import Reader
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .server import FakeBeanstalkd
+    from inproc_tubes.clock import Clock
 
-__all__ = ["Connection", "FakeSocket", "os_error", "plug_in"]
+    from .reading import ServedBroker
+
+__all__ = ["Connection", "FakeSocket", "Server", "os_error", "plug_in"]
+
+# Host and port, and two numbers more for IPv6; or a path.
+Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int] | str
 
 # What a read may ask for; the rest is refused.
 # As plain numbers: to combine flags takes as long as to answer a command.
@@ -48,6 +53,36 @@ def os_error(number: int) -> OSError:
     return OSError(number, os.strerror(number))
 
 
+class Server(Protocol):
+    """What a connection needs to know of its server."""
+
+    version: str
+
+    @property
+    def address(self) -> Address:
+        """Where it is reached."""
+
+    @property
+    def broker(self) -> ServedBroker:
+        """The broker behind it."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of that."""
+
+    def check_listens(self) -> None:
+        """Raise ConnectionRefusedError if it takes no connections now."""
+
+    def add(self, connection: Connection) -> None:
+        """Learn of a new connection."""
+
+    def forget(self, connection: Connection) -> None:
+        """Learn that a connection has ended."""
+
+    def peer_name(self, family: int = socket.AF_INET) -> Address:
+        """Return its address as the operating system would tell a client."""
+
+
 class Connection(ABC):
     """The server's end of a connection, and what its client may do with it.
 
@@ -55,8 +90,8 @@ class Connection(ABC):
         ConnectionRefusedError: The server takes no connections now.
     """
 
-    def __init__(self, server: FakeBeanstalkd) -> None:
-        server._check_listens()
+    def __init__(self, server: Server) -> None:
+        server.check_listens()
         self._server = server
         self.unix = isinstance(server.address, str)
         self.broker = server.broker
@@ -67,7 +102,7 @@ class Connection(ABC):
         self.session = ProtocolSession(
             self.broker, version=server.version, on_output=self.on_output
         )
-        server._connections[self] = None
+        server.add(self)
 
     @abstractmethod
     def on_output(self) -> None:
@@ -101,12 +136,12 @@ class Connection(ABC):
             data = self.session.take()
             ended = self.session.closed
         if ended:
-            self._server._forget(self)
+            self._server.forget(self)
         return data, ended
 
     def _after_turn(self) -> None:
         if self.session.closed:
-            self._server._forget(self)
+            self._server.forget(self)
         self.on_output()
 
     def end(self) -> None:
@@ -121,21 +156,22 @@ class Connection(ABC):
         A finaliser may call it, which the collector may run in the middle of a turn of
         the same thread. So it waits for no lock that somebody holds.
         """
-        if _is_free(self._lock) and _is_free(self.broker._lock):
+        monitor = self.broker.monitor
+        if not monitor.is_in_turn() and _is_free(self._lock) and _is_free(monitor.lock):
             self.end()
         else:
             self.abandon()
 
     def abandon(self) -> None:
         """End it with the broker's next turn; takes no lock."""
-        self._server._forget(self)
-        self.broker._abandon(self.session.session)
+        self._server.forget(self)
+        self.broker.monitor.abandon(self.session.session)
 
 
 class SocketConnection(Connection):
     """A connection that is read by threads."""
 
-    def __init__(self, server: FakeBeanstalkd) -> None:
+    def __init__(self, server: Server) -> None:
         # Who waits for output; changed and read by single steps, without a lock.
         self._readers: dict[Reader, None] = {}
         # Guards what was taken from the session; held while it is.
@@ -164,16 +200,17 @@ class SocketConnection(Connection):
         if (data := self._cut(size, peek=peek)) is not None:
             return data
         broker = self.broker
-        clock = broker._clock
+        monitor = broker.monitor
+        clock = monitor.clock
         timeout_at = inf if timeout is None else clock.now() + timeout
         reader = Reader(timeout_at)
         # Before looking again: no output comes unnoticed.
         self._readers[reader] = None
         try:
             while True:
-                broker._look()
-                reader.lie_down()
-                due_at = broker.readers.enter(broker, reader)
+                monitor.look()
+                reader.begin_to_wait()
+                due_at = monitor.readers.enter(monitor, reader)
                 if (data := self._cut(size, peek=peek)) is not None:
                     return data
                 if reader.error is not None:
@@ -186,13 +223,13 @@ class SocketConnection(Connection):
                 clock.park(reader, min(timeout_at, due_at))
         finally:
             del self._readers[reader]
-            broker.readers.leave(reader)
+            monitor.readers.leave(reader)
 
     def _cut(self, size: int, *, peek: bool) -> bytes | None:
         """Return what can be read now, nothing at the end; None if there may be more.
 
         The operating system would let a read go on when another thread closes the
-        socket, for ever perhaps; here it hears of it.
+        socket, for ever perhaps. Here the read fails.
         """
         with self._reading:
             if self.hung_up:
@@ -318,7 +355,7 @@ class FakeSocket(socket.socket):
 
     def getpeername(self) -> Any:
         """Return the server's address."""
-        return self._connection()._server._peer_name(self.family)
+        return self._connection()._server.peer_name(self.family)
 
     def getsockname(self) -> Any:
         """Return an address that a client of the server could have."""
@@ -384,7 +421,7 @@ def _fake_of(cls: type[socket.socket]) -> type[FakeSocket]:
     return _fakes[cls]
 
 
-def plug_in(sock: socket.socket, server: FakeBeanstalkd) -> None:
+def plug_in(sock: socket.socket, server: Server) -> None:
     """Connect a socket to a server in memory.
 
     Raises:
@@ -399,7 +436,7 @@ def plug_in(sock: socket.socket, server: FakeBeanstalkd) -> None:
     sock.__class__ = _fake_of(type(sock))
 
 
-def _is_free(lock: Lock) -> bool:
+def _is_free(lock: Lock | RLock) -> bool:
     if lock.acquire(blocking=False):
         lock.release()
         return True

@@ -1,30 +1,32 @@
 """How the clients of an in-memory server wait for its answers.
 
-A thread that reads sleeps on a lock of its own. It is roused by output of its
-connection; by time, which every reader keeps for all of them (a fake has few); and by
-its own timeout, which is a due moment of the broker, so that a clock that is moved by
-hand stops there.
+A thread that reads sleeps on a token of its own. It is woken by output of its connection;
+by time, which every reader keeps for all of them (a fake has few); and by its own
+timeout, which is a due moment of the broker, so that a clock that is moved by hand stops
+there.
 """
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from math import inf
-from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 from inproc_tubes.broker import Broker
+from inproc_tubes.monitor import Monitor
 
 if TYPE_CHECKING:
+    from threading import Lock
+
     from inproc_tubes.clock import Clock
-    from inproc_tubes.door import Door
     from inproc_tubes.errors import TubesError
 
 __all__ = ["Reader", "Readers", "ServedBroker", "Sleeper"]
 
 
 class Sleeper(Protocol):
-    """One who keeps time while it waits for output."""
+    """What keeps time while it waits for output."""
 
     due_at: float
     """When it must be answered at the latest; inf for never, or if it was."""
@@ -39,17 +41,17 @@ class Sleeper(Protocol):
 class Reader:
     """A thread that reads from a connection which has nothing to read yet."""
 
-    __slots__ = ("answered", "bed", "due_at", "error", "timeout_at")
+    __slots__ = ("answered", "due_at", "error", "timeout_at", "token")
 
     def __init__(self, timeout_at: float) -> None:
         self.timeout_at = timeout_at
         self.due_at = timeout_at
         self.answered = False
         self.error: TubesError | None = None
-        self.bed = Lock()
-        self.bed.acquire()
+        self.token: Lock = threading.Lock()
+        self.token.acquire()
 
-    def lie_down(self) -> None:
+    def begin_to_wait(self) -> None:
         """Be ready to be woken, before looking whether there is something to read."""
         self.due_at = self.timeout_at
         self.answered = False
@@ -64,27 +66,27 @@ class Reader:
 
     def nudge(self) -> None:
         """Have it look again."""
-        with suppress(RuntimeError):  # roused already
-            self.bed.release()
+        with suppress(RuntimeError):  # woken already
+            self.token.release()
 
 
 class Readers:
-    """All who wait for output of one server: a `Lot` of its broker.
+    """All that wait for output of one server: one of the ways to sleep in its monitor.
 
-    But no waiter of the engine sleeps in it: those are the sessions', so it wakes none.
+    But no request of the engine sleeps in it: those are the sessions', so it wakes none.
     """
 
     def __init__(self) -> None:
         self._asleep: dict[Sleeper, None] = {}
         self.armed_for = -inf
 
-    def enter(self, door: Door, sleeper: Sleeper) -> float:
+    def enter(self, monitor: ServedMonitor, sleeper: Sleeper) -> float:
         """Note that it sleeps, and return until when it may if nothing comes up."""
-        with door._lock:
+        due_at = monitor.next_due_of_engine()
+        with monitor.guard:
             self._asleep[sleeper] = None
-            engine = door._engine
-            self.armed_for = inf if engine.closed else engine.next_due()
-            door._reckon()
+            self.armed_for = min(due_at, monitor.engine.schedule.due_at)
+            monitor.reckon()
             return self.armed_for
 
     def leave(self, sleeper: Sleeper) -> None:
@@ -116,27 +118,53 @@ class Readers:
         for sleeper in list(self._asleep):
             sleeper.nudge()
 
+    def recover(self) -> None:
+        """Have all of them look around, after a turn was broken off."""
+        self.nudge()
 
-class ServedBroker(Broker):
-    """A broker whose clock knows of those who read from its connections, too."""
+
+class ServedMonitor(Monitor):
+    """A monitor whose clock knows of those who read from its connections, too."""
 
     __slots__ = ("readers",)
 
-    def __init__(self, *, clock: Clock, max_job_size: int) -> None:
-        # First: a clock may ask as soon as the broker is attached to it.
+    def __init__(self, clock: Clock) -> None:
+        # First: a clock may ask as soon as the monitor is attached to it.
         self.readers = Readers()
-        super().__init__(clock=clock, max_job_size=max_job_size)
-        self._lots += (self.readers,)  # type: ignore[operator] # it wakes no waiter
+        super().__init__(clock)
+        self.ways += (self.readers,)
 
-    def _next_due(self) -> float:
-        return min(super()._next_due(), self.readers.next_due())
+    def next_due_of_engine(self) -> float:
+        """Return when something is due next, but for the readers' own timeouts."""
+        return super().next_due()
 
-    def _look(self) -> None:
-        # What comes at the very moment of a timeout comes in time.
-        super()._look()
-        self.readers.answer_due(self._now())
+    def next_due(self) -> float:
+        """Return when something is due next, inf for never."""
+        return min(super().next_due(), self.readers.next_due())
 
-    def _answer_all(self, error: type[TubesError]) -> None:
-        # Sessions first: who reads from one that waits hears it from there, once.
-        super()._answer_all(error)
+    def look(self) -> None:
+        """Carry out what is due. Output at the very moment of a timeout is in time."""
+        super().look()
+        self.readers.answer_due(self.now())
+
+    def fail_all(self, error: type[TubesError]) -> None:
+        """Answer all that waits with this error.
+
+        Sessions first: whoever reads from one that waits is told there, once.
+        """
+        super().fail_all(error)
         self.readers.answer_all(error)
+
+
+class ServedBroker(Broker):
+    """The broker of a server in memory."""
+
+    @property
+    def monitor(self) -> ServedMonitor:
+        """Its monitor, for the server's connections."""
+        assert isinstance(self._monitor, ServedMonitor)  # see _new_monitor
+        return self._monitor
+
+    @staticmethod
+    def _new_monitor(clock: Clock) -> ServedMonitor:
+        return ServedMonitor(clock)

@@ -1,7 +1,7 @@
 """Which addresses are ours, and what is patched while there are any.
 
-Three doors lead to a server, and each is patched at its innermost hinge, so that it
-does not matter how early a module has imported what:
+There are three ways to reach a server, and each is patched at its innermost function, so
+that it does not matter how early a module has imported what:
 
 - ``connect`` and ``connect_ex`` of the class `socket.socket`, under every way in which
   a blocking client connects (``socket.create_connection`` among them);
@@ -28,7 +28,7 @@ from .connection import FakeSocket, os_error, plug_in
 from .streams import connect_stream
 
 if TYPE_CHECKING:
-    from .server import FakeBeanstalkd
+    from .connection import Server
 
 __all__ = ["Key", "add", "find", "key_of", "number_of", "remove"]
 
@@ -37,7 +37,7 @@ Key = tuple[str, int] | str
 
 # Guards the tables when they change; who looks something up does without.
 _lock = Lock()
-_servers: dict[Key, FakeBeanstalkd] = {}
+_servers: dict[Key, Server] = {}
 # {host name: its number}. They are from the block for benchmarks (RFC 2544), which no
 # network routes, and are never given to another name.
 _numbers: dict[str, str] = {}
@@ -78,7 +78,7 @@ def _shortest(host: str) -> str | None:
         return None
 
 
-def add(server: FakeBeanstalkd, key: Key) -> None:
+def add(server: Server, key: Key) -> None:
     """Let a server be reached.
 
     Raises:
@@ -106,13 +106,13 @@ def _names(key: Key) -> set[Key]:
     return {key} if isinstance(key, str) else {key, (number_of(key[0]), key[1])}
 
 
-def find(address: Any) -> FakeBeanstalkd | None:
+def find(address: Any) -> Server | None:
     """Return the server that is reached at this address; None if it is not ours."""
     key = key_of(address)
     return None if key is None else _servers.get(key)
 
 
-def _find_for(sock: socket.socket, address: Any) -> FakeBeanstalkd | None:
+def _find_for(sock: socket.socket, address: Any) -> Server | None:
     if sock.type != socket.SOCK_STREAM:
         return None
     # A path for a TCP socket, or the reverse, is for the original to refuse.

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from inproc_tubes.broker import Broker
-from inproc_tubes.checks import DEFAULT_MAX_JOB_SIZE
+from inproc_tubes.core.limits import DEFAULT_MAX_JOB_SIZE
 from inproc_tubes.errors import ClosedError
 from inproc_tubes.protocol import ProtocolSession
 from inproc_tubes.testing import FakeClock
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from inproc_tubes.clock import Clock
-    from inproc_tubes.engine import Engine
-    from inproc_tubes.session import Session
+    from inproc_tubes.core.engine import Engine
+    from inproc_tubes.core.session import Session
 
     from .connection import Connection
 
@@ -142,7 +142,7 @@ class FakeBeanstalkd:
         sessions = [connection.session.session for connection in connections]
         # First, so that nobody is handed a job of another who is dropped as well.
         with suppress(ClosedError):
-            self._broker._ask(_withdraw, self._broker._engine, sessions)
+            self._broker._monitor.run(_withdraw, self._broker._engine, sessions)
         for connection in connections:
             connection.end()
 
@@ -169,14 +169,21 @@ class FakeBeanstalkd:
     def _new_broker(self) -> ServedBroker:
         return ServedBroker(clock=self._clock, max_job_size=self._max_job_size)
 
-    def _check_listens(self) -> None:
+    def check_listens(self) -> None:
+        """Raise ConnectionRefusedError if it takes no connections now."""
         if self._refuses:
             raise os_error(errno.ECONNREFUSED)
 
-    def _forget(self, connection: Connection) -> None:
+    def add(self, connection: Connection) -> None:
+        """Learn of a new connection. For `Connection`."""
+        self._connections[connection] = None
+
+    def forget(self, connection: Connection) -> None:
+        """Learn that a connection has ended. For `Connection`."""
         self._connections.pop(connection, None)
 
-    def _peer_name(self, family: int = socket.AF_INET) -> Any:
+    def peer_name(self, family: int = socket.AF_INET) -> Any:
+        """Return its address as the operating system would tell a client."""
         if isinstance(self._key, str):
             return self._key
         host, port = self._key
@@ -184,8 +191,8 @@ class FakeBeanstalkd:
         return (number_of(host), port, *rest)
 
 
-# Asked through the door, under the lock: it calls nobody's code.
+# A verb of a turn: it calls no user's code.
 def _withdraw(now: float, engine: Engine, sessions: list[Session]) -> None:
     for session in sessions:
-        for waiter in list(session.waiters.values()):
-            engine.withdraw(now, waiter)
+        for ticket in list(session.tickets):
+            engine.withdraw(now, engine.queue.requests[ticket])

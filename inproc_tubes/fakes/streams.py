@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from inproc_tubes.testing import FakeClock
 
-from .connection import Connection
+from .connection import Connection, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inproc_tubes.errors import TubesError
-
-    from .server import FakeBeanstalkd
 
 __all__ = ["FakeTransport", "connect_stream"]
 
@@ -31,7 +29,7 @@ class StreamConnection(Connection):
 
     due_at = inf  # its timeouts are the loop's affair
 
-    def __init__(self, server: FakeBeanstalkd, transport: FakeTransport) -> None:
+    def __init__(self, server: Server, transport: FakeTransport) -> None:
         self._transport = transport
         super().__init__(server)
 
@@ -54,9 +52,9 @@ class FakeTransport(asyncio.Transport):
         self,
         loop: asyncio.AbstractEventLoop,
         protocol: asyncio.Protocol,
-        server: FakeBeanstalkd,
+        server: Server,
     ) -> None:
-        super().__init__(extra={"peername": server._peer_name()})
+        super().__init__(extra={"peername": server.peer_name()})
         self._loop = loop
         self._protocol = protocol
         self._closing = True  # until it has a connection
@@ -131,7 +129,7 @@ class FakeTransport(asyncio.Transport):
         return self._closing
 
     def close(self) -> None:
-        """End the connection; the protocol hears of it in the loop's next round."""
+        """End the connection; the protocol is told in the loop's next round."""
         self._lose(None)
 
     def abort(self) -> None:
@@ -145,7 +143,7 @@ class FakeTransport(asyncio.Transport):
         if self._timer is not None:
             self._timer.cancel()
         connection = self._connection
-        connection.broker.readers.leave(connection)
+        connection.broker.monitor.readers.leave(connection)
         connection.hang_up()
         self._soon(self._protocol.connection_lost, error)
 
@@ -171,12 +169,13 @@ class FakeTransport(asyncio.Transport):
             return
         connection = self._connection
         broker = connection.broker
-        broker._look()
-        due_at = broker.readers.enter(broker, connection)
+        monitor = broker.monitor
+        monitor.look()
+        due_at = monitor.readers.enter(monitor, connection)
         if self._timer is not None:
             self._timer.cancel()
         if due_at < inf:
-            left = max(0, due_at - broker._clock.now())
+            left = max(0, due_at - monitor.clock.now())
             self._timer = self._loop.call_later(left, self._keep_time)
 
     def __del__(self) -> None:
@@ -193,7 +192,7 @@ class FakeTransport(asyncio.Transport):
 def connect_stream(
     loop: asyncio.AbstractEventLoop,
     protocol_factory: Callable[[], asyncio.Protocol],
-    server: FakeBeanstalkd,
+    server: Server,
     **options: Any,
 ) -> tuple[FakeTransport, asyncio.Protocol]:
     """Connect an event loop to a server in memory.

@@ -18,6 +18,7 @@ from .protohandler import Reply, check_name, load_yaml
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from inproc_tubes.fakes.connection import Server
     from inproc_tubes.fakes.routing import Key
 
 __all__ = ["ConnectionError", "ServerConn", "logger"]
@@ -260,7 +261,7 @@ class ServerConn:
         return data.decode(*_ENCODING)
 
 
-def _server_at(server: str, port: int) -> FakeBeanstalkd:
+def _server_at(server: str, port: int) -> Server:
     address = (server, port)
     active = find(address)
     if active is not None:

@@ -1,0 +1,169 @@
+"""The clients: how each session begins and ends, and what becomes of what it leaves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from weakref import ref
+
+from inproc_tubes.errors import ClosedError
+
+from .job import JobState
+from .session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .dispatcher import Dispatcher
+    from .tube import Tube
+
+__all__ = ["Clients"]
+
+
+class Clients:
+    """All sessions of one engine.
+
+    Attributes:
+        sessions: Those that are open, in the order of opening.
+    """
+
+    __slots__ = ("_abandoned", "_dispatch", "sessions")
+
+    def __init__(self, dispatch: Dispatcher) -> None:
+        self._dispatch = dispatch
+        self.sessions: dict[Session, None] = {}
+        # Sessions whose handle was dropped while their user had jobs in hand.
+        self._abandoned: dict[Session, None] = {}
+
+    def everyone(self) -> list[Session]:
+        """Return all sessions that may hold a job.
+
+        Cost: O(number of sessions).
+        """
+        for session in list(self._abandoned):
+            if not session.is_abandoned:
+                del self._abandoned[session]
+        return list(dict.fromkeys((*self.sessions, *self._abandoned)))
+
+    def open(self, used: str | None, watched: Iterable[str]) -> Session:
+        """Add a client. Cost: O(number of tubes)."""
+        session = Session()
+        if used is not None:
+            session.used = self._dispatch.store.tube(used)
+            session.used.using += 1
+        for name in watched:
+            self.watch(session, name)
+        self._dispatch.counts.total_sessions += 1
+        self._dispatch.turn.unfinished = session
+        self.sessions[session] = None  # from here on it is open
+        return session
+
+    def watch(self, session: Session, name: str) -> Tube:
+        """Let a session watch this tube, if it does not yet. Cost: O(1)."""
+        tube = self._dispatch.store.tube(name)
+        if tube not in session.watched:
+            self._dispatch.queue.watch(session, tube)
+        return tube
+
+    def close(self, now: float, session: Session, what: str) -> None:
+        """End a client: its requests are answered, its jobs are ready again.
+
+        In the order of connclose (conn.c): each job in the order in which it was
+        reserved, each offered to the waiting reserves at once. No counter of a job
+        moves.
+
+        Cost: O(log n) for each job and tube.
+        """
+        if session.closed is None:
+            session.closed = what
+            self.finish_closing(now, session)
+
+    def finish_closing(self, now: float, session: Session) -> None:
+        """Carry out what `close` has begun. Cost: as `close`."""
+        what = session.closed
+        assert what is not None  # `close` has set it
+        dispatch = self._dispatch
+        for ticket in list(session.tickets):
+            dispatch.answer(dispatch.queue.requests[ticket], ClosedError(what))
+        puts = [dispatch.admission.puts[ticket] for ticket in session.puts]
+        dispatch.refuse_puts(now, puts, lambda _: ClosedError(what))
+        if session.incoming is not None:
+            dispatch.jobs.pop(session.incoming._id, None)
+            session.incoming = None
+        for job in session.held.in_sequence():
+            session.held.remove(job._id)
+            dispatch.make_ready(now, job)
+        self._leave(session)
+
+    def _leave(self, session: Session) -> None:
+        """Let a session use and watch nothing, and be no client any more."""
+        dispatch = self._dispatch
+        if hasattr(session, "holder"):
+            del session.holder  # which refers to it, and to the monitor
+        dispatch.queue.leave_place(session)
+        for tube in list(session.watched):
+            session.watched.remove(tube)
+            tube.watching -= 1
+            dispatch.free_if_unreferenced(tube)
+        used, session.used = session.used, None
+        if used is not None:
+            used.using -= 1
+            dispatch.free_if_unreferenced(used)
+        if session in self.sessions:
+            counts = dispatch.counts
+            counts.other_reserves += session.cmd_reserve
+            counts.other_reserves_with_timeout += session.cmd_reserve_with_timeout
+            del self.sessions[session]
+        if not len(session.held):
+            dispatch.schedule.forget_session(session)
+
+    def abandon(self, now: float, session: Session, what: str) -> None:
+        """End a client whose handle was dropped; jobs that its user has stay his.
+
+        A job and its handle are one object, which the engine refers to as well. So each
+        held job is replaced by a new object, to see whether anybody else refers to the
+        old one. If so, the old one takes its place again, and the session lives on until
+        that job is settled or expires.
+
+        Cost: that of `close`.
+        """
+        if session.closed is not None:
+            return
+        dispatch = self._dispatch
+        in_hand = []
+        for job_id in [job._id for job in session.held.in_sequence()]:
+            job = session.held.get(job_id)
+            assert job is not None
+            spare = job._renewed()
+            spare._due_at = job._due_at
+            spare._state = JobState.RESERVED
+            probe = ref(job)
+            session.held.replace(spare)
+            dispatch.jobs[spare._id] = spare
+            del job
+            hand = probe()
+            if hand is None:
+                session.held.remove(spare._id)
+                dispatch.make_ready(now, spare)
+            else:
+                session.held.replace(hand)
+                dispatch.jobs[hand._id] = hand
+                in_hand.append(hand)
+        if not in_hand:
+            self.close(now, session, what)
+            return
+        session.held.rebuild(in_hand)
+        session.is_abandoned = True
+        self._abandoned[session] = None
+        dispatch.schedule.replan(session, warns=False)
+        self._leave(session)
+
+    def _check(self) -> None:
+        for session in self.everyone():
+            assert session.closed is None
+            assert session.is_abandoned or session in self.sessions
+            session.held._check()
+            if session.incoming is not None:
+                # Its body is still to come, in the tube that the session uses.
+                assert self._dispatch.jobs[session.incoming._id] is session.incoming
+                assert session.used is not None
+                assert session.incoming._tube == session.used.name

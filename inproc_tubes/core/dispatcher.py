@@ -1,0 +1,373 @@
+"""The dispatcher: it matches jobs with the reserves, and room with the puts, that wait.
+
+It keeps these rules, whatever verb or moment makes it move:
+
+1.  No tube that is not paused has both a ready job and a waiting reserve: a job that
+    becomes ready is handed, reserved, to the reserve that has waited longest.
+2.  No put waits while there is room for it and nobody before it: see `admission`.
+3.  A request is answered once. It is woken as it is answered.
+4.  What falls due is carried out in the order of beanstalkd's ``prottick`` (prot.c):
+    delays, then pauses, then reservations and timeouts.
+
+It checks nothing: the verbs of `engine.Engine` have done so.
+
+Function names in comments are those of beanstalkd's ``prot.c`` if not said otherwise.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+from inproc_tubes.errors import DeadlineSoonError
+
+from .job import JobState
+from .limits import SAFETY_MARGIN
+from .ready import key_of
+from .requests import NOBODY, PutRequest, ReserveRequest
+from .turn import TURN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from inproc_tubes.errors import TubesError
+
+    from .admission import Admission
+    from .counts import CommandCounts
+    from .job import AnyJob
+    from .reserve_queue import ReserveQueue
+    from .schedule import AnyRequest, Schedule
+    from .session import Session
+    from .store import Store
+    from .tube import Tube
+    from .turn import Turn
+
+__all__ = ["Dispatcher"]
+
+_READY = JobState.READY
+_RESERVED = JobState.RESERVED
+_DELAYED = JobState.DELAYED
+
+
+class Dispatcher:
+    """What moves jobs between states, and answers requests."""
+
+    __slots__ = (
+        "admission",
+        "counts",
+        "jobs",
+        "queue",
+        "schedule",
+        "store",
+        "tubes",
+        "turn",
+    )
+
+    def __init__(
+        self,
+        turn: Turn,
+        store: Store,
+        queue: ReserveQueue,
+        admission: Admission,
+        schedule: Schedule,
+        counts: CommandCounts,
+    ) -> None:
+        self.turn = turn
+        self.store = store
+        self.jobs = store.jobs
+        self.tubes = store.tubes
+        self.queue = queue
+        self.admission = admission
+        self.schedule = schedule
+        self.counts = counts
+
+    # Into a tube
+
+    def insert(self, now: float, tube: Tube, job: AnyJob) -> None:
+        """Add a job that has its id to a tube."""
+        job._tube = tube.name
+        job._created_at = now
+        if job._delay:
+            job._state = _DELAYED
+            job._due_at = now + job._delay
+        self.jobs[job._id] = job  # from here on it is put
+        tube.total_jobs += 1
+        if job._delay:
+            self.store.enter(job)
+            self.schedule.plan_tube(tube, job._due_at)
+        else:
+            self.make_ready(now, job)
+
+    def insert_many(
+        self,
+        now: float,
+        tube: Tube,
+        jobs: list[AnyJob],
+        ids: list[int],
+        request: PutRequest | None = None,
+    ) -> None:
+        """Add jobs that have these ids, and are alike, all of them or none.
+
+        If there is a request for it, that is answered.
+        """
+        name = tube.name
+        for job in jobs:
+            job._tube = name
+            job._created_at = now
+        delay = jobs[0]._delay
+        if delay:
+            for job in jobs:
+                job._state = _DELAYED
+                job._due_at = now + delay
+        self.turn.unfinished = jobs
+        self.jobs.update(zip(ids, jobs, strict=True))
+        if request is not None:
+            request.outcome = ids
+        self.turn.unfinished = TURN  # from here on they are put
+        tube.total_jobs += len(jobs)
+        if delay:
+            for job in jobs:
+                tube.delayed.add(job)
+            self.schedule.plan_tube(tube, now + delay)
+        else:
+            tube.ready.add_many(jobs)
+            for watch_set in tube.watch_sets:
+                watch_set.offer(tube, key_of(jobs[0]))
+            self.serve(now, tube)
+
+    def let_in(self, now: float, tube: Tube, request: PutRequest) -> None:
+        """Answer a put that waits: there is room for it now."""
+        self.insert_many(
+            now, tube, request.jobs, self.store.number(request.jobs), request
+        )
+        self.counts.other_puts -= len(request.jobs)  # they count as jobs from now on
+
+    # Into a reservation, and out of it
+
+    def hold(self, now: float, job: AnyJob, session: Session) -> AnyJob:
+        """Let a session hold a job that is in no index; return its handle."""
+        reserves = job._reserves
+        if reserves:
+            self.turn.after.append(job)  # the handle of its last holder
+            job = self.store.renew(job)
+        self.turn.unfinished = job
+        job._state = _RESERVED
+        job._holder = session.holder
+        job._reserves = reserves + 1
+        job._due_at = due_at = now + job._ttr
+        session.recent[job._id] = job  # from here on it is held
+        if due_at < session.planned_at or session.tickets:
+            self.schedule.plan_deadline(session, job)
+        return job
+
+    def make_ready(self, now: float, job: AnyJob) -> None:
+        """Give a job that is in no index its place, or to the reserve that waits."""
+        tube = self.tubes[job._tube]
+        job._state = _READY
+        request = self.queue.first_for(tube)
+        if request is not None:
+            self.hand_over(now, job, request)
+            return
+        tube.ready.add(job)
+        for watch_set in tube.watch_sets:
+            watch_set.offer(tube, key_of(job))
+
+    def hand_over(self, now: float, job: AnyJob, request: ReserveRequest) -> None:
+        """Answer a reserve with a job that is in no index."""
+        before = self.turn.unfinished
+        held = self.hold(now, job, request.session)
+        request.outcome = held  # from here on it is answered
+        self.turn.unfinished = before
+        self.strike_out(request)
+
+    def serve(self, now: float, tube: Tube) -> None:
+        """Answer the reserves that wait for a job of this tube, as long as it has one."""
+        # process_queue: only here is there a choice of jobs, and the best goes first.
+        while (request := self.queue.first_for(tube)) is not None:
+            job = tube.ready.pop()
+            if job is None:
+                break
+            self.hand_over(now, job, request)
+
+    def give_back(self, now: float, session: Session, jobs: list[AnyJob]) -> None:
+        """Undo reservations that their consumer was never told of.
+
+        Cost: that of `release` for each.
+        """
+        for job in jobs:
+            if session.held.get(job._id) is job:
+                session.held.remove(job._id)
+                job._reserves -= 1
+                self.make_ready(now, job)
+        self.drop_if_idle(session)
+
+    # Requests
+
+    def answer(self, request: ReserveRequest, error: TubesError) -> None:
+        """Answer a reserve with an error."""
+        request.outcome = error
+        self.strike_out(request)
+
+    def strike_out(self, request: AnyRequest) -> None:
+        """Wake a request that has its outcome, and let it wait no longer."""
+        request.sleeper.wake()
+        request.sleeper = NOBODY  # it refers to the request, and that to the job
+        self.remove(request)
+
+    def remove(self, request: AnyRequest) -> None:
+        """Let a request wait no longer."""
+        self.schedule.leave(request)
+        if isinstance(request, ReserveRequest):
+            self.queue.remove(request)
+        elif isinstance(request, PutRequest):
+            self.admission.remove_put(request)
+        else:
+            self.admission.remove_join(request)
+
+    def refuse_puts(
+        self,
+        now: float,
+        requests: list[PutRequest],
+        error: Callable[[PutRequest], TubesError],
+    ) -> None:
+        """Refuse these puts, all before another is let in in their place."""
+        for request in requests:
+            request.outcome = error(request)
+            self.strike_out(request)
+        for name in dict.fromkeys(request.tube for request in requests):
+            self.after_leaving(now, self.tubes[name])
+
+    def fail_all(self, _now: float, error: Callable[[], TubesError]) -> None:
+        """Answer every request with this error. Cost: O(number of requests)."""
+        # All of them get their outcomes first, so that nobody is let in meanwhile.
+        requests = self.requests()
+        for request in requests:
+            if request.outcome is None:
+                request.outcome = error()
+        for request in requests:
+            self.strike_out(request)
+
+    def requests(self) -> list[AnyRequest]:
+        """Return all pending requests."""
+        return [
+            *self.queue.requests.values(),
+            *self.admission.puts.values(),
+            *self.admission.joins.values(),
+        ]
+
+    def after_leaving(self, now: float, tube: Tube) -> None:
+        """Go on after a job has left a tube or was buried, or a put waits no longer.
+
+        The puts that fit now are let in, and the joins that this tube has held up go on.
+        """
+        while (request := self.admission.next_put(tube)) is not None:
+            self.let_in(now, tube, request)
+            self.strike_out(request)
+        for join in self.admission.done_joins(tube):
+            self.strike_out(join)
+        self.admission.drop_occupancy(tube)
+        self.free_if_unreferenced(tube)
+
+    # Tubes and sessions
+
+    def free_if_unreferenced(self, tube: Tube) -> None:
+        """Remove a tube that nothing keeps alive any more."""
+        if not tube.referenced:
+            self.store.free(tube)
+            self.schedule.forget_tube(tube)
+
+    def end_pause(self, now: float, tube: Tube) -> None:
+        """Deliver the jobs of a tube again."""
+        tube.pause = tube.paused_until = 0.0
+        self.serve(now, tube)
+        for watch_set in tube.watch_sets:
+            watch_set.look_at(tube)
+
+    def drop_if_idle(self, session: Session) -> None:
+        """Forget a session that is no client and holds no job."""
+        if session.is_abandoned and not len(session.held):
+            session.is_abandoned = False
+            self.schedule.forget_session(session)
+
+    # Time
+
+    def catch_up(self, now: float) -> None:
+        """Carry out all that is due by now, in the order of prottick.
+
+        Cost: O(log n) for each job and request that is due.
+        """
+        tubes = self.schedule.take_tubes(now)
+        self._mature(now, tubes)
+        for tube in sorted(tubes, key=self.store.tube_list.place):
+            if tube.paused_until and tube.paused_until <= now:
+                self.end_pause(now, tube)
+        for tube in tubes:
+            if tube.due_at != inf:
+                self.schedule.plan_tube(tube, tube.due_at)
+        while (moment := self.schedule.first_of_clients) <= now:
+            self._end_moment(now, moment)
+        self.schedule.settle()
+
+    def _mature(self, now: float, tubes: list[Tube]) -> None:
+        """Make delayed jobs ready: the soonest first, on a tie by the tube's place."""
+        due: list[tuple[float, int, int]] = []
+        for tube in tubes:
+            jobs = tube.delayed.take(now)
+            if self.queue.first_for(tube) is None:
+                # Nobody sees in which order they become ready.
+                for job in jobs:
+                    job._state = _READY
+                tube.ready.add_many(jobs)
+                for watch_set in tube.watch_sets:
+                    watch_set.look_at(tube)
+            else:
+                place = self.store.tube_list.place(tube)
+                due += [(job._due_at, place, job._id) for job in jobs]
+        due.sort()
+        for _, _, job_id in due:
+            self.make_ready(now, self.jobs[job_id])
+
+    def _end_moment(self, now: float, moment: float) -> None:
+        """Carry out what falls due for clients in one moment: a job beats an error.
+
+        In conn_timeout a client that is late is told DEADLINE_SOON although it has just
+        been given a job, which it then holds unknowingly. That is not copied: here the
+        moments pass in their order, even when all are late.
+        """
+        sessions = self.schedule.take_sessions(moment)
+        for session in sessions:
+            while (job := session.held.soonest()) and job._due_at <= moment:
+                self._expire(now, session, job)
+        # A session that was handed a job that expires within the margin is told, too.
+        for session in sessions + self.schedule.take_sessions(moment):
+            self._tell_of_deadline(now, moment, session)
+        for request in self.schedule.take_requests(moment):
+            if request.outcome is None:
+                self._time_out(now, request)
+
+    def _expire(self, now: float, session: Session, job: AnyJob) -> None:
+        history = job._own_history()
+        session.held.remove(job._id)
+        history.timeouts += 1
+        history.expired = True
+        self.counts.job_timeouts += 1
+        self.make_ready(now, job)
+        self.drop_if_idle(session)
+
+    def _tell_of_deadline(self, now: float, moment: float, session: Session) -> None:
+        soonest = session.held.soonest()
+        if soonest is not None and soonest._due_at - SAFETY_MARGIN <= moment:
+            left = max(0.0, soonest._due_at - now)
+            for ticket in list(session.tickets):
+                request = self.queue.requests[ticket]
+                if request.told_of_deadlines:
+                    self.answer(request, DeadlineSoonError(soonest._id, left))
+        self.schedule.replan(session, warns=self.queue.warns(session))
+
+    def _time_out(self, now: float, request: AnyRequest) -> None:
+        """Answer a request whose timeout has passed."""
+        if isinstance(request, PutRequest):
+            self.refuse_puts(now, [request], self.admission.too_late)
+        else:
+            request.outcome = request.too_late()
+            self.strike_out(request)

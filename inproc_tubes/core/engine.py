@@ -1,0 +1,847 @@
+"""The rules of the queue: a pure function of its state and of the ``now`` it is given.
+
+It decides who gets which job, and when, and what everybody who waits is answered. The
+rules that it obeys:
+
+1.  Every change of a job's state happens here and in what it holds: the `Dispatcher`,
+    the `Clients`, the `Store`.
+2.  It never asks what time it is. ``now`` does not run backwards.
+3.  It never blocks, and it calls no user's code.
+4.  Check first, change after: an illegal verb raises and *nothing has changed*, but for
+    the counter of the command, which counts how often it was asked for (so does
+    beanstalkd's). All errors leave through `Turn.refuse`.
+5.  A job leaves its index before its sort key changes.
+6.  A request is answered exactly once.
+7.  No tube that is not paused has both a ready job and a waiting reserve: a job that
+    becomes ready is handed, reserved, to the reserve that has waited longest.
+8.  No put waits while there is room for it and nobody before it: see `admission`.
+9.  The truth is in the jobs, the tubes, the sessions and the pending requests. All else
+    is an index, which `recovery.rebuild` makes anew. A verb changes the truth by steps between
+    which it is consistent, whatever becomes of the indexes.
+10. What it drops is handed out (returned, or appended to ``turn.after``), so that no
+    destructor runs inside a turn.
+
+What falls due is carried out by `catch_up`, in the order of beanstalkd's ``prottick``
+(prot.c): delays, then pauses, then reservations and timeouts. A shell calls it before
+each verb when ``schedule.due_at`` has come, so that a verb sees no job in a state that
+is over.
+
+Function names in comments are those of beanstalkd's ``prot.c`` if not said otherwise.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, NoReturn
+
+from inproc_tubes.errors import (
+    ClosedError,
+    DeadlineSoonError,
+    DrainingError,
+    JobTooBigError,
+    NotFoundError,
+    NotIgnoredError,
+    TimedOutError,
+    TubeFullError,
+)
+
+from .admission import Admission
+from .clients import Clients
+from .counts import CommandCounts
+from .dispatcher import Dispatcher
+from .job import Job, JobState, new_job
+from .limits import DEFAULT_TUBE, SAFETY_MARGIN
+from .requests import (
+    NOBODY,
+    OVER,
+    WITHOUT_WARNING,
+    JoinRequest,
+    PutRequest,
+    ReserveRequest,
+)
+from .reserve_queue import ReserveQueue
+from .schedule import Schedule
+from .store import Store
+from .tube import TubeList
+from .turn import Turn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .job import AnyJob
+    from .schedule import AnyRequest
+    from .session import Session
+    from .tube import Tube
+
+__all__ = ["Engine"]
+
+_READY = JobState.READY
+_RESERVED = JobState.RESERVED
+_DELAYED = JobState.DELAYED
+_BURIED = JobState.BURIED
+_INVALID = JobState.INVALID
+_GONE = JobState.GONE
+
+
+class Engine:
+    """Everything that happens in one broker. It has no lock.
+
+    - Clients: `open_session`, `close_session`, `abandon`, `close`, `drain`.
+    - Tubes: `use`, `watch`, `ignore`, `pause_tube`, `limit_tube`, `clear_tube`.
+    - Putting: `put`, `put_many`, `wait_to_put`; over the wire `begin_put`, `finish_put`.
+    - Reserving: `reserve`, `reserve_many`, `reserve_job`, `wait_to_reserve`.
+    - Settling: `delete`, `release`, `bury`, `touch`, `settle`, `kick`, `kick_job`.
+    - Requests: `join`, `withdraw`, `time_out`, `fail_all`.
+    - Time: `catch_up`, `next_due`.
+
+    Attributes:
+        turn: What it is in the middle of.
+        schedule: When it is to be asked again. It stays the same for life.
+        closed: What has closed the broker, once it is.
+    """
+
+    def __init__(self) -> None:
+        self.turn = Turn()
+        self.schedule = Schedule(self.turn.after)
+        self.counts = CommandCounts()
+        self.closed: str | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Have no jobs, and no clients."""
+        self.store = Store()
+        self.jobs = self.store.jobs  # the same dict, one step nearer; so is this:
+        self.tubes = self.store.tubes
+        self.ids = self.store.ids
+        self.queue = ReserveQueue()
+        self.admission = Admission(self.tubes)
+        self.dispatch = Dispatcher(
+            self.turn,
+            self.store,
+            self.queue,
+            self.admission,
+            self.schedule,
+            self.counts,
+        )
+        self.clients = Clients(self.dispatch)
+        self.store.tube(DEFAULT_TUBE).pinned = True
+
+    # Clients
+
+    def open_session(
+        self, _now: float, used: str | None, watched: Iterable[str]
+    ) -> Session:
+        """Add a client. Cost: O(number of tubes)."""
+        return self.clients.open(used, watched)
+
+    def close_session(self, now: float, session: Session, what: str) -> None:
+        """End a client, see `Clients.close`. Cost: O(log n) for each job and tube."""
+        self.clients.close(now, session, what)
+
+    def abandon(self, now: float, session: Session, what: str) -> None:
+        """End a client whose handle was dropped. Cost: as `close_session`."""
+        self.clients.abandon(now, session, what)
+
+    def close(self, what: str) -> None:
+        """End everything: what waits is answered, and the jobs are gone.
+
+        Cost: O(number of sessions and requests).
+        """
+        if self.closed is None:
+            self.closed = what
+        what = self.closed
+        for session in self.clients.everyone():
+            session.closed = what
+            self.turn.after.append(session.held.in_sequence())
+            session.held.rebuild([])
+            self.turn.after.append(session.watched)  # their tubes refer to jobs
+            session.watched = TubeList()
+            session.used = session.only = session.watch_set = session.incoming = None
+        for request in self.dispatch.requests():
+            if request.outcome is None:
+                request.outcome = ClosedError(what)
+            request.sleeper.wake()
+            request.sleeper = NOBODY
+        self.turn.after.append(self.dispatch)
+        self._begin()
+        self.schedule.rebuild((), (), ())  # it refers to the jobs, by their tubes
+        self.schedule.due_at = -inf  # so that every verb calls catch_up, and is refused
+
+    def drain(self, now: float) -> None:
+        """Refuse every put from now on (enter_drain_mode), also those that wait.
+
+        Cost: O(1), and O(log n) for each put that waits.
+        """
+        self.store.drain()
+        puts = list(self.admission.puts.values())
+        self.dispatch.refuse_puts(now, puts, lambda _: DrainingError())
+
+    # Tubes
+
+    def use(self, _now: float, session: Session, name: str) -> None:
+        """Put into this tube from now on. Cost: O(1)."""
+        if session.closed is not None:
+            self.turn.refuse_closed(session)
+        self.counts.use += 1
+        tube = self.store.tube(name)
+        before, session.used = session.used, tube
+        tube.using += 1
+        if before is not None:
+            before.using -= 1
+            self.dispatch.free_if_unreferenced(before)
+
+    def watch(self, now: float, session: Session, names: Iterable[str]) -> int:
+        """Reserve from these tubes too; a reserve that waits is served at once.
+
+        Cost: O(number of names); for each, that of `ignore` if the session waits.
+        """
+        if session.closed is not None:
+            self.turn.refuse_closed(session)
+        for name in names:
+            self.counts.watch += 1
+            self.dispatch.serve(now, self.clients.watch(session, name))
+        return len(session.watched)
+
+    def ignore(self, _now: float, session: Session, name: str) -> int:
+        """Reserve from this tube no longer; NOT_IGNORED only for the last one.
+
+        A tube that is not watched, or does not exist, is no error (OP_IGNORE).
+
+        Cost: O(number of watched tubes); O(n log n) for n that wait for the same tubes
+        if the session waits.
+        """
+        if session.closed is not None:
+            self.turn.refuse_closed(session)
+        self.counts.ignore += 1
+        tube = self.tubes.get(name)
+        if tube is not None and tube in session.watched:
+            if len(session.watched) == 1:
+                self.turn.refuse(NotIgnoredError(name))
+            self.queue.unwatch(session, tube)
+            self.dispatch.free_if_unreferenced(tube)
+        return len(session.watched)
+
+    def pause_tube(self, now: float, name: str, delay: float) -> None:
+        """Deliver no job of this tube for so long; a new pause replaces the old.
+
+        Cost: O(log n); with 0, that of serving the reserves that wait.
+        """
+        self.counts.pause_tube += 1
+        tube = self.tubes.get(name)
+        if tube is None:
+            self.turn.refuse(NotFoundError(None, name))
+        tube.cmd_pause_tube += 1
+        if delay:
+            tube.pause = delay
+            tube.paused_until = now + delay
+            self.schedule.plan_tube(tube, tube.paused_until)
+        else:
+            self.dispatch.end_pause(now, tube)
+
+    def limit_tube(self, now: float, name: str, maxsize: int) -> None:
+        """Let the tube have so many jobs, 0 for any number; what fits comes in.
+
+        A tube that is limited stays, though nothing else refers to it. A batch that
+        waits and is too large for the new limit is refused.
+
+        Cost: O(number of puts that wait there), and that of those let in.
+        """
+        tube = self.store.tube(name) if maxsize else self.tubes.get(name)
+        if tube is not None:
+            too_large = self.admission.set_limit(tube, maxsize)
+            self.dispatch.refuse_puts(now, too_large, self.admission.too_late)
+            self.dispatch.after_leaving(now, tube)
+
+    def clear_tube(
+        self, now: float, name: str, states: tuple[JobState, ...]
+    ) -> list[AnyJob]:
+        """Delete the tube's jobs in these states, none of them reserved.
+
+        Returns them, for the caller to drop. Each counts as a delete.
+
+        Cost: O(log n) for each job.
+        """
+        tube = self.tubes.get(name)
+        if tube is None:
+            return []
+        jobs = [job for state in states for job in self.store.in_state(tube, state)]
+        for job in jobs:
+            self.store.leave(job)
+            self.store.delete(job)
+        self.dispatch.after_leaving(now, tube)
+        return jobs
+
+    # Putting
+
+    def put(self, now: float, session: Session, job: AnyJob, name: str | None) -> int:
+        """Add a job to the tube of that name, or to the one the session uses.
+
+        If a reserve waits for it, the job is its answer when this returns. A refusal
+        while draining takes an id, as in enqueue_incoming_job. Returns the id, or 0 if
+        the tube has no room: then `wait_to_put` decides what happens.
+
+        Cost: O(1) for a job of the tube's usual priority, else O(log n); and O(1) for
+        each watch set that the tube is in.
+        """
+        tube = session.used if name is None else self._tube_to_put(session, name, [job])
+        if tube is None:
+            self.turn.refuse_closed(session)
+        session.is_producer = True
+        if not tube.is_plain or job._delay:
+            return self._put_with_care(now, tube, job)
+        job._id = job_id = next(self.ids)
+        job._tube = tube.name
+        job._created_at = now
+        self.jobs[job_id] = job  # from here on it is put
+        tube.total_jobs += 1
+        ready = tube.ready
+        if job._priority == ready.lane_priority:
+            ready.lane.append(job_id)  # it is the youngest of all
+        else:
+            ready.add(job)
+        return job_id
+
+    def _put_with_care(self, now: float, tube: Tube, job: AnyJob) -> int:
+        """Put a job with a delay, or into a tube where something may be in the way."""
+        if self.store.draining or not tube.admits(1):
+            self._refuse_if_draining([job])
+            return 0
+        job._id = next(self.ids)
+        self.dispatch.insert(now, tube, job)
+        return job._id
+
+    def _tube_to_put(
+        self, session: Session, name: str, jobs: list[AnyJob]
+    ) -> Tube | None:
+        """Return the tube of that name; None if the session was closed."""
+        if session.closed is not None:
+            return None
+        session.is_producer = True
+        if self.store.draining:
+            self._refuse_if_draining(jobs)
+        return self.store.tube(name)
+
+    def _refuse_if_draining(self, jobs: list[AnyJob]) -> None:
+        """Count puts that make no jobs now; refuse them if the broker drains."""
+        self.counts.other_puts += len(jobs)
+        if self.store.draining:
+            self.store.number(jobs)
+            self.turn.refuse(DrainingError())
+
+    def put_numbered(
+        self, now: float, session: Session, jobs: list[AnyJob], name: str | None
+    ) -> None:
+        """Put jobs that got their ids before: in a turn that this put has interrupted.
+
+        They cannot wait, so they are let in although their tube may be full. If their
+        session was closed meanwhile, or the broker drained, they are dropped. A second
+        call has no effect.
+
+        Cost: that of `put` for each, and O(log n) if a younger job was put first.
+        """
+        if session.closed is not None or self.store.draining:
+            self.counts.other_puts += len(jobs)
+            self.turn.after.append(jobs.copy())
+            jobs.clear()
+            return
+        tube = session.used if name is None else self.store.tube(name)
+        assert tube is not None  # a session that puts uses a tube
+        if jobs and self.jobs.get(jobs[0]._id) is not jobs[0]:
+            session.is_producer = True
+            self.dispatch.insert_many(now, tube, jobs, [job._id for job in jobs])
+
+    def put_many(
+        self, now: float, session: Session, jobs: list[AnyJob], name: str | None
+    ) -> list[int] | None:
+        """Add several jobs at once; each counts as a put.
+
+        None means that there is no room for all of them: then `wait_to_put` decides.
+        Where reserves wait, the first job goes to the first of them.
+
+        Cost: O(1) for each job, and that of those handed over.
+        """
+        if not jobs and session.closed is None and not self.store.draining:
+            session.is_producer = True
+            return []
+        tube = session.used if name is None else self._tube_to_put(session, name, jobs)
+        if tube is None:
+            self.turn.refuse_closed(session)
+        session.is_producer = True
+        if self.store.draining or not tube.admits(len(jobs)):
+            self._refuse_if_draining(jobs)
+            return None
+        ids = self.store.number(jobs)
+        self.dispatch.insert_many(now, tube, jobs, ids)
+        return ids
+
+    def wait_to_put(self, now: float, request: PutRequest) -> None:
+        """Let a put wait, after `put` or `put_many` has found no room.
+
+        If there is room now, it has its outcome when this returns.
+
+        Raises:
+            TubeFullError: The timeout is 0, or the batch is larger than the limit.
+
+        Cost: O(log n) with a timeout, else O(1).
+        """
+        session = request.session
+        if session.closed is not None:
+            self.turn.refuse_closed(session)
+        if self.store.draining:
+            self.turn.refuse(DrainingError())
+        tube = self.store.tube(request.tube) if request.tube else session.used
+        assert tube is not None  # a session that puts uses a tube
+        request.tube = tube.name
+        size = len(request.jobs)
+        if tube.admits(size):
+            self.dispatch.let_in(now, tube, request)
+            return
+        assert tube.occupancy is not None  # else it would have been admitted
+        if request.timeout == 0 or size > tube.occupancy.maxsize:
+            self.turn.refuse(self.admission.too_late(request))
+        self.schedule.enter(now, request)
+        self.admission.add_put(tube, request)
+
+    def refuse_put(
+        self, _now: float, session: Session, size: int, limit: int, count: int
+    ) -> NoReturn:
+        """Count so many puts, of which one body is too large; no id is taken.
+
+        Cost: O(1).
+        """
+        if session.closed is not None:
+            self.turn.refuse_closed(session)
+        self.counts.other_puts += count
+        self.turn.refuse(JobTooBigError(size, limit))
+
+    def begin_put(
+        self,
+        now: float,
+        session: Session,
+        body: memoryview,
+        priority: int,
+        delay: int,
+        ttr: int,
+    ) -> None:
+        """Take an id for a job whose body is still to come; it is INVALID till then.
+
+        It can be peeked at, and nothing else. A session that uses a tube has at most one
+        such job, in that tube. Cost: O(1).
+        """
+        assert session.used is not None  # it does
+        self.counts.other_puts += 1
+        session.is_producer = True
+        job = new_job(body, priority, delay, ttr)
+        self.store.number([job])
+        job._tube = session.used.name
+        job._created_at = now
+        job._state = _INVALID
+        session.incoming = job
+        self.jobs[job._id] = job
+
+    def finish_put(self, now: float, session: Session, body: bytes) -> int:
+        """Put the session's half-received job, now that its body is there.
+
+        It does not wait for room: a client that waits over the wire is not listened to.
+        If it is refused, its id is spent (enqueue_incoming_job).
+
+        Cost: that of `put`.
+        """
+        begun = session.incoming
+        tube = session.used
+        assert begun is not None  # it was begun
+        assert tube is not None  # it is in it
+        self.abort_put(now, session)
+        if self.store.draining:
+            self.turn.refuse(DrainingError())
+        if not tube.admits(1):
+            assert tube.occupancy is not None  # else it would be admitted
+            self.turn.refuse(TubeFullError(tube.name, tube.occupancy.maxsize))
+        job = new_job(body, begun._priority, begun._delay, begun._ttr)
+        job._id = begun._id
+        self.dispatch.insert(now, tube, job)
+        job._created_at = begun._created_at
+        self.counts.other_puts -= 1
+        return job._id
+
+    def abort_put(self, _now: float, session: Session) -> None:
+        """Forget the session's half-received job, if any; its id is spent.
+
+        Cost: O(1).
+        """
+        if session.incoming is not None:
+            self.jobs.pop(session.incoming._id, None)
+            session.incoming = None
+
+    # Reserving
+
+    def reserve(
+        self, now: float, session: Session, timeout: float | None
+    ) -> AnyJob | None:
+        """Take the first job by (priority, id) of all watched tubes not paused.
+
+        None means that there is none: then `wait_to_reserve` decides what happens. The
+        timeout decides here only which of two commands is counted.
+
+        Cost: O(log n) amortised, and O(number of watched tubes) for the first session
+        that watches exactly these.
+        """
+        tube = session.only
+        if tube is None:
+            if session.closed is not None:
+                self.turn.refuse_closed(session)
+            tube = self.queue.best_tube(session)
+        if timeout is None or timeout is WITHOUT_WARNING:
+            session.cmd_reserve += 1
+        else:
+            session.cmd_reserve_with_timeout += 1
+        if tube is None or tube.paused_until:
+            return None
+        ready = tube.ready
+        if not ready.in_order:
+            job = ready.pop()
+        elif ready.lane:
+            job = self.jobs[ready.lane.popleft()]
+        else:
+            return None
+        return None if job is None else self.dispatch.hold(now, job, session)
+
+    def reserve_many(
+        self, now: float, session: Session, n: int, timeout: float | None
+    ) -> list[AnyJob]:
+        """Take up to ``n`` jobs as so many times `reserve` would.
+
+        Each counts as a reserve; where there is none, none is counted. ``n`` is 0 for
+        one that wanted one job, and was given it while it waited.
+
+        Cost: O(log n) for each.
+        """
+        if session.closed is not None:
+            self.turn.refuse_closed(session)
+        session.is_worker = True
+        taken: list[AnyJob] = []
+        self.turn.batch = taken
+        only = session.only
+        if only is None:
+            while (
+                len(taken) < n and (tube := self.queue.best_tube(session)) is not None
+            ):
+                job = tube.ready.pop()
+                assert job is not None  # it is the best
+                taken.append(self.dispatch.hold(now, job, session))
+        elif not only.paused_until:
+            for job in only.ready.pop_many(n):
+                taken.append(self.dispatch.hold(now, job, session))  # noqa: PERF401 - `batch` is seen, if this is broken off
+        self.turn.unfinished = taken
+        self.turn.batch = None
+        if timeout is None:
+            session.cmd_reserve += len(taken)
+        else:
+            session.cmd_reserve_with_timeout += len(taken)
+        return taken
+
+    def wait_to_reserve(self, now: float, request: ReserveRequest) -> None:
+        """Let a reserve wait, after `reserve` has found nothing.
+
+        Raises:
+            DeadlineSoonError: A job that its session holds expires within the safety
+                margin (conndeadlinesoon in conn.c). A ready job in a paused tube would
+                delay this answer by a tick, which cannot be seen.
+            TimedOutError: The timeout is 0.
+
+        Cost: O(1), O(log n) with a timeout or where the session holds jobs.
+        """
+        session = request.session
+        soonest = session.held.soonest() if len(session.held) else None
+        if (
+            soonest is not None
+            and request.told_of_deadlines
+            and soonest._due_at - SAFETY_MARGIN <= now
+        ):
+            self.turn.refuse(DeadlineSoonError(soonest._id, soonest._due_at - now))
+        if request.timeout == 0:
+            self.turn.refuse(TimedOutError(0))
+        self.schedule.enter(now, request)
+        self.queue.add(request)
+        if soonest is not None:
+            self.schedule.replan(session, warns=self.queue.warns(session))
+
+    def reserve_job(self, now: float, session: Session, job_id: int) -> AnyJob:
+        """Take this job, whatever tube it is in, unless somebody holds it.
+
+        Cost: O(log n).
+        """
+        if session.closed is not None:
+            self.turn.refuse_closed(session)
+        job = self.jobs.get(job_id)
+        if job is None or job._state is _RESERVED or job._state is _INVALID:
+            self.turn.refuse(NotFoundError(job_id))
+        session.is_worker = True
+        self.store.leave(job)
+        return self.dispatch.hold(now, job, session)
+
+    # Settling
+
+    def find(self, job_id: int, handle: AnyJob | None) -> AnyJob:
+        """Return the job of that id, whatever its state.
+
+        Raises:
+            NotFoundError: There is none, or it was reserved since the handle was given
+                out.
+
+        Cost: O(1).
+        """
+        job = self.store.find(job_id, handle)
+        if job is None:
+            self.turn.refuse(NotFoundError(job_id))
+        return job
+
+    def _held(self, session: Session, job_id: int, handle: AnyJob | None) -> AnyJob:
+        """Return a job that the session holds: is_job_reserved_by_conn."""
+        if session.closed is not None:
+            self.turn.refuse_closed(session)
+        job = self.find(job_id, handle)
+        if session.held.get(job_id) is not job:
+            self.turn.refuse(NotFoundError(job_id))
+        return job
+
+    def delete_held(
+        self, session: Session, job_id: int, handle: AnyJob | None
+    ) -> AnyJob | None:
+        """Delete a job that the session holds, and return it for the caller to drop.
+
+        None means that this is not as simple as it mostly is: then `delete` does it all.
+        This part needs no ``now``.
+
+        Cost: O(1).
+        """
+        recent = session.recent
+        job = recent.get(job_id)
+        if job is None or (job is not handle and handle is not None):
+            return None
+        tube = self.tubes[job._tube]
+        if tube.occupancy is not None:
+            return None
+        del self.jobs[job_id]  # from here on it is deleted, as in Store.delete
+        del recent[job_id]
+        tube.cmd_delete += 1
+        job._state = _GONE
+        if not (tube.using or tube.watching):
+            self.dispatch.free_if_unreferenced(tube)
+        return job
+
+    def delete(
+        self, now: float, session: Session, job_id: int, handle: AnyJob | None
+    ) -> AnyJob:
+        """End a job that the session holds, or that nobody holds; return it.
+
+        Cost: O(1) amortised.
+        """
+        if session.closed is not None:
+            self.turn.refuse_closed(session)
+        job = self.store.find(job_id, handle)
+        is_held = job is not None and session.held.get(job_id) is job
+        if job is None or (
+            not is_held and (job._state is _RESERVED or job._state is _INVALID)
+        ):
+            self.counts.other_deletes += 1
+            self.turn.refuse(NotFoundError(job_id))
+        if not is_held:
+            self.store.leave(job)
+        tube = self.store.delete(job)
+        if is_held:
+            session.held.remove(job_id)
+            self.dispatch.drop_if_idle(session)
+        self.dispatch.after_leaving(now, tube)
+        return job
+
+    def release(
+        self,
+        now: float,
+        session: Session,
+        job_id: int,
+        handle: AnyJob | None,
+        priority: int | None,
+        delay: float,
+    ) -> None:
+        """Give a held job back, at once or after a delay. Cost: O(log n)."""
+        self.counts.release += 1
+        job = self._held(session, job_id, handle)
+        history = job._own_history()
+        session.held.remove(job_id)
+        if priority is not None:
+            job._priority = priority
+        job._delay = delay
+        history.releases += 1
+        history.expired = False
+        if delay:
+            job._due_at = now + delay
+            job._state = _DELAYED
+            self.store.enter(job)
+            self.schedule.plan_tube(self.tubes[job._tube], job._due_at)
+        else:
+            self.dispatch.make_ready(now, job)
+        self.dispatch.drop_if_idle(session)
+
+    def bury(
+        self,
+        now: float,
+        session: Session,
+        job_id: int,
+        handle: AnyJob | None,
+        priority: int | None,
+    ) -> None:
+        """Put a held job aside until it is kicked. Cost: O(1)."""
+        self.counts.bury += 1
+        job = self._held(session, job_id, handle)
+        history = job._own_history()
+        session.held.remove(job_id)
+        if priority is not None:
+            job._priority = priority
+        history.buries += 1
+        history.expired = False
+        self.store.bury(job)
+        self.dispatch.drop_if_idle(session)
+        self.dispatch.after_leaving(now, self.tubes[job._tube])
+
+    def touch(
+        self, now: float, session: Session, job_id: int, handle: AnyJob | None
+    ) -> None:
+        """Restart the time to run of a held job. Cost: O(log n)."""
+        self.counts.touch += 1
+        job = self._held(session, job_id, handle)
+        job._due_at = now + job._ttr
+        session.held.postpone(job)
+
+    def settle(
+        self,
+        now: float,
+        session: Session,
+        job: AnyJob,
+        failed: bool,  # noqa: FBT001 - a turn passes arguments by position
+    ) -> AnyJob | None:
+        """Leave the with-block of a job: delete it, or bury it if the block failed.
+
+        What the block itself did with the job stands. Where the reservation has expired
+        meanwhile, a job that is done is deleted if nobody has reserved it yet, and one
+        that failed stays ready.
+
+        Cost: that of `delete` or `bury`.
+        """
+        if session.held.get(job._id) is job:
+            if not failed:
+                return self.delete(now, session, job._id, job)
+            self.bury(now, session, job._id, job, None)
+        elif not failed:
+            if session.closed is not None and job._state is not _GONE:
+                self.turn.refuse_closed(session)
+            if job._history.expired and job._id in self.jobs:
+                return self.delete(now, session, job._id, job)
+        return None
+
+    def kick(self, now: float, name: str, bound: int) -> int:
+        """Make up to ``bound`` buried jobs ready, or delayed ones if none is buried.
+
+        kick_jobs: never both. Buried ones in order of burying, delayed ones in order of
+        their moments, each offered to the waiting reserves at once.
+
+        Cost: O(log n) for each job.
+        """
+        self.counts.kick += 1
+        tube = self.tubes.get(name)
+        if tube is None:
+            return 0
+        count = min(bound, len(tube.buried) or len(tube.delayed))
+        for _ in range(count):
+            if tube.buried:
+                _, job = tube.buried.popitem(last=False)
+            else:
+                job = tube.delayed.pop()
+            self._kick(now, job)
+        return count
+
+    def kick_job(self, now: float, job_id: int, handle: AnyJob | None) -> None:
+        """Make this buried or delayed job ready. Cost: O(log n)."""
+        job = self.find(job_id, handle)
+        if job._state is not _BURIED and job._state is not _DELAYED:
+            self.turn.refuse(NotFoundError(job_id))
+        self.store.leave(job)
+        self._kick(now, job)
+
+    def _kick(self, now: float, job: AnyJob) -> None:
+        job._own_history().kicks += 1
+        self.dispatch.make_ready(now, job)
+
+    # Requests
+
+    def join(self, now: float, request: JoinRequest) -> None:
+        """Let a join wait, unless the work is at its end: then it has its outcome.
+
+        Raises:
+            TimedOutError: The timeout is 0.
+
+        Cost: O(number of tubes), O(log n) with a timeout.
+        """
+        if self.admission.is_done(request):
+            return
+        if request.timeout == 0:
+            self.turn.refuse(request.too_late())
+        self.schedule.enter(now, request)
+        self.admission.add_join(request)
+
+    def withdraw(self, now: float, request: AnyRequest) -> None:
+        """Leave the queue as if that request had never been.
+
+        If a reserve was answered meanwhile with a job, the job goes back to its place,
+        and its reservation has never been. If a put was let in, its jobs, whose ids
+        nobody will ever know, are taken back, but for those that somebody has reserved.
+
+        Cost: that of `release`, or of `delete` for each job that was put.
+        """
+        if isinstance(request, ReserveRequest):
+            if request.ticket in self.queue.requests:
+                self.dispatch.strike_out(request)
+            if isinstance(request.outcome, Job):
+                self.dispatch.give_back(now, request.session, [request.outcome])
+                request.outcome = OVER
+        elif isinstance(request, PutRequest):
+            if request.ticket in self.admission.puts:
+                self.dispatch.strike_out(request)
+                self.dispatch.after_leaving(now, self.tubes[request.tube])
+            if isinstance(request.outcome, list):
+                self._take_back(now, request.jobs)
+        elif request.ticket in self.admission.joins:
+            self.dispatch.strike_out(request)
+
+    def _take_back(self, now: float, jobs: list[AnyJob]) -> None:
+        for job in jobs:
+            if self.jobs.get(job._id) is job and not job._reserves:
+                tube = self.store.undo_put(job)
+                self.counts.other_puts += 1  # it was asked for
+                self.dispatch.after_leaving(now, tube)
+
+    def time_out(self, _now: float, request: ReserveRequest) -> None:
+        """Answer a reserve TIMED_OUT ahead of time, unless it was answered.
+
+        conn_process_io does so to a client that has hung up half-way. Cost: O(log n)
+        with a timeout, else O(1).
+        """
+        if request.outcome is None:
+            self.dispatch.answer(request, TimedOutError(request.timeout))
+
+    # Time
+
+    def catch_up(self, now: float) -> None:
+        """Carry out all that is due by now. Cost: O(log n) for each job and request."""
+        if self.closed is not None:
+            self.turn.refuse(ClosedError(self.closed))
+        self.dispatch.catch_up(now)
+
+    def next_due(self) -> float:
+        """Return the next moment at which something happens, inf for never.
+
+        Cost: O(log n), amortised.
+        """
+        if self.closed is not None:
+            return inf
+        return self.schedule.next_due(self.queue.warns)

@@ -1,0 +1,408 @@
+"""A job: what `put` makes, what the engine keeps, and what `reserve` hands out.
+
+All three are one object. Only `engine.Engine` changes its fields, and it does so by
+these transitions::
+
+                      put                     put with delay
+                       │                            │
+                       ▼       delay is over        ▼
+     ┌──────────────▶ READY ◀──────────────────  DELAYED ◀──────┐
+     │                 │  ▲         or kick                     │
+     │         reserve │  └───────── kick ──────── BURIED       │
+     │ release, expiry,▼                             ▲          │
+     └───── close ─ RESERVED ──────── bury ──────────┘          │
+                       └───────────── release with delay ───────┘
+
+    reserve_job takes a READY, DELAYED or BURIED job;
+    delete ends a job in any state.
+
+Fencing
+    A job that is reserved again is *renewed*: the engine goes on with a new object,
+    and the new holder gets that one. The old object is ``GONE``, and is not in the
+    engine any more. So whether a handle is still valid is one comparison of identity.
+
+What a stale handle shows
+    The old object is a snapshot of the job at the moment when it was renewed or
+    deleted. Until then the handle of a reservation that is over shows the job as it is.
+    A `PeekedJob` is a snapshot from the beginning.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from enum import Enum
+from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any, TypeAlias
+
+    from typing_extensions import TypeVar
+
+    from .statistics import JobStats
+
+    # A body is any object: `Any` is the default of its type.
+    T = TypeVar("T", default=Any)
+    # What the engine keeps: it never looks into a body.
+    AnyJob: TypeAlias = "Job[Any]"
+else:
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+__all__ = [
+    "NO_HISTORY",
+    "History",
+    "Job",
+    "JobHolder",
+    "JobState",
+    "PeekedJob",
+    "new_job",
+    "refuse_to_pickle",
+]
+
+
+class JobState(Enum):
+    """The state of a job; the values are beanstalkd's words."""
+
+    READY = "ready"
+    RESERVED = "reserved"
+    DELAYED = "delayed"
+    BURIED = "buried"
+    #: The put line was read, but not yet the body. Only the wire shows this state.
+    INVALID = "invalid"
+    #: The job was deleted, or the handle is stale: somebody reserved the job again.
+    GONE = "gone"
+
+
+_READY = JobState.READY
+
+
+class History:
+    """What has happened to a job besides being reserved.
+
+    Attributes:
+        timeouts: How often a reservation of it has expired.
+        releases: How often it was released.
+        buries: How often it was buried.
+        kicks: How often it was kicked.
+        burial: The number of its last burial. Buried jobs are served in this order.
+        expired: Whether its last reservation has ended by expiry.
+    """
+
+    __slots__ = ("burial", "buries", "expired", "kicks", "releases", "timeouts")
+
+    def __init__(self) -> None:
+        self.timeouts = 0
+        self.releases = 0
+        self.buries = 0
+        self.kicks = 0
+        self.burial = 0
+        self.expired = False
+
+    def copy(self) -> History:
+        """Return an equal history. Cost: O(1)."""
+        history = History()
+        history.timeouts = self.timeouts
+        history.releases = self.releases
+        history.buries = self.buries
+        history.kicks = self.kicks
+        history.burial = self.burial
+        return history
+
+
+NO_HISTORY = History()
+"""The history of most jobs, which share it. It never changes: see `Job._own_history`."""
+
+
+class JobHolder(Protocol):
+    """The verbs of one session for jobs: what a job's own verbs call."""
+
+    def _end(
+        self,
+        job_id: int,
+        job: Job | None,
+        strict: bool,  # noqa: FBT001 - a keyword takes longer
+    ) -> None:
+        """Delete a job; leave its with-block, if not ``strict``."""
+
+    def release(
+        self, job_or_id: Job | int, priority: int | None = None, delay: float = 0
+    ) -> None:
+        """Give a job back."""
+
+    def bury(self, job_or_id: Job | int, priority: int | None = None) -> None:
+        """Bury a job."""
+
+    def touch(self, job_or_id: Job | int) -> None:
+        """Restart the time to run of a job."""
+
+    def _abort(self, job: Job, exc_type: type[BaseException]) -> None:
+        """Leave the with-block of a job by an exception."""
+
+    def _stats_job(self, job_or_id: Job | int) -> JobStats:
+        """Return the statistics of a job."""
+
+    def _state_of(self, job: Job) -> str:
+        """Describe the state of the job as this handle sees it."""
+
+
+def refuse_to_pickle(self: object, protocol: object) -> NoReturn:
+    """Raise a TypeError. Serves as ``__reduce_ex__`` of all that lives in a process."""
+    del protocol
+    message = (
+        f"a {type(self).__name__} can be neither pickled nor copied: "
+        "its jobs live in this process, behind one lock"
+    )
+    raise TypeError(message)
+
+
+class Job(Generic[T]):
+    """A job that was reserved, or looked at.
+
+    A reserved job is a context manager. A block that is left normally deletes the job.
+    A block that is left by an exception buries it. What the block itself did with the
+    job stands. If the reservation expires inside the block, a job that is done is
+    deleted if nobody has reserved it, else `NotFoundError` is raised. The block of a job
+    that was only looked at changes nothing.
+
+    A handle is *fenced*. When its reservation is over and the job is reserved again, by
+    the same consumer too, the verbs of the handle raise `NotFoundError`, and its
+    attributes stay as they were at that moment. May be shared by threads.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_body",
+        "_created_at",
+        "_delay",
+        "_due_at",
+        "_history",
+        "_holder",
+        "_id",
+        "_priority",
+        "_reserves",
+        "_state",
+        "_ttr",
+        "_tube",
+    )
+
+    # No __init__: a class with one takes twice as long to make its objects. See new_job.
+    _id: int
+    _body: T
+    _tube: str  # the name of its tube
+    _priority: int
+    _delay: float  # as given last, by put or release
+    _ttr: float
+    _created_at: float
+    _state: JobState
+    _due_at: float  # RESERVED: when it expires; DELAYED: when it is ready
+    _holder: JobHolder  # whose reservation is the last one
+    _reserves: int
+    _history: History
+
+    @property
+    def id(self) -> int:
+        """The number that `Producer.put` returned."""
+        return self._id
+
+    @property
+    def body(self) -> T:
+        """The object that was put, by reference."""
+        return self._body
+
+    @property
+    def tube(self) -> str:
+        """The name of its tube."""
+        return self._tube
+
+    @property
+    def priority(self) -> int:
+        """Its priority: the lower, the more urgent."""
+        return self._priority
+
+    @property
+    def delay(self) -> float:
+        """The delay in seconds with which it was last put or released."""
+        return self._delay
+
+    @property
+    def ttr(self) -> float:
+        """Its time to run: how many seconds a reservation lasts."""
+        return self._ttr
+
+    @property
+    def reserves(self) -> int:
+        """How often it was reserved."""
+        return self._reserves
+
+    @property
+    def timeouts(self) -> int:
+        """How often a reservation of it has expired."""
+        return self._history.timeouts
+
+    @property
+    def releases(self) -> int:
+        """How often it was released."""
+        return self._history.releases
+
+    @property
+    def buries(self) -> int:
+        """How often it was buried."""
+        return self._history.buries
+
+    @property
+    def kicks(self) -> int:
+        """How often it was kicked."""
+        return self._history.kicks
+
+    def delete(self) -> None:
+        """Delete this job: it is done.
+
+        Raises:
+            NotFoundError: The reservation has expired and somebody else has reserved
+                the job, or the job was deleted.
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(1) amortised.
+        Source: OP_DELETE (prot.c).
+        """
+        self._holder._end(self._id, self, True)  # noqa: FBT003 - see there
+
+    def release(self, priority: int | None = None, delay: float = 0) -> None:
+        """Give this job back to its tube.
+
+        Args:
+            priority: Its new priority; None keeps the present one.
+            delay: Seconds until it is ready again.
+
+        Raises:
+            NotFoundError: The reservation is over, most likely because it expired.
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(log n).
+        Source: OP_RELEASE (prot.c).
+        """
+        self._holder.release(self, priority, delay)
+
+    def bury(self, priority: int | None = None) -> None:
+        """Put this job aside until somebody kicks it.
+
+        Args:
+            priority: Its new priority; None keeps the present one.
+
+        Raises:
+            NotFoundError: The reservation is over, most likely because it expired.
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(1).
+        Source: OP_BURY (prot.c).
+        """
+        self._holder.bury(self, priority)
+
+    def touch(self) -> None:
+        """Restart the time to run of this job: its full ``ttr`` begins anew.
+
+        Raises:
+            NotFoundError: The reservation is over, most likely because it expired.
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(log n).
+        Source: touch_job (prot.c).
+        """
+        self._holder.touch(self)
+
+    def stats(self) -> JobStats:
+        """Return the statistics of this job.
+
+        Raises:
+            NotFoundError: The job was deleted, or somebody has reserved it since.
+            ClosedError: The broker was closed.
+
+        Cost: O(1).
+        Source: fmt_job_stats (prot.c).
+        """
+        return self._holder._stats_job(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exc_type is None:
+            self._holder._end(self._id, self, False)  # noqa: FBT003 - see there
+        else:
+            self._holder._abort(self, exc_type)
+
+    __reduce_ex__ = refuse_to_pickle
+
+    def __repr__(self) -> str:
+        # Without a holder: nobody has ever reserved it.
+        holder: JobHolder | None = getattr(self, "_holder", None)
+        state = self._state.value if holder is None else holder._state_of(self)
+        return (
+            f"<Job {self._id} in {self._tube!r}, {state}, "
+            f"priority {self._priority}: {reprlib.repr(self._body)}>"
+        )
+
+    # For the engine
+
+    def _own_history(self) -> History:
+        """Return its history, to be changed. Cost: O(1)."""
+        if self._history is NO_HISTORY:
+            self._history = History()
+        return self._history
+
+    def _renewed(self) -> Job[T]:
+        """Return a new object for the same job, ready to be reserved. Cost: O(1)."""
+        job = new_job(self._body, self._priority, self._delay, self._ttr)
+        self._copy_into(job)
+        return job
+
+    def _peeked(self, holder: JobHolder) -> PeekedJob[T]:
+        """Return a snapshot of the job, with the verbs of that holder. Cost: O(1)."""
+        job: PeekedJob[T] = PeekedJob()
+        job._body = self._body
+        job._priority = self._priority
+        job._delay = self._delay
+        job._ttr = self._ttr
+        job._state = self._state
+        self._copy_into(job)
+        job._holder = holder
+        job._original = self
+        return job
+
+    def _copy_into(self, job: Job[T]) -> None:
+        """Give a new object the fields that `put` and the past have set."""
+        job._id = self._id
+        job._tube = self._tube
+        job._created_at = self._created_at
+        job._reserves = self._reserves
+        # A copy, so that the old object stays a snapshot.
+        history = self._history
+        job._history = history if history is NO_HISTORY else history.copy()
+
+
+class PeekedJob(Job[T]):
+    """A job that somebody has looked at: a snapshot that nobody has reserved."""
+
+    __slots__ = ("_original",)
+
+    _original: Job[T]  # the engine's object at that moment
+
+
+def new_job(body: T, priority: int, delay: float, ttr: float) -> Job[T]:
+    """Return a job that is not in any tube yet. Cost: O(1)."""
+    job: Job[T] = Job()
+    job._body = body
+    job._priority = priority
+    job._delay = delay
+    job._ttr = ttr
+    job._state = _READY
+    job._reserves = 0
+    job._history = NO_HISTORY
+    return job

@@ -1,0 +1,270 @@
+"""The ready jobs of a tube, in the order in which they are served: (priority, id).
+
+Strategy
+    Nearly always a job becomes ready as the youngest of the tube's usual priority, and
+    leaves as the oldest. So the jobs of one priority stand in a *lane*, a deque in the
+    order of their ids: both ends cost a few nanoseconds. All other jobs stand in a heap
+    beside it. The next job is the better one of the two heads.
+
+    The heap holds keys, one int for priority and id. Comparing two ints takes a third
+    of the time of comparing two tuples.
+
+    The lane takes over another priority when it is empty and two jobs of that priority
+    come in a row. So a single job of an odd priority does not occupy it.
+
+    A ready job that leaves from the middle (deleted, or reserved by its id) leaves its
+    entry behind. An entry is *live* while it names a ready job of its priority. Dead
+    entries are dropped when they come to a head, and all at once when they outnumber the
+    live ones.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING
+
+from .job import JobState
+from .limits import DEFAULT_PRIORITY, URGENT_THRESHOLD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from .job import AnyJob
+
+__all__ = ["SWEEP_FLOOR", "ReadyJobs", "key_of"]
+
+# Fewer dead entries than this are never swept: a sweep would cost more than they do.
+SWEEP_FLOOR = 64
+
+# A key is priority << ID_BITS | id. An id has 64 bits in beanstalkd.
+_ID_BITS = 64
+_ID_MASK = (1 << _ID_BITS) - 1
+
+_READY = JobState.READY
+
+
+def key_of(job: AnyJob) -> int:
+    """Return the key that sorts ready jobs. Cost: O(1)."""
+    return job._priority << _ID_BITS | job._id
+
+
+class ReadyJobs:
+    """A lane and a heap.
+
+    The engine appends to ``lane`` and takes from it itself where that is allowed:
+
+    - A new job, which is the youngest of all, may be appended if its priority is
+      ``lane_priority``.
+    - The first job of the lane is the next one to be served if ``in_order`` is true.
+    """
+
+    __slots__ = (
+        "_dead",
+        "_elsewhere",
+        "_heap",
+        "_jobs",
+        "_last_priority",
+        "_urgent_elsewhere",
+        "in_order",
+        "lane",
+        "lane_priority",
+    )
+
+    def __init__(self, jobs: dict[int, AnyJob]) -> None:
+        self._jobs = jobs  # the engine's, {id: job}
+        self.lane: deque[int] = deque()  # ids
+        self.lane_priority = DEFAULT_PRIORITY
+        self.in_order = True  # the heap is empty, and no entry of the lane is dead
+        self._heap: list[int] = []  # keys
+        self._dead = 0  # entries in lane and heap that are not live
+        # What is to be added to the length of the lane to count the ready jobs: the
+        # heap's entries, less the dead ones of both. And the same for urgent jobs.
+        self._elsewhere = 0
+        self._urgent_elsewhere = 0
+        self._last_priority = DEFAULT_PRIORITY  # of the last job that missed the lane
+
+    def __len__(self) -> int:
+        return len(self.lane) + self._elsewhere
+
+    @property
+    def urgent(self) -> int:
+        """How many have a priority below 1024. Cost: O(1)."""
+        in_lane = len(self.lane) if self.lane_priority < URGENT_THRESHOLD else 0
+        return in_lane + self._urgent_elsewhere
+
+    def add(self, job: AnyJob) -> None:
+        """Add a job. Cost: O(1) for the youngest in the lane, else O(log n)."""
+        lane = self.lane
+        priority = job._priority
+        if priority != self.lane_priority and not lane:
+            if priority == self._last_priority:
+                self.lane_priority = priority
+            self._last_priority = priority
+        if priority == self.lane_priority and (not lane or lane[-1] < job._id):
+            lane.append(job._id)
+        else:
+            heappush(self._heap, key_of(job))
+            self._count_elsewhere(priority, 1)
+            self.in_order = False
+
+    def add_many(self, jobs: list[AnyJob]) -> None:
+        """Add jobs in whatever order.
+
+        Cost: O(1) for each that is in order in the lane, else O(log n) for each.
+        """
+        if not self.lane and jobs:
+            self.lane_priority = jobs[0]._priority
+        priority = self.lane_priority
+        fits = [job._id for job in jobs if job._priority == priority]
+        fits.sort()
+        lane = self.lane
+        others: list[AnyJob] = []
+        if len(fits) != len(jobs):
+            others = [job for job in jobs if job._priority != priority]
+        if not lane or (fits and lane[-1] < fits[0]):
+            lane.extend(fits)
+        elif len(fits) > len(lane) >> 3:  # merging costs less than a heap
+            self.lane = deque(sorted((*lane, *fits)))
+        else:
+            others = jobs
+        if others:
+            self._add_to_heap(others)
+
+    def _add_to_heap(self, jobs: list[AnyJob]) -> None:
+        heap = self._heap
+        for job in jobs:
+            self._count_elsewhere(job._priority, 1)
+        self.in_order = False
+        if len(jobs) > len(heap) >> 2:
+            heap += map(key_of, jobs)
+            heapify(heap)
+        else:
+            for job in jobs:
+                heappush(heap, key_of(job))
+
+    def first(self) -> AnyJob | None:
+        """Return the job that is served next, None without any.
+
+        Cost: O(1), amortised over the dead entries that it drops.
+        """
+        lane = self.lane
+        while lane and not self._is_live(self._jobs.get(lane[0]), self.lane_priority):
+            lane.popleft()
+            self._count_elsewhere(self.lane_priority, 1)
+            self._dead -= 1
+        heap = self._heap
+        while heap and not self._is_live(
+            self._jobs.get(heap[0] & _ID_MASK), heap[0] >> _ID_BITS
+        ):
+            heappop(heap)  # the entry and its being dead cancel out in the count
+            self._dead -= 1
+        self.in_order = not (heap or self._dead)
+        if not heap:
+            return self._jobs[lane[0]] if lane else None
+        if lane and self.lane_priority << _ID_BITS | lane[0] <= heap[0]:
+            return self._jobs[lane[0]]
+        return self._jobs[heap[0] & _ID_MASK]
+
+    @property
+    def first_key(self) -> int | None:
+        """The key of the job that is served next, None without any. Cost: `first`."""
+        job = self.first()
+        return None if job is None else key_of(job)
+
+    def pop(self) -> AnyJob | None:
+        """Take the job that is served next, None without any. Cost: O(log n)."""
+        job = self.first()
+        if job is not None:
+            if self.lane and self.lane[0] == job._id:
+                self.lane.popleft()
+            else:
+                self._drop_key()
+        return job
+
+    def pop_many(self, count: int) -> list[AnyJob]:
+        """Take up to so many jobs, in order. Cost: O(log n) for each."""
+        jobs: list[AnyJob] = []
+        while len(jobs) < count:
+            if self.in_order:
+                lane = self.lane
+                run = min(count - len(jobs), len(lane))
+                jobs += [self._jobs[lane.popleft()] for _ in range(run)]
+                break
+            # A job that came back has two entries, both live until it changes its state.
+            if jobs and self.first() is jobs[-1]:
+                self.pop()
+                self._count_elsewhere(jobs[-1]._priority, 1)
+                self._dead -= 1
+            elif (job := self.pop()) is not None:
+                jobs.append(job)
+            else:
+                break
+        return jobs
+
+    def remove(self, job: AnyJob) -> None:
+        """Take a job from the middle. Cost: O(1) amortised."""
+        self._count_elsewhere(job._priority, -1)
+        self._dead += 1
+        self.in_order = False
+        if self._dead > len(self) + SWEEP_FLOOR:
+            left = [other for other in self._live() if other is not job]
+            self.rebuild(left)
+
+    def rebuild(self, jobs: list[AnyJob]) -> None:
+        """Contain exactly these jobs. Cost: O(n log n)."""
+        self.lane.clear()
+        self._heap.clear()
+        self._dead = self._elsewhere = self._urgent_elsewhere = 0
+        self.in_order = True
+        self.add_many(jobs)
+
+    def in_sequence(self) -> list[AnyJob]:
+        """Return all jobs in the order in which they are served. Cost: O(n log n)."""
+        return sorted(self._live(), key=key_of)
+
+    def _drop_key(self) -> None:
+        """Take the head of the heap."""
+        key = heappop(self._heap)
+        self._count_elsewhere(key >> _ID_BITS, -1)
+        if not self._heap:
+            self.in_order = not self._dead
+
+    def _count_elsewhere(self, priority: int, change: int) -> None:
+        self._elsewhere += change
+        if priority < URGENT_THRESHOLD:
+            self._urgent_elsewhere += change
+
+    def _is_live(self, job: AnyJob | None, priority: int) -> bool:
+        return job is not None and job._state is _READY and job._priority == priority
+
+    def _live(self) -> Iterable[AnyJob]:
+        """Return the jobs whose entries are live, each once."""
+        found: dict[int, AnyJob] = {}
+        for job_id in self.lane:
+            job = self._jobs.get(job_id)
+            if job is not None and self._is_live(job, self.lane_priority):
+                found[job_id] = job
+        for key in self._heap:
+            job = self._jobs.get(key & _ID_MASK)
+            if job is not None and self._is_live(job, key >> _ID_BITS):
+                found[job._id] = job
+        return found.values()
+
+    def _keys(self) -> Iterator[tuple[int, int]]:
+        """Return (priority, id) of every entry, the dead ones too. For checks."""
+        yield from ((self.lane_priority, job_id) for job_id in self.lane)
+        yield from ((key >> _ID_BITS, key & _ID_MASK) for key in self._heap)
+
+    def _check(self, ready: list[AnyJob]) -> None:
+        """Raise AssertionError unless exactly these jobs are in it, and in order."""
+        entries = list(self._keys())
+        assert {id(job) for job in self._live()} == {id(job) for job in ready}
+        assert len(self) == len(ready) == len(entries) - self._dead
+        assert self._dead >= 0
+        assert self.urgent == sum(job._priority < URGENT_THRESHOLD for job in ready)
+        assert not self.in_order or not (self._heap or self._dead)
+        ids = list(self.lane)
+        assert ids == sorted(ids)
+        heap = self._heap
+        assert all(heap[(i - 1) // 2] <= heap[i] for i in range(1, len(heap)))

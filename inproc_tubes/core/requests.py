@@ -1,0 +1,175 @@
+"""Requests: what waits, as the engine sees it. Each is answered exactly once.
+
+Three things can be waited for: a job (`ReserveRequest`), room in a tube that is full
+(`PutRequest`), and the end of the work in some tubes (`JoinRequest`).
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from inproc_tubes.errors import ClosedError, TimedOutError, TubesError
+
+from .job import Job
+
+if TYPE_CHECKING:
+    from .job import AnyJob
+    from .session import Session
+
+__all__ = [
+    "WITHOUT_WARNING",
+    "JoinRequest",
+    "PutRequest",
+    "Request",
+    "ReserveRequest",
+    "Sleeper",
+]
+
+R = TypeVar("R")
+
+WITHOUT_WARNING = float("inf")
+"""This very object as the timeout of a reserve: wait for ever, and do not answer
+DEADLINE_SOON. A loop waits like that."""
+
+
+OVER = TubesError("the request is over")
+"""The outcome of a request after its error was raised, or its job was given back."""
+
+
+class Sleeper(Protocol):
+    """Whoever waits for the answer, however it sleeps."""
+
+    def wake(self) -> None:
+        """Wake it: its request is answered. A second call has no effect."""
+
+
+class _Nobody:
+    """The sleeper of a request that nobody sleeps for."""
+
+    __slots__ = ()
+
+    def wake(self) -> None:
+        """Do nothing."""
+
+
+NOBODY = _Nobody()
+"""The sleeper of a request that nobody sleeps for."""
+
+
+class Request(Generic[R]):
+    """What all requests have in common.
+
+    Attributes:
+        outcome: What was asked for, or the error to be raised; None while it waits. The
+            engine sets it once.
+        sleeper: Who is woken by the answer.
+        ticket: The lower, the longer it has waited; 0: it never has.
+        timeout: In seconds; inf for no end.
+        timeout_at: When it is answered at the latest, once it waits.
+    """
+
+    __slots__ = ("outcome", "sleeper", "ticket", "timeout", "timeout_at")
+
+    #: Which is answered first if several timeouts pass in one instant: the lowest.
+    rank = 1
+
+    def __init__(self, timeout: float | None) -> None:
+        self.outcome: R | TubesError | None = None
+        self.sleeper: Sleeper = NOBODY
+        self.ticket = 0
+        self.timeout = inf if timeout is None else timeout
+        self.timeout_at = inf
+
+    def result(self) -> R:
+        """Return what was asked for, or raise the error. Cost: O(1)."""
+        outcome = self.outcome
+        if isinstance(outcome, TubesError):
+            # The error's traceback will hold the frames that hold the request, which
+            # therefore must not hold the error. The ticket is not touched: the turn
+            # that has answered the request may still be under way.
+            self.outcome = OVER
+            try:
+                raise outcome
+            finally:
+                del outcome
+        assert outcome is not None  # the caller was woken
+        return outcome
+
+    def too_late(self) -> TubesError:
+        """Return the outcome when its timeout has passed. Cost: O(1)."""
+        return TimedOutError(self.timeout)
+
+
+class ReserveRequest(Request["AnyJob"]):
+    """One pending ``reserve``. Its outcome is the job, which is reserved already.
+
+    Attributes:
+        session: Whose.
+        told_of_deadlines: Whether DEADLINE_SOON is an answer.
+    """
+
+    __slots__ = ("session", "told_of_deadlines")
+
+    def __init__(self, session: Session, timeout: float | None) -> None:
+        super().__init__(timeout)
+        self.session = session
+        self.told_of_deadlines = timeout is not WITHOUT_WARNING
+
+    def result(self) -> AnyJob:
+        """Return the job, or raise the error.
+
+        Also if its session was closed after it was answered, and before it woke: then
+        the job is somebody else's. Cost: O(1).
+        """
+        if isinstance(self.outcome, Job) and self.session.closed is not None:
+            raise ClosedError(self.session.closed)
+        return super().result()
+
+
+class PutRequest(Request["list[int]"]):
+    """One pending ``put``, or a batch. Its outcome are the ids of its jobs.
+
+    Attributes:
+        session: Whose.
+        jobs: The jobs, which are let in together, and get their ids then.
+        tube: The name of their tube; "" for the one that the session uses.
+    """
+
+    __slots__ = ("jobs", "session", "tube")
+
+    rank = 0
+
+    def __init__(
+        self,
+        session: Session,
+        timeout: float | None,
+        jobs: list[AnyJob],
+        tube: str = "",
+    ) -> None:
+        super().__init__(timeout)
+        self.session = session
+        self.jobs = jobs
+        self.tube = tube
+
+
+class JoinRequest(Request[int]):
+    """One pending ``join``. Its outcome is the number of buried jobs.
+
+    Attributes:
+        tubes: The names of the tubes; None for all that there are.
+        held_up_by: The name of one of them that is not done yet.
+    """
+
+    __slots__ = ("held_up_by", "tubes")
+
+    rank = 2
+
+    def __init__(self, timeout: float | None, tubes: list[str] | None) -> None:
+        super().__init__(timeout)
+        self.tubes = tubes
+        self.held_up_by = ""
+
+    def too_late(self) -> TubesError:
+        """Return the outcome when its timeout has passed. Cost: O(1)."""
+        return TimedOutError(self.timeout, "no end of the work")

@@ -1,0 +1,72 @@
+"""The state of a turn, which tells whether one was broken off in its middle.
+
+A shell begins a turn by setting ``unfinished`` to `TURN`, and ends it by setting it to
+None. An error that is raised by design leaves through `Turn.refuse`, which ends it as
+well. So a turn that is broken off by anything else (Ctrl-C, a ``RecursionError``, a
+``MemoryError``) leaves ``unfinished`` set. The next turn then calls `recovery.rebuild`
+before anything else.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+from inproc_tubes.errors import ClosedError
+
+if TYPE_CHECKING:
+    from inproc_tubes.errors import TubesError
+
+    from .job import AnyJob
+    from .session import Session
+
+__all__ = ["ALARM", "TURN", "Turn"]
+
+
+class _Mark(Enum):
+    TURN = "a turn is under way"
+    ALARM = "something is due sooner than the leaders sleep for"
+
+
+TURN: Literal[_Mark.TURN] = _Mark.TURN
+"""The value of ``Turn.unfinished`` while a turn is under way."""
+ALARM: Literal[_Mark.ALARM] = _Mark.ALARM
+"""In ``Turn.after``: the leaders of those who sleep must look again."""
+
+
+class Turn:
+    """What the engine is in the middle of, and what it leaves for afterwards.
+
+    Attributes:
+        unfinished: None between turns. A job: it is being handed out. A list of jobs:
+            they are being put, or handed out. A session: it is being opened.
+        batch: The jobs that a reserve_many under way has taken so far.
+        after: What is left to do, and to drop, when the lock is free again. So no
+            destructor runs inside a turn. A request is withdrawn. A session and a list
+            of its jobs, in a tuple: their reservations are undone. Whoever is
+            interrupted appends these, in one step that needs no further frame.
+    """
+
+    __slots__ = ("after", "batch", "unfinished")
+
+    def __init__(self) -> None:
+        self.unfinished: (
+            Literal[_Mark.TURN] | AnyJob | list[AnyJob] | Session | None
+        ) = None
+        self.batch: list[AnyJob] | None = None
+        self.after: deque[object] = deque()
+
+    def refuse(self, error: TubesError) -> NoReturn:
+        """End the turn by an error; nothing has changed. Cost: O(1)."""
+        self.unfinished = None
+        try:
+            raise error
+        finally:
+            # Its traceback refers to this frame, and so to all that called it.
+            del error
+
+    def refuse_closed(self, session: Session) -> NoReturn:
+        """Raise what a session is told that was closed. Cost: O(1)."""
+        assert session.closed is not None  # the caller has looked
+        self.refuse(ClosedError(session.closed))

@@ -1,0 +1,208 @@
+"""The verbs of one session for its jobs, and what all handles have in common."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Generic
+
+from .checks import MAX_JOB_ID, check_job_id, check_priority, check_seconds
+from .core import questions
+from .core.job import Job, T, refuse_to_pickle
+from .core.turn import TURN
+from .errors import ClosedError
+
+if TYPE_CHECKING:
+    from .core.session import Session
+    from .core.statistics import JobStats
+    from .monitor import Monitor
+
+__all__ = ["Holder", "target_of"]
+
+
+class Holder(Generic[T]):
+    """What holds jobs: a session, and the monitor of its broker.
+
+    Every job that the session reserves refers to one of these, and calls its verbs. It
+    is no handle: a handle that is dropped closes its session, although its jobs refer to
+    the holder still. `Consumer` is one that is a handle as well.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_engine",
+        "_guard",
+        "_monitor",
+        "_now",
+        "_schedule",
+        "_session",
+        "_turn",
+    )
+
+    def __init__(self, monitor: Monitor, session: Session) -> None:
+        self._monitor = monitor
+        # What the verbs need of it, one step nearer.
+        self._guard = monitor.guard
+        self._now = monitor.now
+        self._engine = monitor.engine
+        self._turn = monitor.turn
+        self._schedule = monitor.engine.schedule
+        self._session = session
+
+    def delete(self, job_or_id: Job[T] | int) -> None:
+        """Delete a job that this consumer holds, or that nobody holds.
+
+        Args:
+            job_or_id: A handle, or a job's id.
+
+        Raises:
+            NotFoundError: Another consumer holds it, most likely because the reservation
+                has expired; or there is no such job (any more).
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(1) amortised.
+        Source: OP_DELETE (prot.c).
+        """
+        if isinstance(job_or_id, Job):
+            self._end(job_or_id._id, job_or_id, True)  # noqa: FBT003 - see there
+            return
+        if type(job_or_id) is not int or not 0 <= job_or_id <= MAX_JOB_ID:
+            check_job_id(job_or_id)
+        self._end(job_or_id, None, True)  # noqa: FBT003 - as above
+
+    def _end(
+        self,
+        job_id: int,
+        job: Job[T] | None,
+        strict: bool,  # noqa: FBT001 - a keyword takes longer
+    ) -> None:
+        """Delete a job; leave its with-block, if not ``strict``.
+
+        For `Job`, which refers to this.
+        """
+        turn = self._turn
+        try:
+            with self._guard:
+                if turn.unfinished is not None:
+                    self._monitor.recover()
+                turn.unfinished = TURN
+                # Its own job it may delete without looking at the clock.
+                gone = self._engine.delete_held(self._session, job_id, job)
+                if gone is None:
+                    gone = self._end_otherwise(job_id, job, strict)
+                turn.unfinished = None
+        except BaseException:
+            self._monitor.break_off()
+            raise
+        if turn.after:
+            self._monitor.finish()
+
+    def _end_otherwise(
+        self,
+        job_id: int,
+        job: Job[T] | None,
+        strict: bool,  # noqa: FBT001 - as above
+    ) -> Job | None:
+        now = self._monitor.catch_up()
+        if strict:
+            return self._engine.delete(now, self._session, job_id, job)
+        assert job is not None  # only a job has a block
+        return self._engine.settle(now, self._session, job, False)  # noqa: FBT003 - as above
+
+    def release(
+        self, job_or_id: Job[T] | int, priority: int | None = None, delay: float = 0
+    ) -> None:
+        """Give a job that this consumer holds back to its tube.
+
+        Args:
+            job_or_id: A handle, or a job's id.
+            priority: Its new priority; None keeps the present one.
+            delay: Seconds until it is ready again.
+
+        Raises:
+            NotFoundError: This consumer does not hold it (any more).
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(log n).
+        Source: OP_RELEASE (prot.c).
+        """
+        job_id, job = target_of(job_or_id)
+        if priority is not None:
+            priority = check_priority(priority)
+        delay = check_seconds("delay", delay)
+        engine = self._engine
+        self._monitor.run(engine.release, self._session, job_id, job, priority, delay)
+
+    def bury(self, job_or_id: Job[T] | int, priority: int | None = None) -> None:
+        """Put a job that this consumer holds aside, until somebody kicks it.
+
+        Args:
+            job_or_id: A handle, or a job's id.
+            priority: Its new priority; None keeps the present one.
+
+        Raises:
+            NotFoundError: This consumer does not hold it (any more).
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(1).
+        Source: OP_BURY (prot.c).
+        """
+        job_id, job = target_of(job_or_id)
+        if priority is not None:
+            priority = check_priority(priority)
+        self._monitor.run(self._engine.bury, self._session, job_id, job, priority)
+
+    def touch(self, job_or_id: Job[T] | int) -> None:
+        """Restart the time to run of a job that this consumer holds.
+
+        Args:
+            job_or_id: A handle, or a job's id.
+
+        Raises:
+            NotFoundError: This consumer does not hold it (any more).
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(log n).
+        Source: touch_job (prot.c): a reset to the full ttr, not an extension.
+        """
+        job_id, job = target_of(job_or_id)
+        self._monitor.run(self._engine.touch, self._session, job_id, job)
+
+    def _abort(self, job: Job[T], exc_type: type[BaseException]) -> None:
+        """Leave the with-block of a job by an exception. For `Job`."""
+        engine, session = self._engine, self._session
+        if exc_type is GeneratorExit:
+            # The block was suspended, in a generator or a coroutine, and nobody will
+            # resume it: this may be the collector, in the middle of a turn.
+            self._monitor.defer(lambda now: engine.settle(now, session, job, True))  # noqa: FBT003 - as above
+            return
+        # If the queue is gone, the exception of the block is the news.
+        with suppress(ClosedError):
+            self._monitor.run(engine.settle, session, job, True)  # noqa: FBT003 - as above
+
+    def _stats_job(self, job_or_id: Job[T] | int) -> JobStats:
+        """Return the statistics of a job, for `Job.stats`."""
+        job_id, job = target_of(job_or_id)
+        return self._monitor.run(questions.stats_job, self._engine, job_id, job)
+
+    def _state_of(self, job: Job[T]) -> str:
+        """Describe the state of a job as its handle sees it, without the lock."""
+        current = self._engine.jobs.get(job._id)
+        if current is None:
+            return "gone"
+        state: str = current._state.value
+        if self._engine.store.find(job._id, job) is None:
+            return f"{state} since, by another handle"
+        return state
+
+    __reduce_ex__ = refuse_to_pickle
+
+
+def target_of(job_or_id: Job[T] | int) -> tuple[int, Job[T] | None]:
+    """Return the id of a job, and the job itself if it is not an id.
+
+    Raises:
+        TypeError: It is neither a job nor an id.
+    """
+    if isinstance(job_or_id, Job):
+        return job_or_id._id, job_or_id
+    return check_job_id(job_or_id), None

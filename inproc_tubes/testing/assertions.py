@@ -1,0 +1,296 @@
+"""What a test asks of a broker: was this put, is it empty, does all of it run?
+
+Each looks at one moment of the broker, and tells what there was when it fails. A job
+counts in whatever state it is; what has been deleted is not there any more.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from inproc_tubes.checks import check_tube_name
+from inproc_tubes.core.job import JobState
+from inproc_tubes.errors import TimedOutError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from inproc_tubes.broker import Broker
+    from inproc_tubes.core.engine import Engine
+    from inproc_tubes.core.job import Job
+
+__all__ = ["Drained", "assert_empty", "assert_put", "drain", "refute_put"]
+
+# More jobs than one wants to read are only counted.
+_SHOWN_JOBS = 20
+# A job that was run so often by one `drain` will never be done.
+_TOO_OFTEN = 1000
+
+# A body may be large, and its repr may raise.
+_bodies = reprlib.Repr()
+_bodies.maxstring = _bodies.maxother = 200
+_bodies.maxdict = _bodies.maxlist = _bodies.maxtuple = 20
+
+# None may be a body.
+_anything: Any = object()
+
+
+class _Seen(NamedTuple):
+    """A job as it was at the moment of looking: the job goes on changing."""
+
+    job: Job
+    tube: str
+    state: str
+    body: Any
+    priority: int
+    delay: float
+    ttr: float
+
+    def __str__(self) -> str:
+        return (
+            f"  job {self.job.id} in {self.tube!r}: {self.state}, "
+            f"priority {self.priority}, delay {self.delay:g}, ttr {self.ttr:g}, "
+            f"body {_bodies.repr(self.body)}"
+        )
+
+
+class Drained(NamedTuple):
+    """What became of the jobs that `drain` has run; each run counts."""
+
+    deleted: int
+    buried: int
+    released: int
+    """Given back by the handler, or lost because their time had run out."""
+    errors: tuple[Exception, ...]
+    """What the handler has raised, in order; an `AssertionError` ends `drain`."""
+
+
+def assert_put(
+    broker: Broker,
+    tube: str,
+    *,
+    body: Any = _anything,
+    priority: Any = _anything,
+    delay: Any = _anything,
+    ttr: Any = _anything,
+    tolerance: float = 0.5,
+) -> Job:
+    """Assert that there is a job in this tube to which all that is given applies.
+
+    Each of ``body``, ``priority``, ``delay`` and ``ttr`` is a value, or a function
+    that is asked about the job's.
+
+    Args:
+        broker: The broker, such as that of a fake server, whose bodies are bytes.
+        tube: The tube's name.
+        body: The body.
+        priority: The priority that it has now.
+        delay: The delay in seconds with which it was last put or released.
+        ttr: The time to run in seconds.
+        tolerance: By how many seconds a delay may differ. By default whole seconds
+            are told apart, and the fractions that a computed one has do not matter.
+
+    Returns:
+        The first such job.
+
+    Raises:
+        AssertionError: There is none.
+        BadTubeNameError: That is no tube name.
+        ClosedError: The broker was closed.
+
+    Cost: O(number of jobs).
+    """
+    wanted = _wanted(body, priority, delay, ttr)
+    seen, matching = _look_for(broker, tube, wanted, tolerance)
+    if not matching:
+        message = f"no job in {tube!r}{_described(wanted)}{_told(seen)}"
+        raise AssertionError(message)
+    return matching[0].job._peeked(broker._holder)
+
+
+def refute_put(
+    broker: Broker,
+    tube: str,
+    *,
+    body: Any = _anything,
+    priority: Any = _anything,
+    delay: Any = _anything,
+    ttr: Any = _anything,
+    tolerance: float = 0.5,
+) -> None:
+    """Assert that there is no such job; see `assert_put`.
+
+    Raises:
+        AssertionError: There is one.
+        BadTubeNameError: That is no tube name.
+        ClosedError: The broker was closed.
+
+    Cost: O(number of jobs).
+    """
+    wanted = _wanted(body, priority, delay, ttr)
+    _, matching = _look_for(broker, tube, wanted, tolerance)
+    if matching:
+        message = f"a job in {tube!r}{_described(wanted)}{_told(matching)}"
+        raise AssertionError(message)
+
+
+def assert_empty(broker: Broker) -> None:
+    """Assert that there is no job, in whatever tube and state.
+
+    Raises:
+        AssertionError: There is one.
+        ClosedError: The broker was closed.
+
+    Cost: O(number of jobs).
+    """
+    seen = _look(broker)
+    if seen:
+        message = f"the broker is not empty{_told(seen)}"
+        raise AssertionError(message)
+
+
+def drain(
+    broker: Broker,
+    tube: str,
+    handler: Callable[[Job], object],
+    *,
+    with_delayed: bool = False,
+) -> Drained:
+    """Run every ready job of this tube, one after the other, until none is left.
+
+    A job that the handler returns from is deleted, one that it fails with is buried,
+    and one that it has settled itself stays as it is. Jobs that become ready meanwhile
+    are run too, so a handler that puts a new job for each that it is given never ends.
+
+    Args:
+        broker: The broker.
+        tube: The tube's name.
+        handler: What is called with each job.
+        with_delayed: Move the broker's `FakeClock` on to the delayed jobs, and past
+            the tube's pause, until no such job is left either.
+
+    Raises:
+        AssertionError: The handler has raised it: it is the test's own, and hidden it
+            would let the test pass. Or the handler gives a job back for ever.
+        TypeError: The clock of the broker cannot be moved.
+        BadTubeNameError: That is no tube name.
+        ClosedError: The broker was closed.
+
+    Cost: that of the handler.
+    """
+    move = getattr(broker._monitor.clock, "advance_to_next", None)
+    if with_delayed and move is None:
+        clock = type(broker._monitor.clock).__name__
+        message = f"with_delayed moves a FakeClock, not a {clock}"
+        raise TypeError(message)
+    run = broker._monitor.run
+    runs: Counter[int] = Counter()
+    ends: Counter[JobState | None] = Counter()
+    errors = []
+    with broker.consumer(tube) as consumer:
+        while True:
+            try:
+                job = consumer.reserve(timeout=0)
+            except TimedOutError:
+                if not (with_delayed and run(_is_to_come, broker._engine, tube)):
+                    break
+                assert move is not None  # we have looked
+                move()
+                continue
+            runs[job.id] += 1
+            if runs[job.id] > _TOO_OFTEN:
+                message = f"{job!r} was given back {_TOO_OFTEN} times"
+                raise AssertionError(message)
+            try:
+                with job:
+                    handler(job)
+            except AssertionError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the caller is given it
+                errors.append(error)
+            ends[run(_state_of, broker._engine, job.id)] += 1
+    deleted, buried = ends[None], ends[JobState.BURIED]
+    released = ends.total() - deleted - buried
+    return Drained(deleted, buried, released, tuple(errors))
+
+
+# Verbs of a turn: they call no user's code.
+
+
+def _snapshot(_now: float, engine: Engine) -> list[_Seen]:
+    # A put that is only half received is none yet.
+    return [
+        _Seen(
+            job,
+            job._tube,
+            job._state.value,
+            job._body,
+            job._priority,
+            job._delay,
+            job._ttr,
+        )
+        for job in engine.jobs.values()
+        if job._state is not JobState.INVALID
+    ]
+
+
+def _is_to_come(_now: float, engine: Engine, name: str) -> bool:
+    tube = engine.tubes[name]  # it is watched
+    return bool(len(tube.delayed) or len(tube.ready))
+
+
+def _state_of(_now: float, engine: Engine, job_id: int) -> JobState | None:
+    job = engine.jobs.get(job_id)
+    return None if job is None else job._state
+
+
+def _look(broker: Broker) -> list[_Seen]:
+    return broker._monitor.run(_snapshot, broker._engine)
+
+
+def _look_for(
+    broker: Broker, tube: str, wanted: dict[str, Any], tolerance: float
+) -> tuple[list[_Seen], list[_Seen]]:
+    """Return all jobs, those of the tube first, and those that are wanted."""
+    name = check_tube_name(tube)
+    seen = sorted(_look(broker), key=lambda job: job.tube != name)
+    matching = [
+        job
+        for job in seen
+        if job.tube == name
+        and all(
+            _fits(getattr(job, field), want, tolerance if field == "delay" else 0)
+            for field, want in wanted.items()
+        )
+    ]
+    return seen, matching
+
+
+def _fits(value: Any, want: Any, tolerance: float) -> bool:
+    # First, because a body may be a function itself.
+    if value is want:
+        return True
+    if callable(want):
+        return bool(want(value))
+    if tolerance and isinstance(want, (int, float)):
+        return bool(abs(value - want) <= tolerance)
+    return bool(value == want)
+
+
+def _wanted(body: Any, priority: Any, delay: Any, ttr: Any) -> dict[str, Any]:
+    given = {"body": body, "priority": priority, "delay": delay, "ttr": ttr}
+    return {field: want for field, want in given.items() if want is not _anything}
+
+
+def _described(wanted: dict[str, Any]) -> str:
+    parts = [f"{field}={_bodies.repr(want)}" for field, want in wanted.items()]
+    return f" with {', '.join(parts)}" if parts else ""
+
+
+def _told(seen: list[_Seen]) -> str:
+    lines = [str(job) for job in seen[:_SHOWN_JOBS]]
+    if len(seen) > _SHOWN_JOBS:
+        lines.append(f"  and {len(seen) - _SHOWN_JOBS} more")
+    return "; there is\n" + ("\n".join(lines) or "  no job at all")

@@ -1,0 +1,1 @@
+"""How threads and coroutines sleep until their requests are answered."""
