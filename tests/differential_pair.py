@@ -42,7 +42,7 @@ class ServersClock:
     def attach(self, broker: Any) -> None:
         """Need nothing of a broker: whoever moves the server's clock has it look."""
 
-    def park(self, waiter: Any, due_at: float) -> None:
+    def park(self, sleeper: Any, until: float) -> None:
         raise NotImplementedError  # pragma: no cover  # no session sleeps
 
     def seconds_until(self, moment: float) -> float:
@@ -60,6 +60,7 @@ class Pair:
     def __init__(self, broker: Broker, server: RealServer) -> None:
         self.real: Wire = server.connect()
         self.ours = ProtocolSession(broker, version=server.version)
+        self._engine = broker._engine
         self.begun = b""
         self.forgetful = False
         self._sent = 0  # bytes of the command begun
@@ -109,11 +110,13 @@ class Pair:
     def moments(self) -> Iterator[int]:
         """Return when the server may look at it, in microseconds."""
         session = self.ours.session
-        for waiter in session.waiters.values():
-            if waiter.timeout_at < inf:
-                yield round(waiter.timeout_at * SECOND)
-        for record in session.held.values():
-            moment = round(record.due_at * SECOND)
+        requests = self._engine.queue.requests
+        for ticket in session.tickets:
+            timeout_at = requests[ticket].timeout_at
+            if timeout_at < inf:
+                yield round(timeout_at * SECOND)
+        for job in session.held.in_sequence():
+            moment = round(job._due_at * SECOND)
             yield from (moment - SECOND, moment)
 
     def shares_a_tube(self, other: Pair) -> bool:

@@ -1,4 +1,4 @@
-"""Ways to wait: a thread's, a coroutine's, and both at once on one broker."""
+"""The two ways to wait, in threads and in event loops, and a clock for both."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 
 from inproc_tubes import AsyncConsumer, Broker, Consumer
 from inproc_tubes.testing import FakeClock, wait_until_waiting
+from inproc_tubes.waiting.coroutines import _ring
 from tests import threads
 from tests.threads import LONG
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from inproc_tubes import Job
+    from inproc_tubes.clock import Parked
 
 AnyConsumer = Any  # a Consumer, or an AsyncConsumer
 AnyProducer = Any  # a Producer, or an AsyncProducer
@@ -42,12 +44,17 @@ class LoopThread:
         self.loop = asyncio.new_event_loop()
         self.loop.set_debug(True)
         self._failures = noted_failures(self.loop)
+        # A loop refers to its tasks weakly.
+        self._running: set[Future[Any]] = set()
         self._thread = Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
 
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Run a coroutine in the loop."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        self._running.add(future)
+        future.add_done_callback(self._running.discard)
+        return future
 
     @contextmanager
     def blocked(self) -> Iterator[None]:
@@ -66,7 +73,7 @@ class LoopThread:
             end.set()
 
     def close(self) -> None:
-        """Cancel who is left in the loop, and see that he leaves nothing behind."""
+        """Cancel what is left in the loop, and check that nothing stays behind."""
         self.start(self._cancel_all()).result(LONG)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(LONG)
@@ -82,7 +89,7 @@ class LoopThread:
 
 
 def noted_failures(loop: asyncio.AbstractEventLoop) -> list[dict[str, Any]]:
-    """Return the list that the failures of a loop's callbacks will be in.
+    """Return the list that will contain the failures of a loop's callbacks.
 
     The loop itself would log them, and no test would fail.
     """
@@ -92,15 +99,19 @@ def noted_failures(loop: asyncio.AbstractEventLoop) -> list[dict[str, Any]]:
 
 
 def assert_nothing_scheduled(loop: asyncio.AbstractEventLoop) -> None:
-    """Check that no timer is left behind."""
-    timers = loop._scheduled  # type: ignore[attr-defined]  # nobody else knows
-    assert [] == [timer for timer in timers if not timer.cancelled()]
+    """Check that no timer is left but one for each broker, which it refers to weakly."""
+    scheduled = loop._scheduled  # type: ignore[attr-defined]  # nobody else knows
+    timers = [timer for timer in scheduled if not timer.cancelled()]
+    assert [] == [timer for timer in timers if timer._callback is not _ring]
+    found = [timer._args[0]() for timer in timers]
+    sleepers = [each for each in found if each is not None]
+    assert len(sleepers) == len(set(sleepers))
 
 
 def in_a_loop(
     test: Callable[..., Coroutine[Any, Any, None]],
 ) -> Callable[..., None]:
-    """Run a test in an event loop in debug mode, and see that it leaves nothing there."""
+    """Run a test in an event loop in debug mode, and check that nothing stays there."""
 
     @wraps(test)
     def run(**fixtures: Any) -> None:
@@ -116,13 +127,13 @@ def in_a_loop(
 
 
 class InterruptingClock(FakeClock):
-    """Calls ``interrupt``, if it is set, in the next thread that lies down."""
+    """Calls ``interrupt``, if it is set, in the next thread that parks."""
 
     interrupt: Callable[[], None] | None = None
 
-    def park(self, waiter: Any, due_at: float) -> None:
+    def park(self, sleeper: Parked, until: float) -> None:
         self.interrupt_if_asked()
-        super().park(waiter, due_at)
+        super().park(sleeper, until)
 
     def interrupt_if_asked(self) -> None:
         interrupt, self.interrupt = self.interrupt, None
@@ -131,10 +142,9 @@ class InterruptingClock(FakeClock):
 
 
 class Shell:
-    """Makes consumers, and calls their verbs where they may block.
+    """Makes handles, and calls their verbs where they may block.
 
-    Coroutines are run in two loops by turns, so that what is said of those who wait is
-    said of more than one loop, too.
+    Coroutines run in two loops by turns, so that each test is about more than one loop.
     """
 
     def __init__(self, kind: str, loops: list[LoopThread], broker: Broker) -> None:
@@ -146,15 +156,15 @@ class Shell:
         self._broker = broker
 
     def consumer(self, *tubes: str) -> AnyConsumer:
-        """Make a consumer of the kind whose turn it is."""
+        """Make a consumer of the next kind."""
         return next(self._consumers)(self._broker, *tubes)
 
     def producer(self, tube: str = "default") -> AnyProducer:
-        """Make a producer of the kind whose turn it is."""
+        """Make a producer of the next kind."""
         return next(self._producers)(self._broker, tube)
 
     def join(self, *tubes: str, timeout: float | None = None) -> Callable[[], Any]:
-        """Return a join of the kind whose turn it is."""
+        """Return a join of the next kind."""
         return partial(next(self._joins), self._broker, *tubes, timeout=timeout)
 
     def start(self, verb: Callable[[], Any]) -> Future[Any]:
@@ -171,7 +181,7 @@ class Shell:
 
     def waiting(self, verb: Callable[[], Any]) -> Future[Any]:
         """Do the same, and return once it waits."""
-        n = self._broker._engine.all_waiting
+        n = self._broker._monitor.waiting
         future = self.start(verb)
         wait_until_waiting(self._broker, n + 1)
         return future
@@ -179,30 +189,30 @@ class Shell:
     def interrupt(
         self, verb: Callable[[], Any], meanwhile: Callable[[], object]
     ) -> None:
-        """Call a verb, do something as soon as it waits, and interrupt it then.
+        """Call a verb in this thread, do something once it waits, and interrupt it.
 
-        The verb runs in this thread and has no chance to see what was done before it is
-        interrupted: a thread by Ctrl-C, a coroutine by its cancellation.
+        A thread is interrupted by Ctrl-C, a coroutine by its cancellation. Neither runs
+        between ``meanwhile`` and the interruption.
         """
-        n = self._broker._engine.all_waiting
+        n = self._broker._monitor.waiting
 
         def ctrl_c() -> None:
-            assert n + 1 == self._broker._engine.all_waiting
+            assert n + 1 == self._broker._monitor.waiting
             meanwhile()
             raise KeyboardInterrupt
 
         async def cancel(coroutine: Coroutine[Any, Any, Any]) -> None:
             task = asyncio.ensure_future(coroutine)
-            while n == self._broker._engine.all_waiting:  # noqa: ASYNC110 - it is a test's
+            while n == self._broker._monitor.waiting:  # noqa: ASYNC110 - nothing tells it in this thread
                 await asyncio.sleep(0)
             meanwhile()
             task.cancel()
             await asyncio.wait([task])
             assert task.cancelled()
 
-        clock = self._broker._clock
+        clock = self._broker._monitor.clock
         assert isinstance(clock, InterruptingClock)
-        clock.interrupt = ctrl_c  # a coroutine does not come by
+        clock.interrupt = ctrl_c  # no coroutine parks
         try:
             coroutine = verb()
         except KeyboardInterrupt:
@@ -223,7 +233,7 @@ def step(consumer: AnyConsumer) -> Callable[[], Any]:
 
 
 def each(consumer: AnyConsumer, work: Callable[[Job], None]) -> Callable[[], Any]:
-    """Return what works off one job after the other."""
+    """Return what does one job after the other."""
 
     def loop() -> None:
         for job in consumer:

@@ -1,4 +1,4 @@
-"""The handles for coroutines: what they do that a thread's do not."""
+"""The handles for coroutines: what they do that those for threads do not."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from inproc_tubes import (
     DeadlockError,
     TimedOutError,
 )
+from inproc_tubes.core.recovery import check
 from inproc_tubes.testing import FakeClock, wait_until_waiting
 from tests.shells import LoopThread, in_a_loop
 from tests.threads import LONG, start, waiting
@@ -36,9 +37,9 @@ def broker(clock: FakeClock) -> Broker:
     return Broker(clock=clock)
 
 
-def held(broker: Broker) -> dict[object, str]:
+def states(broker: Broker) -> dict[object, str]:
     """Return the state of every job by its body."""
-    return {r.body: r.state.value for r in broker._engine.jobs.values()}
+    return {job._body: job._state.value for job in broker._engine.jobs.values()}
 
 
 # The handles
@@ -60,9 +61,9 @@ async def test_jobs_are_put_and_worked_off(broker: Broker) -> None:
         consumer.release(job, priority=6)
         (await consumer.reserve()).bury()
         (await consumer.reserve()).delete()
-        assert {"first": "buried"} == held(broker)
+        assert {"first": "buried"} == states(broker)
         consumer.reserve_job(1).delete()
-    assert {} == held(broker)
+    assert {} == states(broker)
 
 
 @in_a_loop
@@ -95,7 +96,7 @@ async def test_the_block_of_a_job_deletes_or_buries_it(broker: Broker) -> None:
 
     with pytest.raises(LookupError):
         await fail()
-    assert {"bad": "buried"} == held(broker)
+    assert {"bad": "buried"} == states(broker)
 
 
 @in_a_loop
@@ -109,7 +110,7 @@ async def test_the_block_of_a_job_that_is_cancelled_buries_it(broker: Broker) ->
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0):
             await work()
-    assert {"job": "buried"} == held(broker)
+    assert {"job": "buried"} == states(broker)
 
 
 def test_a_handle_shows_what_it_is(broker: Broker) -> None:
@@ -194,16 +195,16 @@ class Resumed:
 async def test_a_job_resumes_exactly_the_coroutine_that_is_served(
     broker: Broker,
 ) -> None:
-    """Also where its deadline is a moment that nobody kept time for till then."""
+    """Also where its deadline comes before all that was due till then."""
     producer = broker.async_producer("tube-1")
     tubes = [f"tube-{i % 6}" for i in range(12)]
     consumers = [broker.async_consumer(tube) for tube in tubes]
     resumed = [Resumed(consumer.reserve()) for consumer in consumers]
     tasks = [asyncio.ensure_future(one) for one in resumed]
     await asyncio.sleep(0)
-    assert 12 == broker._engine.waiting
+    assert 12 == broker._monitor.waiting
     await producer.put("first", ttr=1)
-    await producer.put("for nobody", tube="elsewhere")
+    await producer.put("unwatched", tube="elsewhere")
     await producer.put("later", delay=10)
     for _ in range(5):  # rounds of the loop, more than it takes
         await asyncio.sleep(0)
@@ -221,8 +222,8 @@ async def test_a_job_resumes_exactly_the_coroutine_that_is_served(
 def test_a_reserve_that_must_wait_wants_a_running_loop(broker: Broker) -> None:
     with pytest.raises(RuntimeError, match=r"^no running event loop$"):
         broker.async_consumer().reserve().send(None)
-    assert 0 == broker._engine.waiting
-    broker._engine._check()
+    assert 0 == broker._monitor.waiting
+    check(broker._engine)
 
 
 @in_a_loop
@@ -244,7 +245,7 @@ async def test_iteration_over_a_full_tube_lets_other_tasks_run(broker: Broker) -
         if job.body == 9:
             consumer.close()
     await other
-    # Not one of them had to wait for two jobs.
+    # No task had to wait for two jobs.
     assert [n for number in range(10) for n in ("other", number)] == seen[:20]
 
 
@@ -268,7 +269,7 @@ async def test_a_fake_clock_drives_coroutines_that_are_blocked_for_an_hour(
     tasks = [asyncio.ensure_future(broker.async_consumer().reserve()) for _ in range(4)]
     late = asyncio.ensure_future(broker.async_consumer("b").reserve(timeout=3601))
     await asyncio.sleep(0)
-    assert 5 == broker._engine.waiting
+    assert 5 == broker._monitor.waiting
     # The loop's own clock has no part in it.
     assert [] == asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]  # nobody else knows
     clock.advance(3600)
@@ -297,15 +298,15 @@ async def test_a_coroutine_that_waits_holds_an_autojumping_clock() -> None:
 
 
 @in_a_loop
-async def test_a_deadlock_is_told_to_coroutines_too(broker: Broker) -> None:
+async def test_a_deadlock_ends_the_wait_of_coroutines_too(broker: Broker) -> None:
     own = asyncio.ensure_future(broker.async_consumer().reserve())
     await asyncio.sleep(0)
-    broker._answer_all(DeadlockError)
+    broker._monitor.fail_all(DeadlockError)
     with pytest.raises(DeadlockError):
         await own
 
 
-def test_a_blocked_loop_delays_nobody_on_the_real_clock(
+def test_a_blocked_loop_delays_no_other_on_the_real_clock(
     loops: list[LoopThread],
 ) -> None:
     with Broker() as broker:
@@ -329,7 +330,7 @@ def test_a_blocked_loop_delays_nobody_on_the_real_clock(
 
 @pytest.mark.parametrize("closed", ["consumer", "broker"])
 @in_a_loop
-async def test_closing_in_another_thread_rouses_who_waits(
+async def test_closing_in_another_thread_ends_a_wait(
     broker: Broker, closed: str
 ) -> None:
     consumer = broker.async_consumer()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from itertools import product
+from math import inf
 from typing import Any
 
 import pytest
 
-from inproc_tubes import Broker, Job, TimedOutError
+from inproc_tubes import Broker, Job, JobState, TimedOutError
+from inproc_tubes.core.recovery import check
 from inproc_tubes.testing import FakeClock
 from tests.shells import in_a_loop
 from tests.threads import LONG, start, waiting
@@ -33,8 +35,8 @@ async def begun(coroutine: Any) -> asyncio.Task[Job]:
 
 def states(broker: Broker) -> dict[object, tuple[str, int]]:
     """Return the state of each job by its body, and how often it was reserved."""
-    records = broker._engine.jobs.values()
-    return {record.body: (record.state.value, record.reserves) for record in records}
+    jobs = broker._engine.jobs.values()
+    return {job._body: (job._state.value, job._reserves) for job in jobs}
 
 
 # Every interleaving
@@ -59,10 +61,10 @@ class Race:
         second = await begun(self.broker.async_consumer().reserve())
         for event in events:
             await self.do(event, first)
-        self.broker._engine._check()
+        check(self.broker._engine)
         await asyncio.wait([first])
-        self.broker._engine._check()
-        closed = self.consumer._session.closed is not None
+        check(self.broker._engine)
+        closed = self.consumer._consumer._session.closed is not None
         holds = has_result(first) and not closed
         held = {first.result().id} if holds else set()
         # The second has what the first has not, or what that one had to give back.
@@ -71,9 +73,9 @@ class Race:
         self.check(first, held, closed=closed)
         second.cancel()
         await asyncio.wait([second])
-        self.broker._engine._check()
-        assert 0 == self.broker._engine.waiting
-        assert (self.broker._threads,) == self.broker._lots
+        check(self.broker._engine)
+        assert 0 == self.broker._monitor.waiting
+        assert -inf == max(way.armed_for for way in self.broker._monitor.ways)
 
     async def do(self, event: str, first: asyncio.Task[Job]) -> None:
         if event == "go on":
@@ -93,24 +95,24 @@ class Race:
                 start(lambda: self.producer.put(body)).result(LONG)
 
     def check(self, first: asyncio.Task[Job], held: set[int], *, closed: bool) -> None:
-        """See that no job is lost, and that whoever holds one knows of it."""
-        self.broker._look()
-        records = self.broker._engine.jobs.values()
-        assert self.put == len(records)
-        assert held == {record.id for record in records if record.owner is not None}
+        """Check that no job is lost, and that each is held by who was given it."""
+        self.broker._monitor.look()
+        jobs = self.broker._engine.jobs.values()
+        assert self.put == len(jobs)
+        assert held == {job._id for job in jobs if job._state is JobState.RESERVED}
         assert self.put - len(held) == self.broker.stats().current_jobs_ready
         if has_result(first):
             assert 1 == first.result().id
         # What never reached its consumer has never been reserved.
         if not closed:
-            reserves = {record.id: record.reserves for record in records}
+            reserves = {job._id: job._reserves for job in jobs}
             assert reserves == {job_id: job_id in held for job_id in reserves}
-        # Whoever was not cancelled is never told so.
+        # It is cancelled only if somebody has cancelled it.
         assert self.cancelled or not first.cancelled()
 
 
 def has_result(task: asyncio.Task[Job]) -> bool:
-    """Tell whether a task has come to its job."""
+    """Tell whether a task has got its job."""
     return task.done() and not task.cancelled() and task.exception() is None
 
 
@@ -120,7 +122,7 @@ async def test_nothing_is_lost_whatever_happens_in_whatever_order(
     first_event: str,
 ) -> None:
     for events in product(EVENTS, repeat=2):
-        # In the end at least, somebody cancels it.
+        # It is cancelled in the end at least.
         await Race().run((first_event, *events, "cancel"))
 
 
@@ -128,7 +130,7 @@ async def test_nothing_is_lost_whatever_happens_in_whatever_order(
 
 
 @in_a_loop
-async def test_a_job_goes_past_one_who_is_cancelled_and_has_not_heard_of_it(
+async def test_a_job_goes_past_a_coroutine_that_is_cancelled_and_has_not_run_since(
     broker: Broker,
 ) -> None:
     task = await begun(broker.async_consumer().reserve())
@@ -136,11 +138,11 @@ async def test_a_job_goes_past_one_who_is_cancelled_and_has_not_heard_of_it(
     task.cancel()
     broker.producer().put("job")
     # Before the loop has come round.
-    assert [1] == [record.id for record in other._session.held.values()]
+    assert [1] == [job._id for job in other._session.held.in_sequence()]
     assert 1 == thread.result(LONG).reserves
     await asyncio.wait([task])
     assert task.cancelled()
-    broker._engine._check()
+    check(broker._engine)
 
 
 @in_a_loop
@@ -151,7 +153,7 @@ async def test_a_job_that_its_coroutine_was_cancelled_with_goes_to_the_next(
     task = await begun(consumer.reserve())
     thread = waiting(broker, broker.consumer().reserve)
     broker.producer().put("job")
-    assert 1 == len(consumer._session.held)
+    assert 1 == len(consumer._consumer._session.held)
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()
@@ -167,7 +169,7 @@ async def test_a_timeout_of_asyncio_leaves_the_queue_as_it_was(broker: Broker) -
     assert not isinstance(caught.value, TimedOutError)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(consumer.reserve(), 0.001)
-    assert 0 == broker._engine.waiting
+    assert 0 == broker._monitor.waiting
     broker.producer().put("job")
     async with asyncio.timeout(LONG):
         assert 1 == (await consumer.reserve()).reserves

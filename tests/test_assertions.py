@@ -7,9 +7,14 @@ import socket
 import pytest
 
 from inproc_tubes import BadTubeNameError, Broker, Job, NotFoundError
-from inproc_tubes.assertions import assert_empty, assert_put, drain, refute_put
 from inproc_tubes.fakes import FakeBeanstalkd
-from inproc_tubes.testing import FakeClock
+from inproc_tubes.testing import (
+    FakeClock,
+    assert_empty,
+    assert_put,
+    drain,
+    refute_put,
+)
 
 
 def a_broker() -> Broker:
@@ -97,7 +102,7 @@ def test_a_body_of_many_fields_is_told_whole_and_a_huge_one_is_not() -> None:
     assert second.endswith("18, 19, ...]")
 
 
-def test_that_there_was_nothing_is_told() -> None:
+def test_that_there_was_no_job_is_told() -> None:
     with pytest.raises(AssertionError) as caught:
         assert_put(a_broker(), "orders")
     assert "no job in 'orders'; there is\n  no job at all" == str(caught.value)
@@ -178,7 +183,7 @@ def test_delayed_and_paused_jobs_wait_unless_time_is_moved_on_to_them() -> None:
     ran = []
 
     def handler(job: Job) -> None:
-        ran.append((job.body, broker._now() - 1_000_000))
+        ran.append((job.body, broker._monitor.now() - 1_000_000))
 
     assert 0 == drain(broker, "default", handler).deleted
     assert 2 == drain(broker, "default", handler, with_delayed=True).deleted

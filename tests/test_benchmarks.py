@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib.util import find_spec
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.benchmarks import __main__ as benchmarks, plots, report
+from tests.benchmarks import __main__ as benchmarks, cycles, plots, report, threads
 from tests.benchmarks.curves import Chart, charts
 from tests.benchmarks.measuring import (
     SCENARIOS,
@@ -41,7 +42,7 @@ def made_up(
     """Make a scenario of figures that are known."""
 
     def setup(_effort: Effort) -> Iterator[Sides]:
-        yield Sides(ours, peer, lambda: ["a note"])
+        yield Sides(ours, peer, lambda outcome: [f"{len(outcome.pairs)} pairs"])
 
     what = "known figures"
     return Scenario("known", "group", what, "others", at_most(2), setup, needs, 5, unit)
@@ -69,6 +70,30 @@ def test_every_scenario_runs_where_its_peer_is_installed(scenario: Scenario) -> 
     assert outcome.ours > 0
     assert outcome.peer is None or outcome.peer > 0
     assert scenario.name in report.table([outcome])
+
+
+@pytest.mark.parametrize("idiom", cycles.IDIOMS)
+def test_an_idiom_leaves_as_many_jobs_as_there_were(idiom: str) -> None:
+    tubes = cycles.Tubes(backlog=3)
+    assert tubes.time(idiom, 5) > 0
+    stats = tubes._broker.stats_tube("default")
+    assert (3, 0) == (stats.current_jobs_ready, stats.current_jobs_reserved)
+    assert stats.cmd_delete >= 5
+
+
+def cores() -> float:
+    return len(os.sched_getaffinity(0))
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="this system cannot pin a process"
+)
+def test_what_runs_on_one_core_has_one_and_leaves_us_all_others() -> None:
+    before = cores()
+    with threads.on_one_core() as call:
+        assert 1 == call(cores)
+    with threads.anywhere() as call:
+        assert before == call(cores)
 
 
 @pytest.mark.parametrize("chart", charts(), ids=lambda chart: chart.name)
@@ -122,7 +147,7 @@ def test_without_a_peer_the_figure_itself_is_measured_against_the_target() -> No
     outcome = measure(made_up(lambda: 3.0, unit="B"), THREE)
     assert outcome.met is False
     assert ("3 B", "-", "-", "-", "<= 2", "NO") == report.row(outcome)[1:7]
-    assert "known: a note\n" in report.table([outcome])
+    assert "known: 3 pairs\n" in report.table([outcome])
 
 
 @pytest.mark.parametrize(
@@ -130,12 +155,15 @@ def test_without_a_peer_the_figure_itself_is_measured_against_the_target() -> No
     [
         ("no_such_peer", "no_such_peer is not installed: pip install '.[bench]'"),
         ("!no-such-server", "there is no no-such-server on the PATH"),
+        ("os:no_such_call", "this system has no os.no_such_call"),
     ],
 )
 def test_what_cannot_be_run_is_in_the_table_with_the_reason(
     need: str, why: str
 ) -> None:
-    outcome = measure(made_up(float, needs=("json", "!python3", need)), THREE)
+    outcome = measure(
+        made_up(float, needs=("json", "!python3", "os:getpid", need)), THREE
+    )
     assert (why, [], None) == (outcome.skipped, outcome.pairs, outcome.met)
     assert f"skipped: {why}" == report.row(outcome)[-1]
 
@@ -183,7 +211,7 @@ def test_a_run_prints_the_table_and_writes_json(
 
 def test_a_group_is_asked_for_by_its_name() -> None:
     names = [scenario.name for scenario in benchmarks.chosen(["delayed", "waiters"])]
-    assert ["delayed-put", "delayed-mature", "waiters"] == names
+    assert ["delayed-put", "burst", "delayed-mature", "waiters"] == names
     assert len(SCENARIOS) == len(benchmarks.chosen([]))
 
 

@@ -5,12 +5,20 @@ from __future__ import annotations
 import time
 from math import inf
 from threading import TIMEOUT_MAX, Lock
-from types import SimpleNamespace
 
 import pytest
 
 from inproc_tubes import Broker, Clock, MonotonicClock
 from inproc_tubes.testing import FakeClock
+
+
+class Sleeper:
+    """A thread that is parked, as a clock sees it."""
+
+    answered = False
+
+    def __init__(self, token: Lock) -> None:
+        self.token = token
 
 
 class StoppedClock(MonotonicClock):
@@ -19,21 +27,22 @@ class StoppedClock(MonotonicClock):
     now = staticmethod(lambda: 100.0)
 
 
-class Bed:
-    """A lock that nobody has to wait for, and that notes what was asked of it."""
+class Token:
+    """A lock that is held for no time, and records the timeouts of its sleepers."""
 
     def __init__(self) -> None:
-        self.asked: list[float | None] = []
+        self.timeouts: list[float | None] = []
 
-    def acquire(self, *, timeout: float | None = None) -> bool:
-        self.asked.append(timeout)
-        return True
+    def acquire(self, *, blocking: bool = True, timeout: float | None = None) -> bool:
+        if blocking:
+            self.timeouts.append(timeout)
+        return blocking
 
 
-def asked_by_parking_until(due_at: float) -> list[float | None]:
-    bed = Bed()
-    StoppedClock().park(SimpleNamespace(bed=bed), due_at)
-    return bed.asked
+def timeouts_of_parking_until(until: float) -> list[float | None]:
+    token = Token()
+    StoppedClock().park(Sleeper(token), until)  # type: ignore[arg-type]  # no real lock
+    return token.timeouts
 
 
 def test_it_reads_the_clock_that_nobody_sets() -> None:
@@ -47,50 +56,61 @@ def test_it_does_not_run_backwards() -> None:
 
 
 def test_a_thread_that_nothing_is_due_for_sleeps_without_a_limit() -> None:
-    assert [None] == asked_by_parking_until(inf)
+    assert [None] == timeouts_of_parking_until(inf)
 
 
 def test_a_thread_sleeps_until_the_moment_that_is_due() -> None:
-    assert [2.5] == asked_by_parking_until(102.5)
+    assert [2.5] == timeouts_of_parking_until(102.5)
 
 
-@pytest.mark.parametrize("due_at", [100.0, 99.0, -inf])
-def test_a_thread_does_not_sleep_when_its_moment_has_come(due_at: float) -> None:
-    assert [] == asked_by_parking_until(due_at)
+@pytest.mark.parametrize("until", [100.0, 99.0, -inf])
+def test_a_thread_does_not_sleep_when_its_moment_has_come(until: float) -> None:
+    assert [] == timeouts_of_parking_until(until)
 
 
 def test_a_moment_beyond_what_a_lock_can_wait_for_is_no_error() -> None:
-    assert [TIMEOUT_MAX] == asked_by_parking_until(1e300)
+    assert [TIMEOUT_MAX] == timeouts_of_parking_until(1e300)
 
 
-def test_a_thread_that_was_roused_before_it_slept_does_not_sleep() -> None:
-    bed = Lock()
-    MonotonicClock().park(SimpleNamespace(bed=bed), inf)
-    assert bed.locked()
+def test_a_thread_that_was_woken_before_it_slept_does_not_sleep() -> None:
+    token = Lock()
+    MonotonicClock().park(Sleeper(token), inf)
+    assert token.locked()
+
+
+def test_a_thread_that_is_woken_while_others_run_does_not_sleep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The answer often comes from a thread that only waits for its turn to run."""
+    token = Lock()
+    token.acquire()
+    monkeypatch.setattr("inproc_tubes.clock.yield_thread", token.release)
+    MonotonicClock().park(Sleeper(token), inf)
+    assert token.locked()
 
 
 def test_it_sleeps_in_real_time() -> None:
     clock = MonotonicClock()
-    bed = Lock()
-    bed.acquire()
-    due_at = clock.now() + 0.02
-    clock.park(SimpleNamespace(bed=bed), due_at)
+    token = Lock()
+    token.acquire()
+    until = clock.now() + 0.02
+    clock.park(Sleeper(token), until)
     # A lock may return a tick early; the caller looks again.
     tick = time.get_clock_info("monotonic").resolution
-    assert clock.now() >= due_at - tick
+    assert clock.now() >= until - tick
 
 
 def test_it_needs_to_know_of_no_broker() -> None:
     clock = MonotonicClock()
     before = dict(vars(clock))
     with Broker(clock=clock) as broker:
-        assert clock is broker._clock
+        assert clock is broker._monitor.clock
     assert before == vars(clock)
 
 
 def test_a_broker_goes_by_the_machines_clock_if_it_is_given_none() -> None:
     with Broker() as broker:
-        assert MonotonicClock is type(broker._clock)
+        assert MonotonicClock is type(broker._monitor.clock)
 
 
 @pytest.mark.parametrize("clock", [MonotonicClock(), FakeClock()])

@@ -24,6 +24,7 @@ from hypothesis.stateful import (
 )
 
 from inproc_tubes import Broker, MonotonicClock
+from inproc_tubes.core.recovery import check
 from inproc_tubes.protocol import ProtocolSession
 
 from . import differential_commands as say
@@ -165,7 +166,7 @@ class ServerAgainstOurs(RuleBasedStateMachine):
         for command in waits:
             self.speak(number, command)
         for _ in range(times):
-            due = self.broker._next_due() * SECOND
+            due = self.broker._monitor.next_due() * SECOND
             self.move(round(min(due + _LATE, self.now + seconds * SECOND)))
 
     @precondition(lambda self: self.commands - self.hung_up_at > _A_WHILE)
@@ -228,11 +229,11 @@ class ServerAgainstOurs(RuleBasedStateMachine):
 
     def a_microsecond(self) -> None:
         self.server.jump(1 / SECOND)
-        self.broker._look()
+        self.broker._monitor.look()
 
     def with_ids(self, pair: Pair, command: bytes) -> bytes:
         """Put an id in place of each mark: of the jobs held, then of all others."""
-        held = [record.id for record in pair.ours.session.held.values()]
+        held = [job._id for job in pair.ours.session.held.in_sequence()]
         jobs = held + [job_id for job_id in self.engine.jobs if job_id not in held]
         jobs = jobs or [next_id(self.engine)]
         return re.sub(
@@ -284,7 +285,7 @@ class ServerAgainstOurs(RuleBasedStateMachine):
         while target % SECOND in taken:
             target += 1
         self.server.jump((target - self.now) / SECOND)
-        self.broker._look()
+        self.broker._monitor.look()
         self.compare()
 
     def reconnect(self, number: int) -> None:
@@ -297,7 +298,7 @@ class ServerAgainstOurs(RuleBasedStateMachine):
     def listen(self, pairs: list[Pair]) -> None:
         """Compare what these connections hear."""
         while any(pair.listen() for pair in pairs):
-            pass  # what one does may rouse another
+            pass  # what one does may wake another
         # Commands in one piece take the server a turn each.
         for _ in range(_TURNS):
             self.server.settle()
@@ -309,7 +310,7 @@ class ServerAgainstOurs(RuleBasedStateMachine):
     def compare(self) -> None:
         """Compare all, and reconnect those that have to."""
         self.listen([*self.pairs, self.onlooker])
-        self.engine._check()
+        check(self.engine)
         moments = [moment for pair in self.pairs for moment in {*pair.moments()}]
         self.in_doubt |= len(moments) > len({*moments})
         for number, pair in enumerate(self.pairs):

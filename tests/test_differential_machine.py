@@ -133,12 +133,12 @@ def test_a_pause_for_no_time_is_not_sent_by_a_connection_that_time_has_cost(
     pair.forgetful = True
     say_all(machine, 0, b"pause-tube default 0")
     assert pair not in machine.pairs
-    assert machine.engine.cmd_pause_tube == 0
+    assert machine.engine.counts.pause_tube == 0
     say_all(machine, 0, b"pause-tube default 0")
-    assert machine.engine.cmd_pause_tube == 1
+    assert machine.engine.counts.pause_tube == 1
 
 
-def test_who_gets_the_jobs_of_a_connection_goes_on_before_the_next_connection(
+def test_a_connection_that_gets_jobs_goes_on_before_the_next_one_is_opened(
     machine: ServerAgainstOurs,
 ) -> None:
     say_all(machine, 0, PUT, b"reserve")

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from inproc_tubes.job import JobState
-from tests.engine_driver import Queue, next_id, told
+from inproc_tubes.core.job import JobState, new_job
+from tests.engine_driver import Holder, Queue, held, next_id, told
 
 if TYPE_CHECKING:
-    from inproc_tubes.session import Session
+    from inproc_tubes.core.session import Session
 
 
 @pytest.fixture
@@ -21,14 +21,13 @@ def queue() -> Queue:
 def put_many(
     queue: Queue, count: int, priority: int = 0, delay: float = 0, ttr: float = 60
 ) -> list[int]:
-    session = queue.producer()
-    bodies = [f"body {n}" for n in range(count)]
-    ids: list[int] = queue.do("put_many", session, None, bodies, priority, delay, ttr)
+    jobs = [new_job(f"body {n}", priority, delay, ttr) for n in range(count)]
+    ids: list[int] = queue.do("put_many", queue.producer(), jobs, None)
     return ids
 
 
 def reserve_many(queue: Queue, session: Session, n: int) -> list[int]:
-    return [record.id for record in queue.do("reserve_many", session, n, 0)]
+    return [job.id for job in queue.do("reserve_many", session, n, 0)]
 
 
 # Putting
@@ -44,8 +43,8 @@ def test_a_batch_has_ids_that_follow_each_other(queue: Queue) -> None:
 def test_each_job_of_a_batch_counts(queue: Queue) -> None:
     put_many(queue, 3, priority=1023)
     stats = queue.do("stats_tube", "default")
-    assert (stats["total_jobs"], stats["current_jobs_urgent"]) == (3, 3)
-    assert queue.engine.cmd_put == 3
+    assert (stats.total_jobs, stats.current_jobs_urgent) == (3, 3)
+    assert queue.count("cmd_put") == 3
 
 
 def test_a_batch_of_none_is_none(queue: Queue) -> None:
@@ -54,7 +53,7 @@ def test_a_batch_of_none_is_none(queue: Queue) -> None:
 
 
 def test_a_batch_of_none_makes_no_tube(queue: Queue) -> None:
-    assert queue.do("put_many", queue.producer(), "new", [], 0, 0, 60) == []
+    assert queue.do("put_many", queue.producer(), [], "new") == []
     assert "new" not in queue.do("list_tubes")
 
 
@@ -79,26 +78,26 @@ def test_batches_are_served_by_priority_and_then_by_id(
 
 def test_a_delayed_batch_matures_in_order(queue: Queue) -> None:
     put_many(queue, 3, delay=5)
-    assert queue.do("stats_job", 3)["time_left"] == 5
-    assert queue.engine.next_due() == 105.0
+    assert queue.do("stats_job", 3).time_left == 5
+    assert queue.next_due() == 105.0
     queue.to(105.0)
     assert queue.reserve_all(queue.session()) == [1, 2, 3]
 
 
-def test_who_waits_is_served_in_order(queue: Queue) -> None:
-    waiters = [queue.wait(queue.session()) for _ in range(2)]
+def test_waiting_reserves_are_served_in_order(queue: Queue) -> None:
+    requests = [queue.wait(queue.session()) for _ in range(2)]
     put_many(queue, 3)
-    assert [told(waiter) for waiter in waiters] == [1, 2]
+    assert [told(request) for request in requests] == [1, 2]
     assert queue.state(3) == "ready"
 
 
-def test_a_batch_in_a_paused_tube_serves_nobody(queue: Queue) -> None:
-    waiter = queue.wait(queue.session())
+def test_a_batch_in_a_paused_tube_serves_no_reserve(queue: Queue) -> None:
+    request = queue.wait(queue.session())
     queue.do("pause_tube", "default", 5)
     put_many(queue, 2)
-    assert told(waiter) is None
+    assert told(request) is None
     queue.to(105.0)
-    assert told(waiter) == 1
+    assert told(request) == 1
 
 
 # Reserving
@@ -136,12 +135,13 @@ def test_each_job_of_a_batch_is_reserved_as_if_alone(queue: Queue) -> None:
     for ttr in (9, 5, 7):
         queue.put(ttr=ttr)
     assert reserve_many(queue, session, 3) == [1, 2, 3]
-    assert [queue.do("stats_job", i)["time_left"] for i in (1, 2, 3)] == [9, 5, 7]
-    assert [queue.job(i).reservation for i in (1, 2, 3)] == [1, 2, 3]
-    assert queue.engine.next_due() == 105.0
+    assert [queue.do("stats_job", i).time_left for i in (1, 2, 3)] == [9, 5, 7]
+    assert held(session) == [1, 2, 3]
+    assert [queue.job(i).reserves for i in (1, 2, 3)] == [1, 1, 1]
+    assert queue.next_due() == 105.0
     queue.to(107.0)
     assert [queue.state(i) for i in (1, 2, 3)] == ["reserved", "ready", "ready"]
-    assert queue.do("stats_tube", "default")["current_jobs_reserved"] == 1
+    assert queue.do("stats_tube", "default").current_jobs_reserved == 1
 
 
 def test_each_job_counts_as_a_reserve_and_none_is_none(queue: Queue) -> None:
@@ -150,8 +150,8 @@ def test_each_job_counts_as_a_reserve_and_none_is_none(queue: Queue) -> None:
     queue.do("reserve_many", session, 2, None)
     queue.do("reserve_many", session, 2, 0)
     queue.do("reserve_many", session, 2, 0)
-    engine = queue.engine
-    assert (engine.cmd_reserve, engine.cmd_reserve_with_timeout) == (2, 1)
+    counts = queue.do("broker_counts")
+    assert (counts["cmd_reserve"], counts["cmd_reserve_with_timeout"]) == (2, 1)
     assert session.is_worker
 
 
@@ -160,7 +160,7 @@ def test_a_batch_skips_what_has_left_and_what_came_back(queue: Queue) -> None:
     put_many(queue, 8)
     for job_id in (2, 5):
         queue.do("delete", session, job_id, None)
-    # Two entries in the heap: one of them is dead.
+    # Each has two entries, and both of them name a ready job.
     for job_id in (3, 1):
         queue.do("reserve_job", session, job_id)
         queue.do("release", session, job_id, None, None, 0)
@@ -178,7 +178,7 @@ def test_a_large_batch_loses_no_deadline(queue: Queue, held: int) -> None:
         queue.reserve(session)
     assert len(reserve_many(queue, session, 100)) == 100
     queue.to(105.0)
-    assert queue.do("stats_tube", "default")["current_jobs_ready"] == 100 + held
+    assert queue.do("stats_tube", "default").current_jobs_ready == 100 + held
 
 
 def test_many_batches_leave_no_pile_of_void_deadlines(queue: Queue) -> None:
@@ -187,21 +187,28 @@ def test_many_batches_leave_no_pile_of_void_deadlines(queue: Queue) -> None:
         put_many(queue, 50)
         for job_id in reserve_many(queue, session, 50):
             queue.do("delete", session, job_id, None)
-    assert len(session._deadlines) < 200
+    assert len(session.held._deadlines) < 200
 
 
 # Looking in, and clearing up
 
 
 def list_jobs(queue: Queue, *states: JobState, tube: str = "default") -> list[int]:
-    found = queue.do("list_jobs", tube, states)
-    assert all(fence == record.reservation for record, fence in found)
-    return [record.id for record, _ in found]
+    found = queue.do("list_jobs", Holder(), tube, states)
+    assert all(job._original is queue.job(job.id) for job in found)
+    return [job.id for job in found]
+
+
+def clear_tube(queue: Queue, *states: JobState, tube: str = "default") -> int:
+    """Return how many jobs were deleted; each of them is handed out, to be dropped."""
+    gone = queue.do("clear_tube", tube, states)
+    assert all(job._state is JobState.GONE for job in gone)
+    return len(gone)
 
 
 @pytest.fixture
-def crowd(queue: Queue) -> Session:
-    """Put jobs in all states, none in its order, and return who holds some."""
+def holder(queue: Queue) -> Session:
+    """Put jobs in all states, none in its order; return a session that holds some."""
     session, other = queue.session(), queue.session()
     for priority in (3, 3, 1, 2):
         queue.put(priority)
@@ -220,7 +227,7 @@ def crowd(queue: Queue) -> Session:
     return session
 
 
-@pytest.mark.usefixtures("crowd")
+@pytest.mark.usefixtures("holder")
 def test_jobs_are_listed_as_they_are_served(queue: Queue) -> None:
     assert list_jobs(queue, JobState.READY) == [3, 4, 1, 2]
     assert list_jobs(queue, JobState.DELAYED) == [6, 7, 5]
@@ -241,30 +248,30 @@ def test_what_has_left_is_not_listed_and_what_came_back_is_listed_once(
     assert list_jobs(queue, JobState.READY) == [2, 3, 4]
 
 
-@pytest.mark.usefixtures("crowd")
+@pytest.mark.usefixtures("holder")
 @pytest.mark.parametrize(
     ("state", "count"), [("ready", 4), ("delayed", 3), ("buried", 3)]
 )
 def test_clearing_deletes_the_jobs_of_a_state(
     queue: Queue, state: str, count: int
 ) -> None:
-    assert queue.do("clear_tube", "default", (JobState(state),)) == count
+    assert clear_tube(queue, JobState(state)) == count
     assert list_jobs(queue, JobState(state)) == []
     assert len(queue.engine.jobs) == 14 - count
     stats = queue.do("stats_tube", "default")
-    assert (stats["cmd_delete"], queue.engine.cmd_delete) == (count, count)
+    assert (stats.cmd_delete, queue.count("cmd_delete")) == (count, count)
 
 
-def test_clearing_leaves_what_is_held(queue: Queue, crowd: Session) -> None:
+def test_clearing_leaves_what_is_held(queue: Queue, holder: Session) -> None:
     states = (JobState.READY, JobState.DELAYED, JobState.BURIED)
-    assert queue.do("clear_tube", "default", states) == 10
+    assert clear_tube(queue, *states) == 10
     assert sorted(queue.engine.jobs) == [8, 9, 10, 14]
-    assert queue.reserve_all(crowd) == []
+    assert queue.reserve_all(holder) == []
 
 
 def test_clearing_many_is_as_clearing_one(queue: Queue) -> None:
     put_many(queue, 300)
-    assert queue.do("clear_tube", "default", (JobState.READY,)) == 300
+    assert clear_tube(queue, JobState.READY) == 300
     assert put_many(queue, 1) == [301]
     assert queue.reserve_all(queue.session()) == [301]
 
@@ -276,6 +283,6 @@ def test_a_tube_that_was_cleared_vanishes_unless_it_is_referred_to(
     queue.put(tube="b")
     queue.producer("b")
     for tube in ("a", "b", "nowhere"):
-        count = queue.do("clear_tube", tube, (JobState.READY,))
+        count = clear_tube(queue, JobState.READY, tube=tube)
         assert count == (tube != "nowhere")
     assert queue.do("list_tubes") == ["default", "b"]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from itertools import permutations
+from typing import TYPE_CHECKING
 
 import pytest
 
-from inproc_tubes.errors import DeadlineSoonError, TimedOutError
-from tests.engine_driver import Queue, told
+from inproc_tubes.errors import DeadlineSoonError, TimedOutError, TubeFullError
+from tests.engine_driver import Queue, held, told
+
+if TYPE_CHECKING:
+    from inproc_tubes.core.schedule import AnyRequest
 
 
 @pytest.fixture
@@ -99,7 +103,7 @@ def test_delayed_jobs_mature_by_their_moments_and_then_by_id(queue: Queue) -> No
     for delay in (50, 20, 90, 20):
         queue.put(0, delay=delay)
     order = []
-    while queue.engine.tubes["default"].delayed:
+    while len(queue.engine.tubes["default"].delayed):
         order.append(queue.do("peek_delayed", "default").id)
         assert queue.do("kick", "default", 1) == 1
     assert order == [2, 4, 1, 3]
@@ -110,20 +114,24 @@ def test_a_delay_counts_from_its_own_put(queue: Queue) -> None:
     queue.to(105.0)
     queue.put(0, delay=4)
     assert queue.do("peek_delayed", "default").id == 2
-    assert queue.engine.next_due() == 109.0
+    assert queue.next_due() == 109.0
 
 
-def test_jobs_due_in_one_tick_reach_who_waits_by_their_moments(queue: Queue) -> None:
+def test_jobs_due_in_one_tick_reach_a_waiting_reserve_by_their_moments(
+    queue: Queue,
+) -> None:
     """Not the best of them: each is offered as it becomes ready."""
-    waiter = queue.wait(queue.session())
+    request = queue.wait(queue.session())
     queue.put(10, delay=1.0)
     queue.put(0, delay=1.02)
     queue.to(102.0)
-    assert told(waiter) == 1
+    assert told(request) == 1
     assert queue.state(2) == "ready"
 
 
-def test_jobs_due_in_one_tick_queue_by_priority_if_nobody_waits(queue: Queue) -> None:
+def test_jobs_due_in_one_tick_queue_by_priority_if_no_reserve_waits(
+    queue: Queue,
+) -> None:
     queue.put(10, delay=1.0)
     queue.put(0, delay=1.02)
     queue.to(102.0)
@@ -131,22 +139,22 @@ def test_jobs_due_in_one_tick_queue_by_priority_if_nobody_waits(queue: Queue) ->
 
 
 def test_of_several_tubes_the_soonest_delayed_job_is_first(queue: Queue) -> None:
-    waiter = queue.wait(queue.session("t1", "t2"))
+    request = queue.wait(queue.session("t1", "t2"))
     queue.put(0, delay=2, tube="t1")
     queue.put(9, delay=1, tube="t2")
     queue.to(103.0)
-    assert told(waiter) == 2
+    assert told(request) == 2
 
 
 def test_jobs_due_at_one_moment_are_first_by_the_places_of_their_tubes(
     queue: Queue,
 ) -> None:
-    waiter = queue.wait(queue.session("t1", "t2"))
+    request = queue.wait(queue.session("t1", "t2"))
     queue.put(0, delay=1, tube="t2")
     queue.put(9, delay=1, tube="t1")
     queue.put(0, delay=1, tube="t1")
     queue.to(101.0)
-    assert told(waiter) == 2
+    assert told(request) == 2
 
 
 # Buried jobs
@@ -200,6 +208,18 @@ def test_kick_takes_the_soonest_delayed_first(queue: Queue) -> None:
     assert queue.state(1) == queue.state(3) == "delayed"
 
 
+@pytest.mark.parametrize("state", ["delayed", "buried"])
+def test_kick_s_bound_may_be_any_number_of_jobs(queue: Queue, state: str) -> None:
+    session = queue.session()
+    for job_id in range(1, 301):
+        queue.put(0, delay=50 if state == "delayed" else 0)
+        if state == "buried":
+            queue.bury(session, job_id)
+    bounds = (63, 64, 65, 2**32)
+    assert [queue.do("kick", "default", n) for n in bounds] == [63, 64, 65, 108]
+    assert queue.reserve_all(session) == list(range(1, 301))
+
+
 def test_kick_concerns_one_tube_and_kick_job_any(queue: Queue) -> None:
     queue.put(0, delay=50, tube="t")
     assert queue.do("kick", "default", 5) == 0
@@ -212,18 +232,18 @@ def test_kick_concerns_one_tube_and_kick_job_any(queue: Queue) -> None:
 # Hand-off: eager, and one job at a time
 
 
-def test_a_job_put_while_somebody_waits_is_reserved_when_put_returns(
+def test_a_job_put_while_a_reserve_waits_is_reserved_when_put_returns(
     queue: Queue,
 ) -> None:
-    waiter = queue.wait(queue.session())
-    assert told(waiter) is None
+    request = queue.wait(queue.session())
+    assert told(request) is None
     job_id = queue.put(9, ttr=30)
-    record = queue.job(job_id)
-    assert told(waiter) == job_id
-    assert (record.state.value, record.reserves) == ("reserved", 1)
-    assert (record.owner, record.due_at) == (waiter.session, 130.0)
-    assert waiter.reservation == record.reservation != 0
-    assert queue.engine.answered == [waiter]
+    job = queue.job(job_id)
+    assert told(request) == job_id
+    assert (queue.state(job_id), job.reserves) == ("reserved", 1)
+    assert (job._holder, job._due_at) == (request.session.holder, 130.0)
+    assert request.session.held.get(job_id) is job is request.outcome
+    assert queue.answered == [request]
 
 
 def test_kick_hands_over_the_longest_buried_not_the_best(queue: Queue) -> None:
@@ -232,18 +252,18 @@ def test_kick_hands_over_the_longest_buried_not_the_best(queue: Queue) -> None:
     queue.put(0)
     queue.bury(session, 1)
     queue.bury(session, 2)
-    waiter = queue.wait(queue.session())
+    request = queue.wait(queue.session())
     assert queue.do("kick", "default", 2) == 2
-    assert told(waiter) == 1
+    assert told(request) == 1
     assert queue.state(2) == "ready"
 
 
 def test_kick_job_hands_over_at_once(queue: Queue) -> None:
     queue.put(9, delay=50)
-    waiter = queue.wait(queue.session())
+    request = queue.wait(queue.session())
     queue.do("kick_job", 1, None)
-    assert told(waiter) == 1
-    assert (queue.job(1).past.kicks, queue.job(1).reserves) == (1, 1)
+    assert told(request) == 1
+    assert (queue.job(1).kicks, queue.job(1).reserves) == (1, 1)
 
 
 def test_closing_hands_over_what_was_reserved_first_not_the_best(queue: Queue) -> None:
@@ -252,9 +272,9 @@ def test_closing_hands_over_what_was_reserved_first_not_the_best(queue: Queue) -
     assert queue.reserve(owner) == 1
     queue.put(1)
     assert queue.reserve(owner) == 2
-    waiter = queue.wait(queue.session())
+    request = queue.wait(queue.session())
     queue.do("close_session", owner, "closed")
-    assert told(waiter) == 1
+    assert told(request) == 1
     assert queue.state(2) == "ready"
 
 
@@ -264,9 +284,9 @@ def test_several_expiries_in_one_tick_hand_over_the_earliest(queue: Queue) -> No
     queue.put(9, ttr=5)
     assert queue.reserve(owner) == 1
     assert queue.reserve(other) == 2
-    waiter = queue.wait(queue.session())
+    request = queue.wait(queue.session())
     queue.to(107.0)
-    assert told(waiter) == 2
+    assert told(request) == 2
     assert queue.state(1) == "ready"
 
 
@@ -278,9 +298,9 @@ def test_expiries_of_one_moment_hand_over_what_was_reserved_first(
     assert queue.reserve(owner) == 1
     queue.put(0, ttr=5)
     assert queue.reserve(owner) == 2
-    waiter = queue.wait(queue.session())
+    request = queue.wait(queue.session())
     queue.to(105.0)
-    assert told(waiter) == 1
+    assert told(request) == 1
 
 
 def test_release_hands_over_that_very_job_whatever_its_priority(queue: Queue) -> None:
@@ -289,21 +309,21 @@ def test_release_hands_over_that_very_job_whatever_its_priority(queue: Queue) ->
     queue.put(0)
     assert queue.reserve(owner) == 1
     assert queue.reserve(owner) == 2
-    waiter = queue.wait(queue.session("default", "open"))
+    request = queue.wait(queue.session("default", "open"))
     queue.do("release", owner, 1, None, 2**32 - 1, 0)
     queue.do("release", owner, 2, None, 0, 0)
-    assert told(waiter) == 1
+    assert told(request) == 1
     assert queue.state(2) == "ready"
 
 
 def test_at_the_end_of_a_pause_the_best_job_is_handed_over(queue: Queue) -> None:
-    waiter = queue.wait(queue.session())
+    request = queue.wait(queue.session())
     second = queue.wait(queue.session())
     queue.do("pause_tube", "default", 5)
     for priority in (9, 0, 5):
         queue.put(priority)
     queue.to(105.0)
-    assert (told(waiter), told(second)) == (2, 3)
+    assert (told(request), told(second)) == (2, 3)
     assert queue.state(1) == "ready"
 
 
@@ -312,26 +332,26 @@ def test_at_the_end_of_a_pause_the_best_job_is_handed_over(queue: Queue) -> None
 
 def test_a_matured_job_beats_a_timeout_that_ended_before_it(queue: Queue) -> None:
     """In one late tick the delays come first, as in prottick."""
-    waiter = queue.wait(queue.session(), 1.0)
+    request = queue.wait(queue.session(), 1.0)
     queue.put(0, delay=1.05)
     queue.to(102.0)
-    assert told(waiter) == 1
+    assert told(request) == 1
 
 
 def test_a_matured_job_beats_a_timeout_of_the_same_instant(queue: Queue) -> None:
-    waiter = queue.wait(queue.session(), 1.0)
+    request = queue.wait(queue.session(), 1.0)
     queue.put(0, delay=1.0)
     queue.to(101.0)
-    assert told(waiter) == 1
+    assert told(request) == 1
 
 
 @pytest.mark.parametrize("pause", [1.0, 1.05])
 def test_the_end_of_a_pause_beats_a_timeout(queue: Queue, pause: float) -> None:
-    waiter = queue.wait(queue.session(), 1.0)
+    request = queue.wait(queue.session(), 1.0)
     queue.do("pause_tube", "default", pause)
     queue.put()
     queue.to(102.0)
-    assert told(waiter) == 1
+    assert told(request) == 1
 
 
 @pytest.mark.parametrize("verb", ["delay", "pause"])
@@ -339,24 +359,24 @@ def test_delays_and_pauses_beat_deadline_soon(queue: Queue, verb: str) -> None:
     session = queue.session()
     queue.put(0, ttr=3)
     assert queue.reserve(session) == 1
-    waiter = queue.wait(session)
+    request = queue.wait(session)
     if verb == "delay":
         queue.put(0, delay=2.0)
     else:
         queue.do("pause_tube", "default", 2.0)
         queue.put()
     queue.to(102.0)
-    assert told(waiter) == 2
+    assert told(request) == 2
 
 
 def test_an_expiry_beats_a_timeout_of_the_same_instant(queue: Queue) -> None:
-    waiter_session = queue.session()
+    waiting_session = queue.session()
     owner = queue.session()
     queue.put(0, ttr=5)
     assert queue.reserve(owner) == 1
-    waiter = queue.wait(waiter_session, 5.0)
+    request = queue.wait(waiting_session, 5.0)
     queue.to(105.0)
-    assert told(waiter) == 1
+    assert told(request) == 1
 
 
 @pytest.mark.parametrize(
@@ -368,9 +388,9 @@ def test_between_an_expiry_and_a_timeout_the_earlier_wins_in_a_late_tick(
     owner = queue.session()
     queue.put(0, ttr=5)
     assert queue.reserve(owner) == 1
-    waiter = queue.wait(queue.session(), timeout)
+    request = queue.wait(queue.session(), timeout)
     queue.to(110.0)
-    assert told(waiter) == answer
+    assert told(request) == answer
 
 
 def test_an_expired_job_of_another_beats_deadline_soon(queue: Queue) -> None:
@@ -380,76 +400,119 @@ def test_an_expired_job_of_another_beats_deadline_soon(queue: Queue) -> None:
     queue.put(0, ttr=2)
     assert queue.reserve(session) == 1
     assert queue.reserve(other) == 2
-    waiter = queue.wait(session)
+    request = queue.wait(session)
     queue.to(102.0)
-    assert told(waiter) == 2
+    assert told(request) == 2
 
 
 def test_a_deadline_beats_a_timeout_of_the_same_instant(queue: Queue) -> None:
     session = queue.session()
     queue.put(0, ttr=3)
     assert queue.reserve(session) == 1
-    waiter = queue.wait(session, 2.0)
+    request = queue.wait(session, 2.0)
     queue.to(102.0)
-    assert told(waiter) is DeadlineSoonError
+    assert told(request) is DeadlineSoonError
+
+
+@pytest.mark.parametrize("order", list(permutations(["put", "reserve", "join"])))
+def test_in_one_instant_puts_time_out_first_then_reserves_then_joins(
+    queue: Queue, order: tuple[str, ...]
+) -> None:
+    """In whatever order they came. Of one kind the first that came is first."""
+    queue.do("limit_tube", "full", 1)
+    queue.put(tube="full")
+    producer, consumer = queue.producer("full"), queue.session()
+    requests: dict[str, list[AnyRequest]] = {kind: [] for kind in order}
+    for kind in (*order, *reversed(order)):
+        if kind == "put":
+            requests[kind].append(queue.offer(producer, 5))
+        elif kind == "reserve":
+            requests[kind].append(queue.wait(consumer, 5))
+        else:
+            requests[kind].append(queue.join(timeout=5))
+    queue.to(105.0)
+    assert queue.answered == [
+        *requests["put"],
+        *requests["reserve"],
+        *requests["join"],
+    ]
+    answers = [told(request) for request in queue.answered]
+    assert answers == [TubeFullError] * 2 + [TimedOutError] * 4
+
+
+def test_in_one_instant_a_delete_answers_the_reserve_then_the_put_then_the_join(
+    queue: Queue,
+) -> None:
+    """The put lets its job in, which is the reserve's, and then it is answered."""
+    queue.do("limit_tube", "default", 1)
+    queue.put(delay=99)
+    reserve = queue.wait(queue.session())
+    put = queue.offer(queue.producer())
+    session = queue.session()
+    queue.do("delete", session, 1, None)
+    join = queue.join("default")
+    queue.do("delete", reserve.session, 2, None)
+    assert queue.answered == [reserve, put, join]
 
 
 def test_delays_come_before_pauses(queue: Queue) -> None:
     """So at the end of the pause the job that matures then takes part."""
-    waiter = queue.wait(queue.session())
+    request = queue.wait(queue.session())
     queue.do("pause_tube", "default", 5)
     queue.put(9)
     queue.put(0, delay=5)
     queue.to(105.0)
-    assert told(waiter) == 2
+    assert told(request) == 2
 
 
 def test_a_delay_in_an_open_tube_comes_before_the_end_of_a_pause(queue: Queue) -> None:
-    waiter = queue.wait(queue.session("paused", "open"))
+    request = queue.wait(queue.session("paused", "open"))
     queue.do("pause_tube", "paused", 1)
     queue.put(0, tube="paused")
     queue.put(9, delay=2, tube="open")
     queue.to(103.0)
-    assert told(waiter) == 2
+    assert told(request) == 2
 
 
 def test_pauses_end_in_the_order_of_the_tubes(queue: Queue) -> None:
-    waiter = queue.wait(queue.session("t1", "t2"))
+    request = queue.wait(queue.session("t1", "t2"))
     queue.do("pause_tube", "t2", 1)
     queue.do("pause_tube", "t1", 2)
     queue.put(0, tube="t2")
     queue.put(9, tube="t1")
     queue.to(103.0)
-    assert told(waiter) == 2
+    assert told(request) == 2
 
 
 @pytest.mark.parametrize("step", [0.25, 3.0])
-def test_who_was_told_deadline_soon_holds_no_hidden_job(
+def test_a_session_that_was_told_deadline_soon_holds_no_hidden_job(
     queue: Queue, step: float
 ) -> None:
     """Late or not: beanstalkd, when late, reserves the job again and conceals it."""
     session = queue.session()
     queue.put(0, ttr=2)
     assert queue.reserve(session) == 1
-    waiter = queue.wait(session)
+    request = queue.wait(session)
     while queue.now < 103.0:
         queue.to(queue.now + step)
-    record = queue.job(1)
-    assert told(waiter) is DeadlineSoonError
+    job = queue.job(1)
+    assert told(request) is DeadlineSoonError
     assert queue.state(1) == "ready"
-    assert (record.reserves, record.past.timeouts) == (1, 1)
-    assert not session.held
+    assert (job.reserves, job.timeouts) == (1, 1)
+    assert held(session) == []
     queue.do("delete", queue.session(), 1, None)
 
 
-def test_who_does_not_hear_deadlines_gets_his_own_expired_job(queue: Queue) -> None:
+def test_a_reserve_without_warning_is_given_its_session_s_own_expired_job(
+    queue: Queue,
+) -> None:
     session = queue.session()
     queue.put(0, ttr=2)
     assert queue.reserve(session) == 1
-    waiter = queue.wait(session, hears_deadlines=False)
+    request = queue.wait(session, told_of_deadlines=False)
     queue.to(101.5)
-    assert told(waiter) is None
-    assert queue.engine.next_due() == 102.0
+    assert told(request) is None
+    assert queue.next_due() == 102.0
     queue.to(102.0)
-    assert told(waiter) == 1
-    assert (queue.job(1).reserves, queue.job(1).past.timeouts) == (2, 1)
+    assert told(request) == 1
+    assert (queue.job(1).reserves, queue.job(1).timeouts) == (2, 1)

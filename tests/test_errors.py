@@ -19,6 +19,7 @@ from inproc_tubes.errors import (
     JobTooBigError,
     NotFoundError,
     NotIgnoredError,
+    ReentrantCallError,
     TimedOutError,
     TubeFullError,
     TubesError,
@@ -59,14 +60,20 @@ TABLE: list[tuple[TubesError, type[Exception], str, dict[str, Any]]] = [
     (
         TimedOutError(2.5),
         TimeoutError,
-        "what was waited for did not come within 2.5 s",
-        {"timeout": 2.5},
+        "no job within 2.5 s",
+        {"timeout": 2.5, "missing": "no job"},
     ),
     (
         TimedOutError(0),
         OSError,
-        "what was waited for did not come within 0 s",
-        {"timeout": 0},
+        "no job within 0 s",
+        {"timeout": 0, "missing": "no job"},
+    ),
+    (
+        TimedOutError(5, "no end of the work"),
+        TimeoutError,
+        "no end of the work within 5 s",
+        {"timeout": 5, "missing": "no end of the work"},
     ),
     (
         DeadlineSoonError(7, 0.25),
@@ -127,6 +134,12 @@ TABLE: list[tuple[TubesError, type[Exception], str, dict[str, Any]]] = [
         {"what": "the broker was closed"},
     ),
     (
+        ReentrantCallError(),
+        RuntimeError,
+        "called in the middle of another verb, by a finaliser or a signal handler",
+        {},
+    ),
+    (
         DeadlockError(),
         TubesError,
         "every thread waits, and nothing will ever be due",
@@ -148,6 +161,16 @@ def test_an_error_says_what_is_wrong_and_carries_the_values(
 def test_the_table_has_every_error() -> None:
     named = {row[0].__class__.__name__ for row in TABLE}
     assert named | {"TubesError"} == set(errors.__all__)
+
+
+def test_every_error_of_the_module_is_public() -> None:
+    classes = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and value.__module__ == errors.__name__
+    }
+    assert classes == set(errors.__all__)
+    assert sorted(classes) == errors.__all__
 
 
 @pytest.mark.parametrize("error", ERRORS)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 import sortedcontainers
@@ -66,12 +67,25 @@ ON_DEMAND = (
     "asyncio",
     "dataclasses",
     "inproc_tubes.aio",
+    "inproc_tubes.core.statistics",
     "inproc_tubes.fakes",
     "inproc_tubes.protocol",
     "inproc_tubes.pytest_plugin",
     "inproc_tubes.testing",
+    "inproc_tubes.waiting.coroutines",
+    "inspect",
+    "logging",
     "pytest",
     "socket",
+)
+
+# Where users import from, beside the package itself.
+PATHS = (
+    "inproc_tubes.fakes",
+    "inproc_tubes.fakes.beanstalk",
+    "inproc_tubes.protocol",
+    "inproc_tubes.pytest_plugin",
+    "inproc_tubes.testing",
 )
 
 
@@ -100,14 +114,46 @@ COSTED = [
     pytest.param(member, id=f"{name}.{key}")
     for name in VERBS
     for key, member in members(name).items()
-    if inspect.isfunction(member) and not inspect.iscoroutinefunction(member)
+    if inspect.isfunction(member)
 ]
-TWINS = [
+AWAITED = [
     pytest.param(name, key, member, id=f"{name}.{key}")
     for name in VERBS
     for key, member in members(name).items()
     if inspect.iscoroutinefunction(member)
 ]
+PLAIN = [
+    pytest.param(name, key, member, id=f"{name}.{key}")
+    for name in ("AsyncProducer", "AsyncConsumer")
+    for key, member in members(name).items()
+    if not inspect.iscoroutinefunction(member)
+]
+
+
+class Text(NamedTuple):
+    """A docstring: its first line, its sections by their headings, and all of it."""
+
+    summary: str
+    sections: dict[str, str]
+    whole: str
+
+
+def text_of(member: object) -> Text:
+    """Divide a docstring into its sections, in Google's style."""
+    whole = inspect.cleandoc(member.__doc__ or "")
+    sections: dict[str, str] = {}
+    for paragraph in whole.split("\n\n")[1:]:
+        heading, _, rest = paragraph.partition("\n")
+        if heading in {"Args:", "Returns:", "Raises:"}:
+            sections[heading] = rest
+    return Text(whole.partition("\n")[0], sections, whole)
+
+
+def twin_of(name: str, key: str) -> Callable[..., object]:
+    """Return the verb for threads that is the same as one for coroutines."""
+    twin = members(name.removeprefix("Async"))[key.removeprefix("async_")]
+    assert inspect.isfunction(twin)
+    return twin
 
 
 def test_all_is_sorted_and_without_repetition() -> None:
@@ -148,19 +194,67 @@ def test_every_public_method_is_documented(member: object) -> None:
 
 @pytest.mark.parametrize("verb", COSTED)
 def test_every_verb_tells_its_cost(verb: object) -> None:
-    lines = inspect.cleandoc(verb.__doc__ or "").splitlines()
+    lines = text_of(verb).whole.splitlines()
     assert any(line.startswith("Cost: ") for line in lines)
 
 
-@pytest.mark.parametrize(("name", "key", "verb"), TWINS)
-def test_a_verb_that_is_awaited_is_the_twin_of_one_that_is_not(
+@pytest.mark.parametrize("verb", COSTED)
+def test_a_verb_with_several_arguments_tells_them_all(
+    verb: Callable[..., object],
+) -> None:
+    arguments = list(inspect.signature(verb).parameters)[1:]
+    told = text_of(verb).sections.get("Args:", "")
+    missing = [name for name in arguments if f"{name}: " not in told]
+    assert len(arguments) < 2 or [] == missing
+
+
+@pytest.mark.parametrize(("name", "key", "verb"), [*AWAITED, *PLAIN])
+def test_a_verb_for_coroutines_takes_what_its_twin_takes(
     name: str, key: str, verb: Callable[..., object]
 ) -> None:
-    one = name.removeprefix("Async")
-    key = key.removeprefix("async_")
-    assert f"Same as `{one}.{key}`, awaited." == verb.__doc__
-    twin = inspect.signature(members(one)[key])  # type: ignore[arg-type]  # a function
-    assert twin == inspect.signature(verb)
+    twin = inspect.signature(twin_of(name, key))
+    own = inspect.signature(verb)
+    assert twin.parameters == own.parameters
+    # A handle that may wait in either way returns something to be awaited, or not.
+    either = {f"{own.return_annotation} | {wait}" for wait in ("W", "M")}
+    assert twin.return_annotation in {own.return_annotation, *either}
+
+
+@pytest.mark.parametrize(("name", "key", "verb"), AWAITED)
+def test_a_verb_that_is_awaited_says_all_that_its_twin_does(
+    name: str, key: str, verb: Callable[..., object]
+) -> None:
+    twin = f"{name.removeprefix('Async')}.{key.removeprefix('async_')}"
+    own, other = text_of(verb), text_of(twin_of(name, key))
+    assert f"The same as `{twin}`, awaited." in own.whole
+    assert "Cancelled" in own.whole
+    assert own.summary == other.summary
+    assert own.sections.keys() == other.sections.keys()
+    assert own.sections.get("Raises:") == other.sections.get("Raises:")
+
+
+@pytest.mark.parametrize(("name", "key", "verb"), PLAIN)
+def test_a_verb_that_need_not_be_awaited_says_the_same_as_its_twin(
+    name: str, key: str, verb: Callable[..., object]
+) -> None:
+    assert text_of(verb) == text_of(twin_of(name, key))
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_public_path_says_what_there_is(path: str) -> None:
+    module = import_module(path)
+    names = module.__all__
+    assert sorted(set(names)) == list(names)
+    assert module.__doc__
+    assert all(getattr(module, name).__doc__ for name in names)
+
+
+def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
+    name = "no_such_name"
+    with pytest.raises(
+        AttributeError, match=r"^module 'inproc_tubes' has no attribute 'no_such_name'$"
+    ):
+        getattr(inproc_tubes, name)
 
 
 def test_importing_the_package_is_cheap() -> None:

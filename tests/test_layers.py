@@ -1,101 +1,102 @@
 """The direction of imports, read from the source.
 
 Decide in the core, wait in the shell: the core stays pure because nothing in it
-*can* wait, ask the time or reach up to a shell.
+*can* wait, ask the time or reach up to a shell. An import counts wherever it stands, in
+a function or under TYPE_CHECKING too: whoever needs a name to explain itself depends
+on it.
 """
 
 from __future__ import annotations
 
 import ast
+from collections import deque
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 import inproc_tubes
 
-# A row imports only from the rows above it. A folder is one module, whose files may
-# import each other.
-LAYERS = (
-    ("version", "errors", "words"),
-    ("clock",),
-    ("job",),
-    ("checks",),
-    ("stats",),
-    ("waiting",),
-    ("agenda",),
-    ("delayed",),
-    ("room",),
-    ("tube",),
-    ("selection",),
-    ("session",),
-    ("ledger",),
-    ("watching",),
-    ("moves",),
-    ("batches",),
-    ("admission",),
-    ("clearing",),
-    ("putting",),
-    ("reserving",),
-    ("settling",),
-    ("engine",),
-    ("latch",),
-    ("door",),
-    ("handle",),
-    ("parking",),
-    ("producer", "consumer"),
-    ("aio",),
-    ("administration",),
-    ("broker",),
-    ("wire",),
-    ("commands",),
-    ("protocol",),
-    ("assertions",),
-    ("testing",),
-    ("fakes",),
-    ("pytest_plugin",),
-    ("__init__",),
-)
-PURE = {
-    "admission",
-    "agenda",
-    "batches",
-    "checks",
-    "clearing",
-    "commands",
-    "delayed",
-    "engine",
-    "errors",
-    "job",
-    "ledger",
-    "moves",
-    "protocol",
-    "putting",
-    "reserving",
-    "room",
-    "selection",
-    "session",
-    "settling",
-    "stats",
-    "tube",
-    "waiting",
-    "watching",
-    "wire",
-    "words",
+
+class Layer(NamedTuple):
+    """A row of the table: folders and single modules, and which rows they may import.
+
+    A layer may import itself.
+    """
+
+    members: set[str]
+    below: set[str]
+
+
+LAYERS = {
+    "errors": Layer({"errors", "version"}, set()),
+    "core": Layer({"core"}, {"errors"}),
+    "clock": Layer({"clock", "checks"}, {"errors", "core"}),
+    "monitor": Layer({"monitor"}, {"errors", "core", "clock"}),
+    "waiting": Layer({"waiting"}, {"errors", "core", "monitor"}),
+    "handles": Layer(
+        {"holder", "producer", "consumer", "aio", "broker"},
+        {"errors", "core", "clock", "monitor", "waiting"},
+    ),
+    "protocol": Layer({"protocol"}, {"errors", "core"}),
+    "testing": Layer({"testing"}, {"errors", "core", "clock", "handles"}),
+    "fakes": Layer(
+        {"fakes"},
+        {"errors", "core", "clock", "monitor", "handles", "protocol", "testing"},
+    ),
+    "plugin": Layer({"pytest_plugin"}, {"core", "handles", "testing", "fakes"}),
+    "face": Layer({"__init__"}, {"errors", "core", "clock", "handles"}),
 }
-# Whatever waits, wakes, tells the time or talks to the world outside.
-IMPURE = {"_thread", "asyncio", "logging", "queue", "socket", "threading", "time"}
-# What is in such a module, and does none of that.
-HARMLESS = {"queue.Full"}  # an exception
+LAYER_OF = {member: name for name, row in LAYERS.items() for member in row.members}
+
+# The layers that never wait, wake, tell the time or talk to the world outside.
+PURE = {"errors", "core", "protocol"}
+IMPURE = {
+    "_socket",
+    "_thread",
+    "asyncio",
+    "concurrent",
+    "datetime",
+    "logging",
+    "multiprocessing",
+    "os",
+    "queue",
+    "random",
+    "select",
+    "selectors",
+    "signal",
+    "socket",
+    "subprocess",
+    "threading",
+    "time",
+}
+# What is in such a module, and does none of that, and who may import it.
+HARMLESS = {("errors", "queue.Full")}  # an exception
 
 PACKAGE = "inproc_tubes"
 FOLDER = Path(inproc_tubes.__file__).parent
 FILES = sorted(path.relative_to(FOLDER) for path in FOLDER.rglob("*.py"))
-ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
 
 
-def module(file: Path) -> str:
-    """Name the module that a file of the package belongs to."""
-    return file.parts[0].removesuffix(".py")
+def name_of(file: Path) -> str:
+    """Name the module of a file, in full."""
+    parts = (PACKAGE, *file.with_suffix("").parts)
+    return ".".join(parts[:-1] if file.stem == "__init__" else parts)
+
+
+MODULES = {name_of(file): file for file in FILES}
+
+
+def read(file: Path) -> str:
+    """Read a file of the package."""
+    return (FOLDER / file).read_text(encoding="utf-8")
+
+
+def member_of(name: str) -> str:
+    """Name the folder or the single module of the package where a name is from."""
+    _, *rest = name.split(".")
+    # What is no module's is a name in the face of the package.
+    return rest[0] if rest and rest[0] in LAYER_OF else "__init__"
 
 
 def imports(source: str, file: Path) -> set[str]:
@@ -115,65 +116,153 @@ def imports(source: str, file: Path) -> set[str]:
 
 def violations(source: str, file: Path) -> list[str]:
     """Tell what a file imports and should not."""
-    name = module(file)
+    layer = LAYER_OF[member_of(name_of(file))]
     wrong = []
     for imported in sorted(imports(source, file)):
-        top, *rest = imported.split(".")
-        if top != PACKAGE:
-            if top in IMPURE and name in PURE and imported not in HARMLESS:
-                wrong.append(f"{file} is pure, and imports {imported}")
-            elif top == "time" and name != "clock":
-                wrong.append(f"{file} is not clock.py, and imports {imported}")
-            continue
-        # A name that is no module's is a name in the face of the package.
-        target = rest[0] if rest and rest[0] in ROW else "__init__"
-        if name in PURE and target == "clock":
+        top = imported.partition(".")[0]
+        if top == PACKAGE:
+            target = LAYER_OF[member_of(imported)]
+            if target not in {layer, *LAYERS[layer].below}:
+                wrong.append(f"{file} imports {imported}, which is not below it")
+        elif layer in PURE and top in IMPURE and (layer, imported) not in HARMLESS:
             wrong.append(f"{file} is pure, and imports {imported}")
-        inside_one_folder = name == target and len(file.parts) > 1
-        if ROW[target] >= ROW[name] and not inside_one_folder:
-            wrong.append(f"{file} imports {imported}, which is not above it")
+        elif top == "time" and file != Path("clock.py"):
+            wrong.append(f"{file} is not clock.py, and imports {imported}")
     return wrong
 
 
-def test_every_pure_module_has_a_row() -> None:
-    assert PURE <= ROW.keys()
+Graph = dict[str, set[str]]
+
+
+def module_of(imported: str) -> str:
+    """Name the module that an import reaches: of two that match, the inner one."""
+    return imported if imported in MODULES else imported.rpartition(".")[0]
+
+
+def graph_of(sources: dict[str, str]) -> Graph:
+    """Find which of these modules each of them imports."""
+    return {
+        name: {
+            module_of(imported)
+            for imported in imports(source, MODULES[name])
+            if module_of(imported) in MODULES
+        }
+        for name, source in sources.items()
+    }
+
+
+def reached_from(start: str, graph: Graph) -> set[str]:
+    """Find what is imported by a module, and by what it imports, and so on."""
+    found: set[str] = set()
+    left = deque([start])
+    while left:
+        new = graph[left.popleft()] - found
+        found |= new
+        left += new
+    return found
+
+
+def circles(graph: Graph) -> list[set[str]]:
+    """Find the strongly connected components: modules that import each other."""
+    reached = {name: reached_from(name, graph) for name in graph}
+    components = {
+        frozenset(other for other in reached[name] if name in reached[other])
+        for name in graph
+    }
+    return [set(component) for component in components if component]
+
+
+# The table
+
+
+def test_every_row_imports_from_rows_above_it_in_the_table() -> None:
+    seen: set[str] = set()
+    for name, row in LAYERS.items():
+        assert row.below <= seen
+        seen.add(name)
+
+
+def test_every_member_is_in_one_row() -> None:
+    members = [member for row in LAYERS.values() for member in row.members]
+    assert len(members) == len(set(members))
+
+
+def test_every_member_of_a_row_exists() -> None:
+    assert {file.parts[0].removesuffix(".py") for file in FILES} == LAYER_OF.keys()
+
+
+def test_every_pure_layer_has_a_row() -> None:
+    assert PURE <= LAYERS.keys()
+
+
+def test_a_pure_layer_imports_only_pure_ones() -> None:
+    assert all(LAYERS[name].below <= PURE for name in PURE)
+
+
+# The package
 
 
 @pytest.mark.parametrize("file", FILES, ids=str)
-def test_every_module_has_a_row(file: Path) -> None:
-    assert module(file) in ROW
+def test_a_module_imports_only_from_layers_below_it(file: Path) -> None:
+    assert [] == violations(read(file), file)
 
 
-@pytest.mark.parametrize("file", FILES, ids=str)
-def test_a_module_imports_only_from_rows_above_it(file: Path) -> None:
-    source = (FOLDER / file).read_text(encoding="utf-8")
-    assert [] == violations(source, file)
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = graph_of({name: read(file) for name, file in MODULES.items()})
+    assert graph.keys() == MODULES.keys()
+    assert [] == circles(graph)
+
+
+# What the tests above would notice
 
 
 @pytest.mark.parametrize(
     ("file", "source"),
     [
-        ("engine.py", "import threading"),
-        ("engine.py", "import asyncio.locks"),
-        ("engine.py", "from time import monotonic"),
-        ("engine.py", "def late():\n    import socket"),
-        ("engine.py", "if TYPE_CHECKING:\n    from queue import Queue"),
+        ("core/engine.py", "import threading"),
+        ("core/engine.py", "import asyncio.locks"),
+        ("core/engine.py", "from time import monotonic"),
+        ("core/engine.py", "def late():\n    import socket"),
+        ("core/engine.py", "if TYPE_CHECKING:\n    from queue import Queue"),
+        ("core/engine.py", "from queue import Full"),
+        ("core/engine.py", "import logging"),
         ("errors.py", "import queue"),
-        ("engine.py", "from inproc_tubes.clock import Clock"),
-        ("engine.py", "from inproc_tubes.broker import Broker"),
-        ("engine.py", "from inproc_tubes import Broker"),
-        ("engine.py", "from inproc_tubes import broker"),
-        ("engine.py", "import inproc_tubes"),
-        ("engine.py", "import inproc_tubes.engine"),
-        ("engine.py", "from .broker import Broker"),
-        ("engine.py", "from . import broker"),
-        ("engine.py", "if TYPE_CHECKING:\n    from inproc_tubes.broker import Broker"),
-        ("consumer.py", "def late():\n    from inproc_tubes.broker import Broker"),
+        ("protocol/wire.py", "import time"),
+        ("protocol/wire.py", "import socket"),
+        ("core/engine.py", "from inproc_tubes.clock import Clock"),
+        ("core/engine.py", "from inproc_tubes.checks import check_count"),
+        ("core/engine.py", "from inproc_tubes.monitor import Monitor"),
+        ("core/engine.py", "from inproc_tubes.broker import Broker"),
+        ("core/engine.py", "from inproc_tubes import Broker"),
+        ("core/engine.py", "from inproc_tubes import broker"),
+        ("core/engine.py", "import inproc_tubes"),
+        ("core/engine.py", "import inproc_tubes.broker"),
+        ("core/engine.py", "from ..broker import Broker"),
+        ("core/engine.py", "from .. import broker"),
+        (
+            "core/engine.py",
+            "if TYPE_CHECKING:\n    from inproc_tubes.broker import Broker",
+        ),
+        ("core/job.py", "from inproc_tubes.protocol import ProtocolSession"),
+        ("errors.py", "from .core.job import Job"),
+        ("clock.py", "from .monitor import Monitor"),
+        ("monitor.py", "from .broker import Broker"),
+        ("monitor.py", "from .waiting.threads import ThreadSleepers"),
+        ("waiting/threads.py", "from inproc_tubes.consumer import Consumer"),
         ("broker.py", "import time"),
-        ("producer.py", "from inproc_tubes.consumer import Consumer"),
-        ("fakes/sockets.py", "from inproc_tubes.pytest_plugin import broker"),
-        ("fakes/sockets.py", "from ..pytest_plugin import broker"),
-        ("fakes/sockets.py", "from .. import Broker"),
+        ("broker.py", "from .protocol import ProtocolSession"),
+        ("broker.py", "from .testing import FakeClock"),
+        ("broker.py", "from . import Broker"),
+        ("protocol/session.py", "from inproc_tubes.broker import Broker"),
+        ("protocol/session.py", "from inproc_tubes.monitor import Monitor"),
+        ("protocol/session.py", "from inproc_tubes.checks import check_count"),
+        ("testing/clock.py", "import time"),
+        ("testing/clock.py", "from inproc_tubes.fakes import FakeBeanstalkd"),
+        ("fakes/server.py", "from inproc_tubes.pytest_plugin import broker"),
+        ("fakes/server.py", "from ..pytest_plugin import broker"),
+        ("fakes/server.py", "from .. import Broker"),
+        ("fakes/beanstalk/job.py", "from ...pytest_plugin import broker"),
+        ("__init__.py", "from .protocol import ProtocolSession"),
     ],
 )
 def test_a_violation_would_be_noticed(file: str, source: str) -> None:
@@ -184,17 +273,73 @@ def test_a_violation_would_be_noticed(file: str, source: str) -> None:
     ("file", "source"),
     [
         ("clock.py", "import time"),
-        ("engine.py", "from inproc_tubes import errors"),
         ("errors.py", "from queue import Full"),
-        ("engine.py", "from inproc_tubes.tube import Tube"),
-        ("engine.py", "from collections import deque"),
-        ("engine.py", "from . import job"),
+        ("core/engine.py", "from inproc_tubes import errors"),
+        ("core/engine.py", "from inproc_tubes.errors import ClosedError"),
+        ("core/engine.py", "from collections import deque"),
+        ("core/engine.py", "from inproc_tubes.core.tube import Tube"),
+        ("core/engine.py", "from .tube import Tube"),
+        ("core/engine.py", "from . import job"),
+        ("monitor.py", "from .core.engine import Engine"),
         ("broker.py", "import threading"),
-        ("fakes/sockets.py", "from inproc_tubes.fakes.routes import route"),
-        ("fakes/sockets.py", "from .routes import route"),
-        ("fakes/sockets.py", "from ..protocol import Session"),
+        ("broker.py", "from .consumer import Consumer"),
+        ("broker.py", "def late():\n    from .aio import AsyncConsumer"),
+        ("protocol/session.py", "from inproc_tubes.core.job import Job"),
+        ("fakes/server.py", "from inproc_tubes.fakes.routing import add"),
+        ("fakes/server.py", "from .routing import add"),
+        ("fakes/server.py", "from ..protocol import ProtocolSession"),
+        ("fakes/beanstalk/job.py", "from . import errors"),
         ("__init__.py", "from inproc_tubes.broker import Broker"),
     ],
 )
 def test_what_is_allowed_is_not_a_violation(file: str, source: str) -> None:
     assert [] == violations(source, Path(file))
+
+
+@pytest.mark.parametrize(
+    ("sources", "found"),
+    [
+        ({"core.tube": "from .job import Job", "core.job": "import re"}, []),
+        (
+            {"core.tube": "from .job import Job", "core.job": "from . import tube"},
+            [{"core.job", "core.tube"}],
+        ),
+        (
+            {
+                "core.tube": "if TYPE_CHECKING:\n    from .job import Job",
+                "core.job": "def late():\n    from .limits import DEFAULT_TTR",
+                "core.limits": "import inproc_tubes.core.tube",
+                "core.ready": "from .tube import Tube",
+            },
+            [{"core.job", "core.tube", "core.limits"}],
+        ),
+        ({"core.tube": "from .tube import Tube"}, [{"core.tube"}]),
+        (
+            {"fakes": "from .server import Server", "fakes.server": "import socket"},
+            [],
+        ),
+        (
+            {
+                "fakes": "from .server import Server",
+                "fakes.server": "from . import Server",
+            },
+            [{"fakes", "fakes.server"}],
+        ),
+        (
+            {
+                "broker": "from .consumer import Consumer",
+                "consumer": "from .broker import Broker",
+                "fakes.routing": "from .streams import connect_stream",
+                "fakes.streams": "from inproc_tubes.fakes.routing import route",
+            },
+            [{"broker", "consumer"}, {"fakes.routing", "fakes.streams"}],
+        ),
+    ],
+)
+def test_a_circle_would_be_noticed(
+    sources: dict[str, str], found: list[set[str]]
+) -> None:
+    graph = {name: set[str]() for name in MODULES}
+    graph |= graph_of({f"{PACKAGE}.{name}": text for name, text in sources.items()})
+    expected = [{f"{PACKAGE}.{name}" for name in circle} for circle in found]
+    assert sorted(circles(graph), key=min) == sorted(expected, key=min)

@@ -67,7 +67,7 @@ def test_the_broker_is_checked_at_teardown_and_closed(
 
         def test_breaks_it(broker):
             kept.append(broker)
-            broker._engine.waiting = 1
+            broker._engine.tubes["default"].total_jobs = 1
 
         def test_closes_it(broker):
             assert kept[0]._engine.closed

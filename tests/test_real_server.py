@@ -19,7 +19,7 @@ pytestmark = [
 
 MICROSECOND = 0.000_001
 ROUNDS = 300
-CROWD = 10
+WAITERS = 10
 
 
 @pytest.fixture(params=["TCP", "Unix"])
@@ -95,7 +95,9 @@ def test_commands_sent_in_one_piece_are_polled_for_one_by_one(
     assert wire.poll() is None
 
 
-def test_who_has_settled_may_look_at_several_connections(server: RealServer) -> None:
+def test_several_connections_may_be_looked_at_after_one_settling(
+    server: RealServer,
+) -> None:
     wires = [server.connect(), server.connect()]
     for wire in wires:
         wire.send(b"list-tube-used\r\n")
@@ -229,7 +231,9 @@ def test_what_is_due_has_been_answered_after_one_jump(
     assert waiter.poll() == answer
 
 
-def test_deadline_soon_is_told_exactly_one_second_before(server: RealServer) -> None:
+def test_deadline_soon_is_answered_exactly_one_second_before(
+    server: RealServer,
+) -> None:
     owner = server.connect()
     put(owner, ttr=3)
     ask(owner, b"reserve")
@@ -316,14 +320,14 @@ def test_a_pause_of_no_length_ends_when_time_moves(server: RealServer) -> None:
 def test_whoever_waits_is_answered_when_due_and_never_before(
     server: RealServer,
 ) -> None:
-    waiters = [server.connect() for _ in range(CROWD)]
-    for _ in range(ROUNDS // CROWD):
+    waiters = [server.connect() for _ in range(WAITERS)]
+    for _ in range(ROUNDS // WAITERS):
         for waiter in waiters:
             waiter.send(b"reserve-with-timeout 1\r\n")
         server.advance(0.9)
-        assert [waiter.poll() for waiter in waiters] == CROWD * [None]
+        assert [waiter.poll() for waiter in waiters] == WAITERS * [None]
         server.advance(0.1)
-        assert [waiter.poll() for waiter in waiters] == CROWD * [b"TIMED_OUT\r\n"]
+        assert [waiter.poll() for waiter in waiters] == WAITERS * [b"TIMED_OUT\r\n"]
 
 
 def test_a_poll_sees_what_any_earlier_command_has_brought(server: RealServer) -> None:

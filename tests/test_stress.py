@@ -1,4 +1,4 @@
-"""Real threads and event loops, thrown about as wildly as the interpreter can."""
+"""Real threads and event loops, between which the interpreter switches all the time."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import asyncio
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from threading import Lock, Semaphore
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from inproc_tubes import Broker, ClosedError, Job
+from inproc_tubes.core.recovery import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,22 +34,22 @@ def _threads_that_switch_all_the_time() -> Iterator[None]:
 
 
 class Body:
-    """Goes with a job, and finds out if two threads have it at once."""
+    """Is the body of a job, and fails if two workers have it at once."""
 
     def __init__(self, key: int) -> None:
         self.key = key
-        self._in_hands = Lock()
+        self._in_use = Lock()
 
     def take(self) -> None:
-        assert self._in_hands.acquire(blocking=False)
+        assert self._in_use.acquire(blocking=False)
 
     def put_down(self) -> None:
-        self._in_hands.release()
+        self._in_use.release()
 
 
 def jobs(number: int) -> Iterator[tuple[Body, dict[str, Any]]]:
-    """Tell what a producer is to put, and how."""
-    # One more than is ever reserved.
+    """Return what a producer is to put, and how."""
+    # The first one is never reserved.
     yield Body(-1), {}
     for i in range(JOBS):
         where = {"priority": i % 5, "tube": TUBES[i % len(TUBES)]}
@@ -71,7 +73,7 @@ class Worker:
         self.seen: list[int] = []
         self._broker = broker
         self._done = done
-        # Half of them keep somebody busy with keeping time.
+        # With half of them there is a timeout to keep.
         self._timeout = LONG if number % 2 else None
         # Of a Consumer or, in a loop, of an AsyncConsumer.
         self._make: Callable[..., Any] = broker.consumer
@@ -107,11 +109,11 @@ class Worker:
                 # There are never more kicks than burials.
                 assert self._broker.kick(job.tube, 1) == 1
             case 3:
-                # The consumer dies with the job in its hands. Its heir is made first:
-                # the broker may be closed as soon as others have done the job.
+                # The consumer is closed while it holds the job. The next one is made
+                # first: the broker may be closed as soon as others have done the job.
                 job.body.put_down()
-                dying, self._consumer = self._consumer, self._make(*TUBES)
-                dying.close()
+                closing, self._consumer = self._consumer, self._make(*TUBES)
+                closing.close()
             case _:
                 self._finish(job)
 
@@ -129,7 +131,7 @@ class AsyncWorker(Worker):
         self._patient = True
 
     async def run_in_loop(self) -> None:
-        """Work until the broker is closed, and let every other reserve be cancelled."""
+        """Work until the broker is closed; every other reserve may be cancelled."""
         while True:
             self._patient = not self._patient
             try:
@@ -158,7 +160,7 @@ def test_every_job_is_seen_exactly_once_and_none_is_lost(
     limit: int, loops: int
 ) -> None:
     done = Semaphore(0)
-    # The broker is closed first: nobody is left waiting, whatever fails.
+    # The broker is closed first: nothing is left waiting, whatever fails.
     with ThreadPoolExecutor(PRODUCERS + CONSUMERS + LOOPS) as pool, Broker() as broker:
         for tube in TUBES:
             broker.limit_tube(tube, limit)
@@ -175,15 +177,19 @@ def test_every_job_is_seen_exactly_once_and_none_is_lost(
             future.result(timeout=60)
         for _ in range(PRODUCERS * JOBS):
             assert done.acquire(timeout=60)
-        with broker._lock:
-            broker._engine._check()
+        with broker._monitor.lock:
+            check(broker._engine)
             current = len(broker._engine.jobs)
-            assert not broker._engine.others
+            assert {} == broker._engine.admission.puts
         stats = broker.stats()
         broker.close()
         for future in running:
             future.result(timeout=60)
-        assert (broker._threads,) == broker._lots
+        assert [{}] * len(broker._monitor.ways) == [
+            way._asleep  # type: ignore[attr-defined]  # both ways have it
+            for way in broker._monitor.ways
+        ]
+        assert {-inf} == {way.armed_for for way in broker._monitor.ways}
     seen = Counter(key for worker in workers for key in worker.seen)
     assert Counter(range(PRODUCERS * JOBS)) == seen
     assert PRODUCERS == current

@@ -1,4 +1,4 @@
-"""The tools for tests: a clock that is moved by hand, and knowing who waits."""
+"""The tools for tests: a clock that is moved by hand, and counting what waits."""
 
 from __future__ import annotations
 
@@ -52,13 +52,17 @@ def test_advance_walks_through_every_moment_on_the_way() -> None:
     futures = [waiting(broker, broker.consumer().reserve) for _ in range(3)]
     broker.producer().put("job", delay=1, ttr=10)
     clock.advance(100)
-    # It was matured at 1, expired at 11, 21 and 31, and each time went on at once.
+    # It was ready at 1, expired at 11, 21 and 31, and was reserved at once each time.
+    # The handles of the first two are snapshots of when it was reserved again.
     jobs = [future.result(LONG) for future in futures]
-    assert {(1, 3, 3)} == {(job.id, job.reserves, job.timeouts) for job in jobs}
+    assert [(1, 1, 1), (1, 2, 2), (1, 3, 3)] == [
+        (job.id, job.reserves, job.timeouts) for job in jobs
+    ]
+    assert 3 == broker.stats_job(1).timeouts
     assert 100 == clock.now() - START
 
 
-def test_everybody_is_answered_in_his_own_moment() -> None:
+def test_each_request_is_answered_in_its_own_moment() -> None:
     clock = FakeClock()
     broker = Broker(clock=clock)
     consumer = broker.consumer()
@@ -166,7 +170,7 @@ def test_a_broker_may_be_made_while_the_clock_moves() -> None:
         broker.producer().put("job", delay=1)
         clock.advance(1)
     made.result(LONG)
-    assert 101 == len(brokers) + 1 == len(clock._brokers)
+    assert 101 == len(brokers) + 1 == len(clock._timed)
 
 
 def test_threads_blocked_for_an_hour_are_served_in_order_in_no_time() -> None:
@@ -304,7 +308,7 @@ def test_a_thread_that_ends_unnoticed_does_not_hold_time() -> None:
     assert START + 3600 == clock.now()
 
 
-def test_a_deadlock_is_told_to_all_who_wait_in_all_brokers() -> None:
+def test_a_deadlock_ends_all_waits_in_all_brokers() -> None:
     clock = FakeClock(autojump=True)
     brokers = [Broker(clock=clock) for _ in range(2)]
     futures = [
@@ -317,7 +321,7 @@ def test_a_deadlock_is_told_to_all_who_wait_in_all_brokers() -> None:
     for future in futures:
         assert isinstance(future.exception(LONG), DeadlockError)
     assert START == clock.now()
-    # Nothing is broken: who was told may try again.
+    # Nothing is broken: all may try again.
     put_when_due(brokers[1], 1)
     assert 1 == brokers[1].consumer().reserve().body
 
@@ -347,28 +351,28 @@ def test_an_autojumping_clock_may_be_moved_by_hand_too() -> None:
 
 
 def test_a_dropped_consumer_is_no_deadlock() -> None:
-    """What its finaliser has left to do comes before any jump, and any despair."""
+    """What its finaliser has left to do comes before any jump, and any deadlock."""
     clock = FakeClock(autojump=True)
     broker = Broker(clock=clock)
     holder = broker.consumer()
     broker.producer().put("job")
     holder.reserve()
-    victims = [holder]
+    dropped = [holder]
     del holder
     jump = clock._jump_if_all_wait
 
     def drop_and_jump() -> None:
-        victims.clear()
+        dropped.clear()
         jump()
 
-    clock._jump_if_all_wait = drop_and_jump  # type: ignore[method-assign]  # as a
-    # collection would come: after the last look at the notes
+    clock._jump_if_all_wait = drop_and_jump  # type: ignore[method-assign]  # as the
+    # collector might: after the turn of the reserve
     job = broker.consumer().reserve()
     assert ("job", 0) == (job.body, job.timeouts)
     assert START == clock.now()
 
 
-# Who waits
+# What waits
 
 
 def test_wait_until_waiting_returns_at_once_if_so_many_wait() -> None:
@@ -380,7 +384,7 @@ def test_wait_until_waiting_returns_at_once_if_so_many_wait() -> None:
     broker.close()
 
 
-def test_wait_until_waiting_says_how_many_wait_instead() -> None:
+def test_wait_until_waiting_fails_with_how_many_wait_instead() -> None:
     broker = Broker(clock=FakeClock())
     waiting(broker, broker.consumer().reserve)
     with pytest.raises(AssertionError, match=r"^1 of 2 wait$"):

@@ -1,4 +1,4 @@
-"""Who waits, in whatever way: in what order, until when, and for what.
+"""Reserves that wait, in whatever way: in what order, until when, and for what.
 
 Each test is about threads, about coroutines in two loops, and about both together on
 one broker.
@@ -18,6 +18,8 @@ from inproc_tubes import (
     NotFoundError,
     TimedOutError,
 )
+from inproc_tubes.core.recovery import check
+from inproc_tubes.monitor import Monitor
 from inproc_tubes.testing import FakeClock, wait_until_waiting
 from tests.shells import InterruptingClock, each, step
 from tests.threads import LONG
@@ -52,7 +54,9 @@ def test_consumers_are_served_in_the_order_in_which_they_began_to_wait(
     assert ids == [future.result(LONG).id for future in futures]
 
 
-def test_who_waits_again_is_last_in_line(broker: Broker, shell: Shell) -> None:
+def test_a_consumer_that_waits_again_is_last_in_line(
+    broker: Broker, shell: Shell
+) -> None:
     producer = broker.producer()
     first = shell.consumer()
     served = shell.waiting(first.reserve)
@@ -66,7 +70,7 @@ def test_who_waits_again_is_last_in_line(broker: Broker, shell: Shell) -> None:
     assert "for the first again" == again.result(LONG).body
 
 
-def test_threads_on_one_handle_are_served_in_the_order_of_their_coming(
+def test_reserves_on_one_handle_are_served_in_the_order_in_which_they_came(
     broker: Broker,
     shell: Shell,
 ) -> None:
@@ -81,7 +85,9 @@ def test_threads_on_one_handle_are_served_in_the_order_of_their_coming(
     jobs[2].bury()
 
 
-def test_who_watches_another_tube_is_passed_over(broker: Broker, shell: Shell) -> None:
+def test_a_consumer_of_another_tube_is_passed_over(
+    broker: Broker, shell: Shell
+) -> None:
     longer = shell.waiting(shell.consumer("a").reserve)
     shorter = shell.waiting(shell.consumer("b").reserve)
     job_id = broker.producer("b").put("b")
@@ -137,7 +143,7 @@ def by_delay(broker: Broker, clock: FakeClock) -> Prepared:
 def by_expiry(broker: Broker, clock: FakeClock) -> Prepared:
     broker.producer("b").put("job", ttr=3)
     job = broker.consumer("b").reserve()
-    broker.producer("x").put(job)  # which keeps it, and its consumer
+    broker.producer("x").put(job)  # as a body it is not dropped
     return job.id, lambda: clock.advance(3)
 
 
@@ -176,7 +182,7 @@ ARRIVALS = [
 
 
 @pytest.mark.parametrize("arrival", ARRIVALS, ids=lambda arrival: arrival.__name__)
-def test_a_job_is_in_waiting_hands_before_the_verb_returns(
+def test_a_job_is_reserved_before_the_verb_returns_that_brings_it(
     broker: Broker,
     shell: Shell,
     clock: FakeClock,
@@ -188,7 +194,7 @@ def test_a_job_is_in_waiting_hands_before_the_verb_returns(
     bring()
     assert "reserved" == broker.stats_job(job_id).state
     assert job_id == future.result(LONG).id
-    broker._engine._check()
+    check(broker._engine)
 
 
 def test_a_consumer_of_several_tubes_takes_what_comes_first(
@@ -215,7 +221,7 @@ def test_a_consumer_of_several_tubes_takes_what_comes_first(
         held.delete()
 
 
-def test_watch_from_another_thread_serves_who_waits(
+def test_watch_from_another_thread_serves_a_reserve_that_waits(
     broker: Broker, shell: Shell
 ) -> None:
     job_id = broker.producer("b").put("job")
@@ -238,7 +244,7 @@ def test_ignore_from_another_thread_takes_effect_at_once(
     assert job_id == future.result(LONG).id
 
 
-def test_who_has_waited_longest_is_first_in_a_tube_that_he_watches_last(
+def test_the_consumer_that_has_waited_longest_is_first_in_a_tube_that_it_watches_last(
     broker: Broker,
     shell: Shell,
 ) -> None:
@@ -277,7 +283,7 @@ def test_no_timeout_ends_a_moment_too_early(
     assert 0 == broker.stats().current_waiting
 
 
-def test_all_who_wait_on_a_handle_hear_deadline_soon(
+def test_all_reserves_on_a_handle_raise_deadline_soon(
     broker: Broker, shell: Shell, clock: FakeClock
 ) -> None:
     consumer = shell.consumer()
@@ -291,7 +297,7 @@ def test_all_who_wait_on_a_handle_hear_deadline_soon(
     for error in errors:
         assert isinstance(error, DeadlineSoonError)
         assert (job_id, 1) == (error.job_id, error.time_left)
-    # Each thread raises its own, or their tracebacks would be mingled.
+    # Each raises its own, or their tracebacks would be mixed.
     assert 3 == len({id(error) for error in errors})
     assert 2 == broker.stats().current_waiting
     held.delete()
@@ -300,7 +306,7 @@ def test_all_who_wait_on_a_handle_hear_deadline_soon(
     assert isinstance(stranger.exception(LONG), ClosedError)
 
 
-def test_who_begins_to_wait_within_the_margin_hears_deadline_soon_at_once(
+def test_a_reserve_within_the_margin_raises_deadline_soon_at_once(
     broker: Broker, shell: Shell, clock: FakeClock
 ) -> None:
     consumer = shell.consumer()
@@ -312,7 +318,7 @@ def test_who_begins_to_wait_within_the_margin_hears_deadline_soon_at_once(
     assert (held.id, 0.5) == (info.value.job_id, info.value.time_left)
 
 
-def test_another_thread_hears_of_a_job_that_was_handed_over_within_its_margin(
+def test_a_job_that_is_handed_over_within_its_margin_ends_the_other_reserves(
     broker: Broker,
     shell: Shell,
 ) -> None:
@@ -360,7 +366,7 @@ def test_iteration_ends_on_close(broker: Broker, shell: Shell, closed: str) -> N
     assert ["job"] == bodies
 
 
-def test_closing_a_consumer_rouses_all_who_wait_on_it_and_nobody_else(
+def test_closing_a_consumer_ends_the_reserves_on_it_and_no_other(
     broker: Broker,
     shell: Shell,
 ) -> None:
@@ -376,11 +382,11 @@ def test_closing_a_consumer_rouses_all_who_wait_on_it_and_nobody_else(
     assert "job" == stranger.result(LONG).body
 
 
-def test_closing_the_broker_rouses_everybody_and_it_stays_closed(
+def test_closing_the_broker_ends_all_reserves_and_it_stays_closed(
     broker: Broker,
     shell: Shell,
 ) -> None:
-    # The first of them keeps time, so that the office passes on while all leave.
+    # The first of them leads, so that the leader changes while all leave.
     futures = [shell.waiting(shell.consumer().reserve) for _ in range(3)]
     broker.close()
     for future in futures:
@@ -393,7 +399,7 @@ def test_closing_the_broker_rouses_everybody_and_it_stays_closed(
 # Interrupted
 
 
-def snapshot(broker: Broker) -> dict[str, object]:
+def snapshot(broker: Broker) -> dict[str, int | float | str | None]:
     stats = broker.stats().as_dict()
     for name in ("rusage-utime", "rusage-stime", "cmd-stats", "cmd-reserve"):
         del stats[name]
@@ -410,7 +416,7 @@ def test_an_interrupted_reserve_leaves_the_queue_as_it_was(
     before = snapshot(broker)
     shell.interrupt(consumer.reserve, lambda: None)
     assert before == snapshot(broker)
-    broker._engine._check()
+    check(broker._engine)
 
 
 def test_a_job_that_came_too_late_goes_back_to_its_place(
@@ -427,12 +433,12 @@ def test_a_job_that_came_too_late_goes_back_to_its_place(
     shell.interrupt(consumer.reserve, put)
     stats = broker.stats_job(1)
     assert ("ready", 0, 0) == (stats.state, stats.reserves, stats.releases)
-    broker._engine._check()
+    check(broker._engine)
     jobs = [shell.run(lambda: consumer.reserve(0)) for _ in range(2)]
     assert ["first", "second"] == [job.body for job in jobs]
 
 
-def test_a_job_that_came_too_late_goes_to_the_next_who_waits(
+def test_a_job_that_came_too_late_goes_to_the_next_that_waits(
     broker: Broker, shell: Shell
 ) -> None:
     consumer, other = shell.consumer(), shell.consumer()
@@ -469,8 +475,8 @@ def test_what_became_of_a_job_before_the_interruption_stands(
     else:
         states = {"consumer": ["ready"], "job": [], "expiry": ["ready"]}
         jobs = broker._engine.jobs.values()
-        assert states[end] == [record.state.value for record in jobs]
-        broker._engine._check()
+        assert states[end] == [job._state.value for job in jobs]
+        check(broker._engine)
 
 
 def test_an_interrupted_iteration_gives_its_job_back(
@@ -485,15 +491,18 @@ def test_an_interrupted_iteration_gives_its_job_back(
 def test_a_reserve_that_fails_with_its_job_in_hand_gives_it_back(
     broker: Broker, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_args: object) -> None:
+    def fail_once(_monitor: Monitor) -> None:
+        monkeypatch.undo()
         raise MemoryError
 
     consumer = shell.consumer()
     broker.producer().put("job")
-    with monkeypatch.context() as patch:
-        patch.setattr("inproc_tubes.consumer.Job", fail)
-        with pytest.raises(MemoryError):
-            shell.run(consumer.reserve)
+    # The handle of the first reservation is dropped after the turn of the second.
+    shell.run(consumer.reserve).release()
+    monkeypatch.setattr(Monitor, "finish", fail_once)
+    with pytest.raises(MemoryError):
+        shell.run(consumer.reserve)
     stats = broker.stats_job(1)
-    assert ("ready", 0) == (stats.state, stats.reserves)
-    assert 1 == shell.run(consumer.reserve).reserves
+    assert ("ready", 1) == (stats.state, stats.reserves)
+    assert 2 == shell.run(consumer.reserve).reserves
+    check(broker._engine)

@@ -1,4 +1,4 @@
-"""Who waits for room, for the end of the work and for a batch, in whatever way.
+"""Waiting for room, for the end of the work and for a batch, in whatever way.
 
 Each test is about threads, about coroutines in two loops, and about both together on
 one broker.
@@ -6,7 +6,7 @@ one broker.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +17,8 @@ from inproc_tubes import (
     TimedOutError,
     TubeFullError,
 )
+from inproc_tubes.consumer import BaseConsumer
+from inproc_tubes.core.recovery import check
 from tests.shells import InterruptingClock
 from tests.threads import LONG
 
@@ -53,7 +55,7 @@ def put(
 # Room
 
 
-def test_puts_are_let_in_in_the_order_of_their_coming(
+def test_puts_are_let_in_in_the_order_in_which_they_came(
     broker: Broker, shell: Shell
 ) -> None:
     futures = [shell.waiting(put(shell.producer(), str(n))) for n in range(4)]
@@ -82,7 +84,7 @@ def test_what_there_is_room_for_does_not_wait(shell: Shell, broker: Broker) -> N
     assert [3, 4] == shell.run(put(shell.producer(), "two", "three"))
 
 
-def test_a_put_hears_that_its_timeout_has_passed(
+def test_a_put_raises_when_its_timeout_has_passed(
     broker: Broker, clock: InterruptingClock, shell: Shell
 ) -> None:
     future = shell.waiting(put(shell.producer(), "second", timeout=5))
@@ -92,11 +94,11 @@ def test_a_put_hears_that_its_timeout_has_passed(
         shell.run(put(shell.producer(), "second", timeout=0))
     with pytest.raises(TubeFullError):
         shell.run(put(shell.producer(), "more", "than there may be"))
-    assert 0 == broker._engine.all_waiting
+    assert 0 == broker._monitor.waiting
 
 
 @pytest.mark.parametrize("end", ["producer", "broker", "drain"])
-def test_the_end_is_told_to_who_waits_for_room(
+def test_an_end_ends_a_put_that_waits_for_room(
     broker: Broker, shell: Shell, end: str
 ) -> None:
     producer = shell.producer()
@@ -109,11 +111,11 @@ def test_the_end_is_told_to_who_waits_for_room(
 
 def test_an_interrupted_put_has_never_been(broker: Broker, shell: Shell) -> None:
     shell.interrupt(put(shell.producer(), "second"), lambda: None)
-    assert 0 == broker._engine.all_waiting
+    assert 0 == broker._monitor.waiting
     # Let in, and gone again before anybody had it.
     shell.interrupt(put(shell.producer(), "second"), lambda: broker.delete(1))
     assert [] == list(broker._engine.jobs)
-    broker._engine._check()
+    check(broker._engine)
 
 
 def test_a_put_that_was_let_in_too_late_makes_way_for_the_next(
@@ -129,7 +131,7 @@ def test_a_put_that_was_let_in_too_late_makes_way_for_the_next(
     shell.interrupt(put(first, "second"), let_in)
     futures[0].result(LONG)
     assert "next" == broker.peek_ready().body
-    broker._engine._check()
+    check(broker._engine)
 
 
 # The end
@@ -142,7 +144,7 @@ def test_a_join_waits_for_the_last_job(broker: Broker, shell: Shell) -> None:
     assert 0 == shell.run(shell.join("elsewhere"))
 
 
-def test_a_join_hears_that_its_timeout_has_passed_or_of_the_end(
+def test_a_join_raises_when_its_timeout_has_passed_and_when_the_broker_is_closed(
     broker: Broker, clock: InterruptingClock, shell: Shell
 ) -> None:
     with pytest.raises(TimedOutError):
@@ -160,8 +162,8 @@ def test_an_interrupted_join_leaves_nothing_behind(
 ) -> None:
     for meanwhile in (lambda: None, lambda: broker.delete(1)):
         shell.interrupt(shell.join(), meanwhile)
-        assert 0 == broker._engine.all_waiting
-        broker._engine._check()
+        assert 0 == broker._monitor.waiting
+        check(broker._engine)
 
 
 # Batches
@@ -182,7 +184,8 @@ def test_reserve_many_waits_for_the_first_and_takes_what_is_ready_by_then(
     future = shell.waiting(lambda: consumer.reserve_many(9))
     producer.put_many(["one", "two"])
     assert {"one"} <= {job.body for job in future.result(LONG)}
-    held = len(consumer._session.held)
+    handle: Any = getattr(consumer, "_consumer", consumer)
+    held = len(handle._session.held)
     assert held == len(future.result(LONG))
     with pytest.raises(TimedOutError):
         shell.run(lambda: shell.consumer("c").reserve_many(2, timeout=0))
@@ -192,15 +195,14 @@ def test_a_job_that_has_become_ready_in_between_is_the_first_of_a_batch(
     broker: Broker, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     consumer = shell.consumer("a")
-    take = type(consumer)._take
+    take = BaseConsumer._take
 
-    def put_after(*args: object) -> object:
-        jobs = take(*args)
+    def put_after(*args: Any) -> None:
+        take(*args)
         monkeypatch.undo()
         broker.producer("a").put_many(["one", "two"])
-        return jobs
 
-    monkeypatch.setattr("inproc_tubes.consumer.Watcher._take", put_after)
+    monkeypatch.setattr(BaseConsumer, "_take", put_after)
     jobs = shell.run(lambda: consumer.reserve_many(9))
     assert ["one", "two"] == [job.body for job in jobs]
 
@@ -226,7 +228,7 @@ def test_a_first_job_goes_back_if_the_rest_fails(
     def fail(*_args: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("inproc_tubes.consumer.Watcher._take", fail)
+    monkeypatch.setattr(BaseConsumer, "_take", fail)
     broker.producer("a").put("one")
     assert isinstance(future.exception(LONG), MemoryError)
     monkeypatch.undo()

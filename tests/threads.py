@@ -39,7 +39,7 @@ def waiting(
     broker: Broker, verb: Callable[[], T], name: str | None = None
 ) -> Future[T]:
     """Call ``verb`` in a thread of its own, and return once it waits."""
-    n = broker._engine.all_waiting
+    n = broker._monitor.waiting
     future = start(verb, name)
     wait_until_waiting(broker, n + 1)
     return future
@@ -71,7 +71,7 @@ helper = threading.Thread(target=interrupt)
 
 
 def signalled(script: str) -> str:
-    """Return a program whose main thread is sent a Ctrl-C when somebody waits.
+    """Return a program whose main thread is sent a Ctrl-C when something waits.
 
     The script is given its ``broker``, and starts the ``helper`` that sends it.
     """

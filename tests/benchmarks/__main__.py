@@ -16,6 +16,7 @@ from . import (  # each of the scenarios_* adds its rows to the table
     scenarios_batches as _batches,  # noqa: F401 - as above
     scenarios_cycles as _cycles,  # noqa: F401 - as above
     scenarios_footprint as _footprint,  # noqa: F401 - as above
+    scenarios_idioms as _idioms,  # noqa: F401 - as above
     scenarios_scale as _scale,  # noqa: F401 - as above
     scenarios_threads as _threads,  # noqa: F401 - as above
     scenarios_tubes as _tubes,  # noqa: F401 - as above

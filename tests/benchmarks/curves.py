@@ -5,14 +5,11 @@ from __future__ import annotations
 import gc
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from queue import PriorityQueue
 from statistics import median
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 from . import threads
-from .measuring import BODY, dice
-from .scenarios_scale import CYCLES, PRIORITIES, Backlog
+from .scenarios_scale import CYCLES, SPREAD, Backlog, PriorityBacklog
 from .scenarios_threads import waiting
 from .scenarios_tubes import watching
 
@@ -25,7 +22,6 @@ if TYPE_CHECKING:
     Sides = dict[str, Callable[[], float]]  # one line each
 
 ROUNDS = 3  # of which the median counts
-SPREAD = 1 << 24  # of random priorities
 
 
 @dataclass
@@ -72,27 +68,6 @@ class Chart:
             self.lines.setdefault(name, []).append((place, median(figures[name])))
 
 
-class PriorityBacklog:
-    """`Backlog` of a ``queue.PriorityQueue``, its priorities spread at random."""
-
-    def __init__(self, jobs: int, steps: int) -> None:
-        chance = dice()
-        self._queue: PriorityQueue[tuple[int, str]] = PriorityQueue()
-        self._steps = [chance.randrange(SPREAD) for _ in range(steps)]
-        for _ in range(jobs):
-            self._queue.put((chance.randrange(SPREAD), BODY))
-
-    def cycle(self) -> float:
-        """Get, task_done, put; as `Backlog.cycle`."""
-        queue = self._queue
-        start = perf_counter()
-        for step in self._steps:
-            priority, _ = queue.get()
-            queue.task_done()
-            queue.put(((priority + step) % PRIORITIES, BODY))
-        return (perf_counter() - start) / len(self._steps)
-
-
 @contextmanager
 def of_jobs(effort: Effort, jobs: int) -> Iterator[Sides]:
     """One cycle on a backlog of so many jobs."""
@@ -100,7 +75,9 @@ def of_jobs(effort: Effort, jobs: int) -> Iterator[Sides]:
     yield {
         "tubes, one priority": _micro(Backlog(jobs, 1, count).cycle),
         "tubes, random priorities": _micro(Backlog(jobs, SPREAD, count).cycle),
-        "PriorityQueue, random priorities": _micro(PriorityBacklog(jobs, count).cycle),
+        "PriorityQueue, random priorities": _micro(
+            PriorityBacklog(jobs, SPREAD, count).cycle
+        ),
     }
 
 
@@ -118,8 +95,8 @@ def of_tubes(effort: Effort, tubes: int) -> Iterator[Sides]:
 def of_waiters(effort: Effort, waiters: int) -> Iterator[Sides]:
     """One put while so many threads wait, each on its tube."""
     count = effort.count(1_000)
-    with waiting(waiters) as crowd:
-        yield {"put to one of them": _micro(lambda: crowd.put(count))}
+    with waiting(waiters) as threads_there:
+        yield {"put to one of them": _micro(lambda: threads_there.put(count))}
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.util import find_spec
 from random import Random
 from shutil import which
@@ -34,7 +35,7 @@ class Effort:
 
     Attributes:
         name: What to call it.
-        largest: No backlog is larger than this, and no crowd.
+        largest: No backlog is larger than this, and not more threads wait.
         share: The part of the operations that is carried out.
         most_pairs: No scenario has more pairs than this.
         warms_up: Whether a pair is thrown away first.
@@ -102,8 +103,8 @@ class Sides:
 
     ours: Callable[[], float]
     peer: Callable[[], float] | None = None
-    notes: Callable[[], list[str]] = list
-    """Called at the end: what else there is to tell."""
+    notes: Callable[[Outcome], list[str]] = lambda _: []
+    """Called at the end, with the pairs: what else there is to tell."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,8 @@ class Scenario:
         what: The operation that is measured, in words.
         peer: What it is measured against, in words.
         target: What the ratio should be, None for orientation.
-        needs: Modules, and programs with a "!" before the name, that it cannot do
-            without.
+        needs: What it cannot do without: modules, programs with a "!" before the name,
+            and functions that not every system has, as "module:name".
         pairs: How many.
         unit: Of the figures, "s" or "B".
     """
@@ -137,6 +138,10 @@ class Scenario:
             if need.startswith("!"):
                 if which(need[1:]) is None:
                     return f"there is no {need[1:]} on the PATH"
+            elif ":" in need:
+                module, _, function = need.partition(":")
+                if not hasattr(import_module(module), function):
+                    return f"this system has no {module}.{function}"
             elif find_spec(need) is None:
                 return f"{need} is not installed: pip install '.[bench]'"
         return None
@@ -230,7 +235,7 @@ def measure(
         for _ in range(pairs_of(scenario, effort)):
             outcome.pairs.append(_pair(sides))
             tick()
-        outcome.notes += sides.notes()
+        outcome.notes += sides.notes(outcome)
     gc.collect()
     return outcome
 

@@ -1,11 +1,14 @@
-"""One thread puts, takes and acknowledges: ours beside each peer."""
+"""One thread puts, takes and acknowledges: ours, in its shortest idiom, and each peer.
+
+The other idioms are in `scenarios_idioms`.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from . import cycles, peers, wire
-from .measuring import Sides, Target, at_most, faster, scenario
+from .measuring import Sides, Target, faster, scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +38,6 @@ def _beside(
         )
 
 
-_beside("cycle", cycles.priority_queue, "queue.PriorityQueue", at_most(1.2))
 _beside("cycle-queue", cycles.fifo_queue, "queue.Queue")
 _beside("cycle-simplequeue", cycles.simple_queue, "queue.SimpleQueue (C)")
 _beside(

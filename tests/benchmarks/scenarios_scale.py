@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from queue import PriorityQueue
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ LARGE = 1_000_000
 SMALL = 1_000
 CYCLES = 4_000
 PRIORITIES = 2**32  # where a small backlog comes to in the long run, it starts anew
+SPREAD = 1 << 24  # of random priorities
 LONG = 1e6  # seconds: nothing runs out while it is measured
 
 
@@ -57,12 +59,33 @@ class Backlog:
         return (perf_counter() - start) / len(self._steps)
 
 
-def _backlog(name: str, what: str, spread: int) -> None:
+class PriorityBacklog:
+    """`Backlog` of a ``queue.PriorityQueue``: the same priorities in the same order."""
+
+    def __init__(self, jobs: int, spread: int, steps: int = CYCLES) -> None:
+        chance = dice()
+        self._queue: PriorityQueue[tuple[int, str]] = PriorityQueue()
+        self._steps = [chance.randrange(spread) for _ in range(steps)]
+        for _ in range(jobs):
+            self._queue.put((chance.randrange(spread), BODY))
+
+    def cycle(self) -> float:
+        """Get, task_done, put; as `Backlog.cycle`."""
+        queue = self._queue
+        start = perf_counter()
+        for step in self._steps:
+            priority, _ = queue.get()
+            queue.task_done()
+            queue.put(((priority + step) % PRIORITIES, BODY))
+        return (perf_counter() - start) / len(self._steps)
+
+
+def _backlog(name: str, what: str, spread: int, bound: float = 1.5) -> None:
     @scenario(
         f"backlog-{name}",
         f"cycle on 1,000,000 ready jobs, {what}",
         "on 1,000",
-        at_most(1.5),
+        at_most(bound),
         group="backlog",
     )
     def backlog(effort: Effort) -> Iterator[Sides]:
@@ -74,7 +97,7 @@ def _backlog(name: str, what: str, spread: int) -> None:
 
 _backlog("one-priority", "one priority", 1)
 _backlog("1000-priorities", "1,000 priorities", 1_000)
-_backlog("random-priorities", "random priorities", 1 << 24)
+_backlog("random-priorities", "random priorities", SPREAD, 2)
 
 
 class Middle:
@@ -262,6 +285,30 @@ def delayed_put(effort: Effort) -> Iterator[Sides]:
     yield Sides(of(effort.size(LARGE)), of(effort.size(SMALL)))
 
 
+def mature(jobs: int) -> float:
+    """Return the seconds in which so many delays end, all in one instant."""
+    clock = FakeClock()
+    with Broker(clock=clock) as broker:
+        broker.producer().put_many([BODY] * jobs, delay=60)
+        start = perf_counter()
+        clock.advance(60)
+        seconds = perf_counter() - start
+        assert broker.stats_tube("default").current_jobs_ready == jobs
+    return seconds
+
+
+@scenario(
+    "burst",
+    "1,000,000 delays over in one instant, all of them",
+    "",
+    at_most(0.4),
+    group="delayed",
+    pairs=5,
+)
+def burst(effort: Effort) -> Iterator[Sides]:
+    yield Sides(lambda: mature(effort.size(LARGE)))
+
+
 @scenario(
     "delayed-mature",
     "1,000,000 delays over in one instant, per job",
@@ -273,18 +320,6 @@ def delayed_put(effort: Effort) -> Iterator[Sides]:
 def delayed_mature(effort: Effort) -> Iterator[Sides]:
     jobs = effort.size(LARGE)
 
-    def mature() -> float:
-        clock = FakeClock()
-        with Broker(clock=clock) as broker:
-            producer = broker.producer()
-            for _ in range(jobs):
-                producer.put(BODY, delay=60)
-            start = perf_counter()
-            clock.advance(60)
-            seconds = perf_counter() - start
-            assert broker.stats_tube("default").current_jobs_ready == jobs
-        return seconds / jobs
-
     def put() -> float:
         with Broker(clock=FakeClock()) as broker:
             producer = broker.producer()
@@ -293,7 +328,7 @@ def delayed_mature(effort: Effort) -> Iterator[Sides]:
                 producer.put(BODY)
             return (perf_counter() - start) / jobs
 
-    yield Sides(mature, put)
+    yield Sides(lambda: mature(jobs) / jobs, put)
 
 
 @scenario(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from queue import PriorityQueue, Queue
 from threading import Barrier, Thread
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from inproc_tubes import Broker
 
@@ -16,6 +19,12 @@ from .measuring import BODY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    class Call(Protocol):
+        """What calls a side with its sizes, and returns the seconds that it took."""
+
+        def __call__(self, side: Callable[..., float], *sizes: int) -> float: ...
+
 
 STOP = "stop"
 LAST = 2**32 - 1
@@ -32,6 +41,32 @@ def small_stacks() -> Iterator[None]:
         yield
     finally:
         threading.stack_size(before)
+
+
+@contextmanager
+def anywhere() -> Iterator[Call]:
+    """Call functions here. Their threads run wherever the system lets them."""
+
+    def call(side: Callable[..., float], *sizes: int) -> float:
+        return side(*sizes)
+
+    yield call
+
+
+@contextmanager
+def on_one_core() -> Iterator[Call]:
+    """Call functions in a process of its own, all of whose threads share one core."""
+    fresh = get_context("spawn")  # a forked one would have copies of our locks
+    with ProcessPoolExecutor(1, fresh, initializer=_share_one_core) as process:
+
+        def call(side: Callable[..., float], *sizes: int) -> float:
+            return process.submit(side, *sizes).result()
+
+        yield call
+
+
+def _share_one_core() -> None:
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
 def throughput(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from inproc_tubes import Broker, Consumer, Job, Producer
+from inproc_tubes.core.recovery import check
 from inproc_tubes.testing import FakeClock
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def broker(clock: FakeClock) -> Iterator[Broker]:
     with Broker(clock=clock) as broker:
         yield broker
         if broker._engine.closed is None:
-            broker._engine._check()
+            check(broker._engine)
 
 
 @pytest.fixture

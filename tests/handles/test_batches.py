@@ -18,6 +18,8 @@ from inproc_tubes import (
     TimedOutError,
     TubeFullError,
 )
+from inproc_tubes.core.dispatcher import Dispatcher
+from inproc_tubes.monitor import Monitor
 from tests.handles.shared import bodies
 from tests.threads import LONG, waiting
 
@@ -204,10 +206,8 @@ def test_the_batch_that_came_while_it_waited_is_best_first(
     producer.put("later, but more urgent", priority=1, delay=6)
     producer.put("soon", priority=2, delay=5)
     future = waiting(broker, lambda: broker.consumer().reserve_many(2))
-    with broker._lock:  # the one who is served sees both
-        clock._time += 6
-        broker._engine.catch_up(clock.now())
-        broker._rouse()
+    clock._time += 6  # nothing looks until both are ready
+    broker._monitor.look()
     assert [1, 2] == [job.id for job in future.result(LONG)]
 
 
@@ -221,7 +221,7 @@ def test_reserve_many_times_out(
     assert isinstance(future.exception(LONG), TimedOutError)
 
 
-def test_reserve_many_hears_of_a_deadline(
+def test_reserve_many_raises_deadline_soon(
     consumer: Consumer, job: Job, clock: FakeClock
 ) -> None:
     clock.advance(job.ttr - 1)
@@ -247,23 +247,23 @@ def test_a_batch_expires_job_by_job(
     for ttr in (9, 5, 7):
         producer.put("x", ttr=ttr)
     jobs = consumer.reserve_many(3)
-    waiter = waiting(broker, broker.consumer().reserve)
+    future = waiting(broker, broker.consumer().reserve)
     clock.advance(5)
-    assert 2 == waiter.result(LONG).id
+    assert 2 == future.result(LONG).id
     jobs[0].delete()
     with pytest.raises(LookupError):
         jobs[1].delete()
 
 
-def test_a_batch_is_a_moment_for_whoever_keeps_time(
+def test_a_batch_is_a_moment_for_the_leader(
     broker: Broker, producer: Producer, consumer: Consumer, clock: FakeClock
 ) -> None:
-    keeper = waiting(broker, broker.consumer("other").reserve)
+    leader = waiting(broker, broker.consumer("other").reserve)
     producer.put_many("ab", ttr=5)
     consumer.reserve_many(2)
-    assert clock.now() + 5 == broker._armed_for
+    assert clock.now() + 5 == broker._engine.schedule.armed_for
     broker.close()
-    assert isinstance(keeper.exception(LONG), ClosedError)
+    assert isinstance(leader.exception(LONG), ClosedError)
 
 
 @pytest.mark.parametrize("closed", ["consumer", "broker"])
@@ -286,11 +286,39 @@ def test_a_batch_interrupted_in_hand_goes_back_to_its_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     producer.put_many("abc")
+    hold = Dispatcher.hold
+
+    def hold_two(*args: Any) -> Job:
+        job = hold(*args)
+        return job if job.id == 1 else interrupted()
+
     with monkeypatch.context() as patch:
-        patch.setattr("inproc_tubes.consumer.new_job", interrupted)
+        patch.setattr(Dispatcher, "hold", hold_two)
         with pytest.raises(KeyboardInterrupt):
             consumer.reserve_many(2)
-    assert [("ready", 0)] * 3 == [
+    assert [("a", "ready"), ("b", "ready"), ("c", "ready")] == [
+        (job.body, job.stats().state) for job in broker.jobs("default")
+    ]
+    assert [1, 2] == [job.id for job in consumer.reserve_many(2)]
+
+
+def test_a_batch_interrupted_after_its_turn_goes_back_to_its_place(
+    broker: Broker,
+    producer: Producer,
+    consumer: Consumer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupt_once(_monitor: Monitor) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    producer.put_many("abc")
+    # The handle of the first reservation is dropped after the turn of the second.
+    consumer.reserve().release()
+    monkeypatch.setattr(Monitor, "finish", interrupt_once)
+    with pytest.raises(KeyboardInterrupt):
+        consumer.reserve_many(2)
+    assert [("ready", 1), ("ready", 0), ("ready", 0)] == [
         (job.stats().state, job.reserves) for job in broker.jobs("default")
     ]
 
@@ -303,9 +331,11 @@ def test_a_first_job_goes_back_if_the_rest_is_interrupted(
 
         takes: int
 
-        def _take(self, n: int, timeout: float | None) -> list[Job]:
+        def _take(self, n: int, timeout: float | None, taken: list[Job]) -> None:
             self.takes += 1
-            return super()._take(n, timeout) if self.takes == 1 else interrupted()
+            if self.takes > 1:
+                interrupted()
+            super()._take(n, timeout, taken)
 
     monkeypatch.setattr("inproc_tubes.broker.Consumer", Interrupted)
     consumer = broker.consumer()

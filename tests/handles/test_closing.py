@@ -74,7 +74,7 @@ def test_a_closed_consumer_gives_its_jobs_back_and_no_counter_moves(
     assert list("abc") == bodies(other)
 
 
-def test_after_the_broker_every_verb_hears_that_it_was_closed(
+def test_after_the_broker_was_closed_every_verb_raises(
     broker: Broker, producer: Producer, consumer: Consumer, job: Job
 ) -> None:
     broker.close()

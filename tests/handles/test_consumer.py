@@ -136,7 +136,7 @@ def test_reserve_without_a_timeout_waits_until_a_job_comes() -> None:
     assert before + 3600 == clock.now()
 
 
-def test_a_reserve_that_failed_leaves_nobody_waiting(
+def test_a_reserve_that_failed_does_not_wait_any_more(
     broker: Broker, consumer: Consumer
 ) -> None:
     assert [] == bodies(consumer)
@@ -156,7 +156,7 @@ def test_deadline_soon_names_the_job_and_the_time_it_has(
         consumer.reserve(0)
 
 
-def test_deadline_soon_is_not_told_to_others_nor_while_a_job_is_ready(
+def test_deadline_soon_is_not_raised_for_others_nor_while_a_job_is_ready(
     clock: FakeClock, producer: Producer, consumer: Consumer, other: Consumer, job: Job
 ) -> None:
     clock.advance(9.5)
@@ -167,7 +167,7 @@ def test_deadline_soon_is_not_told_to_others_nor_while_a_job_is_ready(
     assert "reserved" == job.stats().state
 
 
-def test_with_a_ttr_of_1_deadline_soon_is_told_at_once(
+def test_with_a_ttr_of_1_deadline_soon_is_raised_at_once(
     producer: Producer, consumer: Consumer
 ) -> None:
     producer.put("x", ttr=1)
@@ -196,7 +196,7 @@ def test_iteration_ends_with_the_broker(broker: Broker, consumer: Consumer) -> N
     assert [] == list(consumer)
 
 
-def test_iteration_waits_on_where_deadline_soon_would_be_told() -> None:
+def test_iteration_waits_on_where_deadline_soon_would_be_raised() -> None:
     clock = FakeClock(autojump=True)
     broker = Broker(clock=clock)
     broker.producer().put("x", ttr=5)
@@ -227,9 +227,9 @@ def test_reserve_job_takes_a_job_in_any_state_that_nobody_holds(
 def test_reserve_job_takes_no_job_that_is_held(
     consumer: Consumer, other: Consumer, job: Job
 ) -> None:
-    for who in (consumer, other):
+    for handle in (consumer, other):
         with pytest.raises(NotFoundError) as caught:
-            who.reserve_job(job.id)
+            handle.reserve_job(job.id)
         assert job.id == caught.value.job_id
 
 
@@ -242,7 +242,7 @@ def test_reserve_job_takes_no_job_that_is_not_there(
         consumer.reserve_job(job_id)
 
 
-def test_reserve_job_hears_of_no_deadline(
+def test_reserve_job_raises_no_deadline_soon(
     clock: FakeClock, producer: Producer, consumer: Consumer, job: Job
 ) -> None:
     clock.advance(9.5)

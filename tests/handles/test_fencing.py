@@ -77,8 +77,8 @@ def test_a_handle_is_a_strangers_once_the_job_is_reserved_again(
     end(clock, broker, job)
     again = (consumer if same else other).reserve(0)
     before = again.stats()
-    for who in (consumer, other):
-        refusals(broker, who, job)
+    for user in (consumer, other):
+        refusals(broker, user, job)
     assert before == again.stats()
     # And it stays so, whatever becomes of the second reservation.
     again.release()

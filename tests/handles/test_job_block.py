@@ -131,7 +131,9 @@ def test_a_job_that_the_block_has_released_may_expire_elsewhere_before_it_ends(
         job.release()
         other.reserve()
         clock.advance(10)
-    assert ("ready", 1) == (state(broker, 1), job.timeouts)
+    assert ("ready", 1) == (state(broker, 1), broker.stats_job(1).timeouts)
+    # The handle is a snapshot of when the other consumer has reserved it.
+    assert (1, 1, 0) == (job.reserves, job.releases, job.timeouts)
 
 
 def test_a_block_may_touch_its_job(clock: FakeClock, broker: Broker, job: Job) -> None:
@@ -188,7 +190,7 @@ def test_a_block_whose_job_expired_and_is_somebody_elses_raises(
     assert "reserved" == again.stats().state
 
 
-def test_a_block_whose_job_expired_and_was_done_by_somebody_else_is_left_in_peace(
+def test_a_block_whose_job_expired_and_was_done_by_another_consumer_raises_nothing(
     clock: FakeClock, broker: Broker, other: Consumer, job: Job
 ) -> None:
     with job:
@@ -209,7 +211,7 @@ def test_a_block_that_fails_after_its_job_was_claimed_is_left_by_its_own_excepti
 
 
 @pytest.mark.parametrize("what", ["consumer", "broker"])
-def test_a_block_in_which_the_queue_was_closed_hears_of_it(
+def test_a_block_in_which_the_queue_was_closed_raises(
     broker: Broker, consumer: Consumer, job: Job, what: str
 ) -> None:
     job.__enter__()

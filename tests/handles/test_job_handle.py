@@ -1,4 +1,4 @@
-"""What a job's handle tells, and what no handle can do."""
+"""What a job's handle shows, and what no handle can do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from inproc_tubes.testing import FakeClock
 
 
-def test_a_job_tells_of_itself(
+def counts(job: Job) -> tuple[int, ...]:
+    return job.reserves, job.timeouts, job.releases, job.buries, job.kicks
+
+
+def test_a_job_shows_its_numbers(
     clock: FakeClock, broker: Broker, producer: Producer, consumer: Consumer
 ) -> None:
     body = object()
@@ -27,22 +31,47 @@ def test_a_job_tells_of_itself(
     assert job.body is body
     assert (1, "jobs", 7, 2, 30) == (job.id, job.tube, job.priority, job.delay, job.ttr)
 
-    def counts() -> tuple[int, ...]:
-        return job.reserves, job.timeouts, job.releases, job.buries, job.kicks
-
-    assert (1, 0, 0, 0, 0) == counts()
+    assert (1, 0, 0, 0, 0) == counts(job)
     job.release(8, 3)
-    assert (1, 0, 1, 0, 0) == counts()
+    assert (1, 0, 1, 0, 0) == counts(job)
     assert (8, 3) == (job.priority, job.delay)
     job = consumer.reserve_job(1)
     job.bury(9)
-    assert (2, 0, 1, 1, 0) == counts()
+    assert (2, 0, 1, 1, 0) == counts(job)
     broker.kick_job(1)
-    assert (2, 0, 1, 1, 1) == counts()
+    assert (2, 0, 1, 1, 1) == counts(job)
     job = consumer.reserve()
     clock.advance(30)
-    assert 1 == consumer.reserve().id  # the verb that carries the expiry out
-    assert (4, 1, 1, 1, 1) == counts()
+    again = consumer.reserve()  # the verb that carries the expiry out
+    assert (4, 1, 1, 1, 1) == counts(again)
+
+
+def test_a_stale_handle_is_a_snapshot_of_the_moment_of_the_next_reservation(
+    clock: FakeClock, broker: Broker, consumer: Consumer, job: Job
+) -> None:
+    clock.advance(10)
+    # Nobody has reserved it yet: the handle shows the job as it is.
+    assert "ready" == broker.stats_job(1).state
+    assert (1, 1, 0, 0, 0) == counts(job)
+    second = consumer.reserve()
+    second.release(priority=8, delay=3)
+    assert (8, 3, (2, 1, 1, 0, 0)) == (second.priority, second.delay, counts(second))
+    third = consumer.reserve_job(1)
+    third.bury(9)
+    broker.kick_job(1)
+    assert (9, (3, 1, 1, 1, 1)) == (third.priority, counts(third))
+    # The others stay as they were when the job was reserved again.
+    assert (8, 3, (2, 1, 1, 0, 0)) == (second.priority, second.delay, counts(second))
+    assert (5, 0, (1, 1, 0, 0, 0)) == (job.priority, job.delay, counts(job))
+
+
+def test_a_job_that_was_peeked_at_is_a_snapshot(
+    broker: Broker, consumer: Consumer, job: Job
+) -> None:
+    peeked = broker.peek(1)
+    job.release(priority=8, delay=3)
+    consumer.reserve_job(1).bury()
+    assert (5, 0, (1, 0, 0, 0, 0)) == (peeked.priority, peeked.delay, counts(peeked))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +90,7 @@ def test_a_job_tells_of_itself(
         "kicks",
     ],
 )
-def test_what_a_job_tells_cannot_be_set(job: Job, name: str) -> None:
+def test_the_attributes_of_a_job_cannot_be_set(job: Job, name: str) -> None:
     with pytest.raises(AttributeError):
         setattr(job, name, 1)
 

@@ -97,7 +97,7 @@ def test_a_priority_of_none_is_kept_and_0_is_not_none(
 
 @pytest.mark.parametrize("verb", ["release", "bury", "touch"])
 @pytest.mark.parametrize("where", ["ready", "delayed", "buried", "held by another"])
-def test_only_who_holds_a_job_may_release_bury_or_touch_it(
+def test_only_the_consumer_that_holds_a_job_may_release_bury_or_touch_it(
     consumer: Consumer,
     job: Job,
     other: Consumer,
@@ -136,9 +136,9 @@ def test_anybody_may_delete_what_nobody_holds(
 def test_nobody_may_delete_what_another_holds(
     broker: Broker, other: Consumer, job: Job, by: Callable[[Job], Target]
 ) -> None:
-    for who in (other, broker):
+    for user in (other, broker):
         with pytest.raises(NotFoundError):
-            who.delete(by(job))
+            user.delete(by(job))
     assert "reserved" == state(broker, 1)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import pytest
 
 from inproc_tubes import (
@@ -14,23 +12,10 @@ from inproc_tubes import (
     Producer,
     TimedOutError,
 )
+from inproc_tubes.core.recovery import check
 from inproc_tubes.testing import FakeClock
+from tests.shells import InterruptingClock
 from tests.threads import LONG, waiting
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
-class InterruptingClock(FakeClock):
-    """Calls ``interrupt`` in the next thread that lies down; it may raise."""
-
-    interrupt: Callable[[], None] | None = None
-
-    def park(self, waiter: Any, due_at: float) -> None:
-        interrupt, self.interrupt = self.interrupt, None
-        if interrupt is not None:
-            interrupt()
-        super().park(waiter, due_at)
 
 
 @pytest.fixture
@@ -130,14 +115,14 @@ def test_an_interrupted_join_leaves_nothing_behind(
     broker: Broker, producer: Producer, clock: InterruptingClock
 ) -> None:
     def interrupt() -> None:
-        assert 1 == broker._engine.all_waiting
+        assert 1 == broker._monitor.waiting
         raise KeyboardInterrupt
 
     producer.put("a")
     clock.interrupt = interrupt
     with pytest.raises(KeyboardInterrupt):
         broker.join(timeout=5)
-    assert 0 == broker._engine.all_waiting
+    assert 0 == broker._monitor.waiting
 
 
 def test_a_join_interrupted_as_it_ends_has_nothing_to_undo(
@@ -164,4 +149,4 @@ def test_an_autojumping_clock_does_not_wait_for_a_join() -> None:
     assert 3600 == clock.now() - begun
     with pytest.raises(DeadlockError, match=r"^every thread waits, and nothing will"):
         broker.join()
-    broker._engine._check()
+    check(broker._engine)

@@ -1,4 +1,4 @@
-"""Looking at all jobs of a tube, clearing it, and what the reprs tell."""
+"""Looking at all jobs of a tube, clearing it, and what the reprs show."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.threads import LONG, start, waiting
 
 
 @pytest.fixture
-def crowd(producer: Producer, consumer: Consumer) -> None:
+def several_jobs(producer: Producer, consumer: Consumer) -> None:
     """Put two jobs in each state."""
     producer.put("buried second")
     producer.put("buried first")
@@ -38,12 +38,12 @@ ALL = [
 ]
 
 
-@pytest.mark.usefixtures("crowd")
+@pytest.mark.usefixtures("several_jobs")
 def test_jobs_come_state_by_state_as_they_are_served(broker: Broker) -> None:
     assert ALL == [job.body for job in broker.jobs("default")]
 
 
-@pytest.mark.usefixtures("crowd")
+@pytest.mark.usefixtures("several_jobs")
 @pytest.mark.parametrize("state", ["ready", "reserved", "delayed", "buried"])
 def test_jobs_of_one_state_are_asked_for_by_it_or_by_its_name(
     broker: Broker, state: str
@@ -54,7 +54,7 @@ def test_jobs_of_one_state_are_asked_for_by_it_or_by_its_name(
         assert ALL[start : start + 2] == found
 
 
-@pytest.mark.usefixtures("crowd")
+@pytest.mark.usefixtures("several_jobs")
 def test_looking_changes_nothing(broker: Broker) -> None:
     before = [job.stats() for job in broker.jobs("default")]
     assert before == [job.stats() for job in broker.jobs("default")]
@@ -92,7 +92,7 @@ def test_a_job_that_was_looked_at_is_fenced(
 # Clearing
 
 
-@pytest.mark.usefixtures("crowd")
+@pytest.mark.usefixtures("several_jobs")
 def test_clearing_deletes_all_but_what_is_held(broker: Broker) -> None:
     assert 6 == broker.clear_tube("default")
     assert ALL[2:4] == [job.body for job in broker.jobs("default")]
@@ -102,7 +102,7 @@ def test_clearing_deletes_all_but_what_is_held(broker: Broker) -> None:
     assert 0 == broker.clear_tube("default")
 
 
-@pytest.mark.usefixtures("crowd")
+@pytest.mark.usefixtures("several_jobs")
 @pytest.mark.parametrize("state", ["ready", "delayed", "buried"])
 def test_clearing_may_be_of_one_state(broker: Broker, state: str) -> None:
     for asked, count in ((state, 2), (JobState(state), 0)):
@@ -131,7 +131,7 @@ def test_clearing_makes_room_for_a_batch(broker: Broker, producer: Producer) -> 
     assert [3, 4] == future.result(LONG)
 
 
-# What the reprs tell
+# What the reprs show
 
 
 def test_the_repr_of_a_broker_tells_what_is_in_it(broker: Broker) -> None:
@@ -148,7 +148,7 @@ def test_the_repr_of_a_broker_tells_what_is_in_it(broker: Broker) -> None:
 
 
 def test_the_repr_of_a_broker_may_be_asked_for_within_a_turn(broker: Broker) -> None:
-    with broker._lock:
+    with broker._monitor.lock:
         assert "<Broker: no jobs in 1 tube>" == repr(broker)
 
 
@@ -179,7 +179,7 @@ def test_the_repr_of_a_tube_tells_what_one_looks_for(
         assert future.exception(LONG) is not None
 
 
-def test_the_repr_of_a_consumer_tells_who_waits(
+def test_the_repr_of_a_consumer_shows_what_waits(
     broker: Broker, consumer: Consumer
 ) -> None:
     futures = [start(consumer.reserve) for _ in range(2)]

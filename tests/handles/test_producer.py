@@ -169,7 +169,7 @@ def test_a_job_too_big_for_a_new_tube_does_not_make_the_tube(
 
 
 class Untouchable:
-    """A body that may be looked at by nobody."""
+    """A body that must not be looked at."""
 
     def refuse(self, *args: object) -> Any:
         raise AssertionError(args)

@@ -19,8 +19,12 @@ from inproc_tubes import (
     Producer,
     TubeFullError,
 )
+from inproc_tubes.core.recovery import check
+from inproc_tubes.core.requests import PutRequest
 from inproc_tubes.testing import FakeClock, wait_until_waiting
+from inproc_tubes.waiting.threads import ThreadSleepers
 from tests.handles.shared import bodies
+from tests.shells import InterruptingClock
 from tests.threads import LONG, signalled, start, waiting
 
 if TYPE_CHECKING:
@@ -36,7 +40,7 @@ def producer(broker: Broker) -> Producer:
     return producer
 
 
-def test_without_a_limit_nobody_waits(broker: Broker) -> None:
+def test_without_a_limit_no_put_waits(broker: Broker) -> None:
     producer = broker.producer()
     assert [1, 2] == [producer.put("x", timeout=timeout) for timeout in (0, 5)]
     assert 0 == broker.stats_tube("default").maxsize
@@ -53,7 +57,7 @@ def test_a_put_waits_until_a_job_is_deleted(
     assert ("second", 5, 7) == (job.body, job.priority, job.ttr)
 
 
-def test_puts_of_several_producers_come_in_in_their_order(
+def test_puts_of_several_producers_are_let_in_in_their_order(
     broker: Broker, producer: Producer, consumer: Consumer
 ) -> None:
     futures = []
@@ -88,7 +92,7 @@ def test_a_full_tube_is_a_full_queue_to_a_stranger(producer: Producer) -> None:
         producer.put("second", timeout=0)
 
 
-def test_a_put_hears_when_its_timeout_has_passed(
+def test_a_put_raises_when_its_timeout_has_passed(
     broker: Broker, producer: Producer, clock: FakeClock
 ) -> None:
     future = waiting(broker, lambda: producer.put("second", timeout=5))
@@ -102,7 +106,7 @@ def test_a_put_hears_when_its_timeout_has_passed(
 def test_a_put_keeps_time_for_a_reserve_and_a_reserve_for_a_put(
     broker: Broker, producer: Producer, clock: FakeClock
 ) -> None:
-    """They sleep in one lot, of which one is the keeper."""
+    """Of all threads that wait for anything, one leads."""
     reserving = waiting(broker, broker.consumer("later").reserve)
     putting = waiting(broker, lambda: producer.put("second", timeout=5))
     broker.producer("later").put("late", delay=5)
@@ -120,7 +124,9 @@ def test_a_put_waits_for_room_even_if_its_job_would_be_delayed(
     assert 5 == broker.stats_job(future.result(LONG)).time_left
 
 
-def test_a_higher_limit_lets_in_who_waits(broker: Broker, producer: Producer) -> None:
+def test_a_higher_limit_lets_in_puts_that_wait(
+    broker: Broker, producer: Producer
+) -> None:
     futures = [waiting(broker, lambda: producer.put("x")) for _ in range(3)]
     broker.limit_tube("default", 2)
     assert 2 == futures[0].result(LONG)
@@ -160,7 +166,7 @@ def test_closing_ends_a_put_that_waits(
     error = future.exception(LONG)
     assert isinstance(error, ClosedError)
     assert f"the {closed} was closed" == str(error)
-    assert 0 == broker._engine.all_waiting
+    assert 0 == broker._monitor.waiting
 
 
 def test_closing_a_producer_leaves_the_puts_of_others_waiting(
@@ -193,22 +199,10 @@ def test_an_autojumping_clock_lets_a_put_time_out_at_once() -> None:
     assert 3600 == clock.now() - begun
     with pytest.raises(DeadlockError):
         producer.put("third")
-    broker._engine._check()
+    check(broker._engine)
 
 
 # Interrupted
-
-
-class InterruptingClock(FakeClock):
-    """Calls ``interrupt`` in the next thread that lies down; it may raise."""
-
-    interrupt: Callable[[], None] | None = None
-
-    def park(self, waiter: Any, due_at: float) -> None:
-        interrupt, self.interrupt = self.interrupt, None
-        if interrupt is not None:
-            interrupt()
-        super().park(waiter, due_at)
 
 
 @pytest.fixture
@@ -224,13 +218,13 @@ def test_an_interrupted_put_leaves_nothing_behind(
     exception: type[BaseException],
 ) -> None:
     def interrupt() -> None:
-        assert 1 == broker._engine.all_waiting
+        assert 1 == broker._monitor.waiting
         raise exception
 
     clock.interrupt = interrupt
     with pytest.raises(exception):
         producer.put("second", timeout=5)
-    assert 0 == broker._engine.all_waiting
+    assert 0 == broker._monitor.waiting
     broker.delete(1)
     assert [] == broker.jobs("default")
     assert 0 == broker.stats().current_waiting
@@ -287,16 +281,14 @@ def test_a_put_interrupted_before_it_waits_takes_its_job_back(
     broker: Broker, producer: Producer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There was room by its second turn."""
-    begin_to_wait = Broker._begin_to_wait
 
-    def interrupted(*args: Any) -> None:
-        broker.delete(1)
-        begin_to_wait(*args)
+    def interrupted(_request: PutRequest) -> list[int]:
         assert 2 == broker.peek_ready().id
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Broker, "_begin_to_wait", interrupted)
+        between(patch, lambda: broker.delete(1))
+        patch.setattr(PutRequest, "result", interrupted)
         with pytest.raises(KeyboardInterrupt):
             producer.put("second")
     assert [] == broker.jobs("default")
@@ -337,13 +329,13 @@ def test_ctrl_c_interrupts_a_put_and_a_join(verb: str) -> None:
 
 def between(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object]) -> None:
     """Let something happen after a put has found no room, and before it waits."""
-    begin_to_wait = Broker._begin_to_wait
+    wait = ThreadSleepers.wait
 
-    def late(*args: Any) -> None:
+    def late(*args: Any) -> Any:
         meanwhile()
-        begin_to_wait(*args)
+        return wait(*args)
 
-    monkeypatch.setattr(Broker, "_begin_to_wait", late)
+    monkeypatch.setattr(ThreadSleepers, "wait", late)
 
 
 def test_room_that_comes_between_the_turns_of_a_put_is_taken(
@@ -353,7 +345,7 @@ def test_room_that_comes_between_the_turns_of_a_put_is_taken(
     assert 2 == producer.put("second", timeout=0)
 
 
-def test_who_waits_is_roused_by_a_put_that_need_not_wait_after_all(
+def test_a_reserve_that_waits_is_served_by_a_put_that_need_not_wait_after_all(
     broker: Broker, producer: Producer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broker.delete(1)
@@ -365,7 +357,7 @@ def test_who_waits_is_roused_by_a_put_that_need_not_wait_after_all(
     assert "third" == future.result(LONG).body
 
 
-def test_a_close_between_the_turns_of_a_put_is_told(
+def test_a_close_between_the_turns_of_a_put_ends_it(
     producer: Producer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     between(monkeypatch, producer.close)
@@ -398,7 +390,7 @@ def test_a_bounded_tube_never_has_more_than_its_limit(broker: Broker) -> None:
     assert max(most) <= 3
 
 
-def test_whoever_waits_is_counted_whatever_it_waits_for(
+def test_all_that_waits_is_counted_whatever_it_waits_for(
     broker: Broker, producer: Producer
 ) -> None:
     reserving = start(broker.consumer("idle").reserve)

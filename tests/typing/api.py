@@ -24,6 +24,7 @@ from inproc_tubes import (
     NotFoundError,
     NotIgnoredError,
     Producer,
+    ReentrantCallError,
     TimedOutError,
     TubeFullError,
     TubesError,
@@ -56,10 +57,10 @@ class MyClock:
         """Return the time."""
         return 0.0
 
-    def attach(self, broker: Any) -> None:
-        """Learn of a broker."""
+    def attach(self, timed: Any) -> None:
+        """Learn of the monitor of a broker."""
 
-    def park(self, waiter: Any, due_at: float) -> None:
+    def park(self, sleeper: Any, until: float) -> None:
         """Sleep."""
 
     def seconds_until(self, moment: float) -> float:
@@ -104,7 +105,6 @@ assert_type(producer.using(), str)
 assert_type(producer.close(), None)
 producer.put()  # type: ignore[call-arg]  # no body
 producer.put("body", 1.5)  # type: ignore[arg-type]  # a priority is whole
-producer.put("body", 0, 0, 60, "jobs")  # type: ignore[call-arg]  # by keyword only
 producer.put_many(5)  # type: ignore[arg-type]  # no bodies
 producer.put("body", ttr=None)  # type: ignore[arg-type]  # there is no "for ever"
 
@@ -163,6 +163,42 @@ async def in_a_loop() -> None:
     assert_type(await broker.async_join("jobs", timeout=5), int)
     consumer.reserve().delete()  # type: ignore[attr-defined]  # is to be awaited
     await producer.put("body", 1.5)  # type: ignore[arg-type]  # a priority is whole
+
+
+# The type of the bodies
+
+typed: Broker[bytes] = Broker(clock=FakeClock())
+with typed as opened_typed:
+    assert_type(opened_typed, Broker[bytes])
+assert_type(typed.producer(), Producer[bytes])
+assert_type(typed.consumer("jobs"), Consumer[bytes])
+assert_type(typed.async_producer(), AsyncProducer[bytes])
+assert_type(typed.async_consumer("jobs"), AsyncConsumer[bytes])
+assert_type(typed.producer().put(b"body"), int)
+assert_type(typed.producer().put_many([b"body"]), list[int])
+typed.producer().put("body")  # type: ignore[arg-type]  # no bytes
+typed.producer().put_many(["body"])  # type: ignore[list-item]  # no bytes
+assert_type(typed.consumer().reserve(), Job[bytes])
+assert_type(typed.consumer().reserve().body, bytes)
+assert_type(typed.consumer().reserve_many(2), list[Job[bytes]])
+assert_type(typed.consumer().reserve_job(1), Job[bytes])
+assert_type(next(typed.consumer()), Job[bytes])
+assert_type(typed.peek(1), Job[bytes])
+assert_type(typed.peek_ready(), Job[bytes])
+assert_type(typed.jobs("jobs"), list[Job[bytes]])
+with typed.consumer().reserve() as typed_job:
+    assert_type(typed_job.body, bytes)
+
+
+async def in_a_loop_with_types() -> None:
+    """Await jobs, whose bodies have a type."""
+    assert_type(await typed.async_producer().put(b"body"), int)
+    await typed.async_producer().put("body")  # type: ignore[arg-type]  # no bytes
+    consumer = typed.async_consumer()
+    assert_type(await consumer.reserve(), Job[bytes])
+    assert_type(await consumer.reserve_many(2), list[Job[bytes]])
+    async for each in consumer:
+        assert_type(each.body, bytes)
 
 
 # Jobs, and by their ids
@@ -238,18 +274,18 @@ assert_type(stats.max_job_size, int | None)
 assert_type(stats.uptime, float)
 assert_type(stats.draining, bool)
 assert_type(stats.id, str)
-assert_type(stats.as_dict(), dict[str, Any])
+assert_type(stats.as_dict(), dict[str, int | float | str | None])
 tube_stats = broker.stats_tube("jobs")
 assert_type(tube_stats, TubeStats)
 assert_type(tube_stats.current_jobs_ready, int)
 assert_type(tube_stats.pause_time_left, float)
 assert_type(tube_stats.maxsize, int)
 assert_type(tube_stats.current_putting, int)
-assert_type(tube_stats.as_dict(), dict[str, Any])
+assert_type(tube_stats.as_dict(), dict[str, int | float | str | None])
 job_stats = broker.stats_job(1)
 assert_type(job_stats.state, str)
 assert_type(job_stats.time_left, float)
-assert_type(job_stats.as_dict(), dict[str, Any])
+assert_type(job_stats.as_dict(), dict[str, int | float | str | None])
 job_stats.priority = 5  # type: ignore[misc]  # is frozen
 assert_type(JobState("ready"), JobState)
 word: str = JobState.READY.value
@@ -265,6 +301,7 @@ errors: list[type[TubesError]] = [
     JobTooBigError,
     NotFoundError,
     NotIgnoredError,
+    ReentrantCallError,
     TimedOutError,
     TubeFullError,
 ]
@@ -272,6 +309,7 @@ full: queue.Full = TubeFullError("jobs", 5)
 stranger: Callable[[], TimeoutError | LookupError] = lambda: (  # noqa: E731
     TimedOutError(1) if stats.draining else NotFoundError(1)
 )
+reentrant: RuntimeError = ReentrantCallError()
 invalid: list[ValueError] = [BadTubeNameError("-"), JobTooBigError(2, 1)]
 
 try:

@@ -1,0 +1,286 @@
+"""The engine beside the naive model of it: how a verb is done, and what is compared."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hypothesis.stateful import RuleBasedStateMachine, invariant
+
+from inproc_tubes import TubesError
+from inproc_tubes.core import questions
+from inproc_tubes.core.engine import Engine
+from inproc_tubes.core.job import Job, new_job
+from inproc_tubes.core.recovery import check
+from inproc_tubes.core.turn import TURN
+from tests import model_statistics
+from tests.engine_driver import next_id
+from tests.model_parts import Served, told
+from tests.model_time import catch_up, next_due
+from tests.naive_model import Model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from inproc_tubes.core.requests import (
+        JoinRequest,
+        PutRequest,
+        ReserveRequest,
+    )
+    from inproc_tubes.core.schedule import AnyRequest
+    from inproc_tubes.core.session import Session
+
+NOWHERE = 10**6  # the id of no job
+
+
+class Handle(NamedTuple):
+    """An object that stands for a job as it was under this reservation."""
+
+    job: Job
+    reservation: int
+
+
+class Sleeper:
+    """Notes that its request was woken, and whether it had its answer then."""
+
+    def __init__(self, request: AnyRequest, answered: list[AnyRequest]) -> None:
+        self._request = request
+        self._answered = answered
+
+    def wake(self) -> None:
+        if self._request.outcome is not None:
+            self._answered.append(self._request)
+
+
+class EngineAndModel(RuleBasedStateMachine):
+    """What every rule needs: how a verb is done, and what is compared.
+
+    Attributes:
+        sessions: {number: session}. The model knows them by these numbers.
+        reserves: All reserves that have ever waited, as in the model; so are the others.
+        handles: What was given out by reserving, each with its reservation.
+        looks: What was given out by peeking.
+        answered: The requests that were woken by an answer, as often as they were.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.engine = Engine()
+        self.model = Model(100)
+        self.model.add_tube("default")
+        self.sessions: dict[int, Session] = {}
+        self.reserves: list[ReserveRequest] = []
+        self.puts: list[PutRequest] = []
+        self.joins: list[JoinRequest] = []
+        self.handles: list[Handle] = []
+        self.looks: list[Handle] = []
+        self.answered: list[AnyRequest] = []
+        self.bodies = 0  # each is another number
+
+    def body(self) -> int:
+        self.bodies += 1
+        return self.bodies
+
+    # How a verb is done
+
+    def turn(self) -> None:
+        """Carry out what is due, as a shell does before each verb."""
+        if self.model.now >= self.engine.schedule.due_at:
+            self.take_turn(self.engine.catch_up, self.model.now)
+        if next_due(self.model) <= self.model.now:
+            theirs = self.shown()
+            worlds = list(catch_up(self.model, self.model.now))
+            same = [w for w in worlds if model_statistics.shown(w) == theirs]
+            self.model = (same or worlds)[0]
+            # To look counts as well.
+            self.shown()
+            model_statistics.shown(self.model)
+
+    def take_turn(self, verb: Callable[..., Any], *args: Any) -> Any:
+        """Call a verb of the engine as a shell does."""
+        turn = self.engine.turn
+        assert turn.unfinished is None
+        turn.unfinished = TURN
+        try:
+            result = verb(*args)
+            turn.unfinished = None
+            return result
+        finally:
+            turn.after.clear()
+            assert turn.unfinished is None  # by an error, or above
+
+    def ask(self, question: str, *args: Any) -> Any:
+        """Ask a question about the engine."""
+        verb = getattr(questions, question)
+        return self.take_turn(verb, self.model.now, self.engine, *args)
+
+    def shown(self) -> dict[str, Any]:
+        """Return all that the engine shows; like the model's, it counts itself."""
+        engine = self.engine
+        return {
+            "jobs": {
+                job._id: (
+                    self.owner(job),
+                    job._body,
+                    asdict(self.ask("stats_job", job._id)),
+                )
+                for job in engine.jobs.values()
+            },
+            "tubes": [
+                asdict(self.ask("stats_tube", tube.name))
+                for tube in engine.store.tube_list
+            ],
+            "sessions": {
+                number: (
+                    session.used and session.used.name,
+                    [tube.name for tube in session.watched],
+                    [job._id for job in session.held.in_sequence()],
+                )
+                for number, session in self.sessions.items()
+                if session.is_abandoned or session in engine.clients.sessions
+            },
+            "outcomes": [self.outcome(request) for request in self.requests],
+            "stats": Counter(self.ask("broker_counts")),
+        }
+
+    def owner(self, job: Job) -> int | None:
+        """Return who holds a job."""
+        for number, session in self.sessions.items():
+            if session.held.get(job._id) is job:
+                return number
+        return None
+
+    def last_id(self) -> int:
+        """Return the last id that was given to a job."""
+        return next_id(self.engine) - 1
+
+    @property
+    def requests(self) -> list[AnyRequest]:
+        """All that have ever waited."""
+        return [*self.reserves, *self.puts, *self.joins]
+
+    def outcome(self, request: AnyRequest) -> object:
+        outcome = request.outcome
+        if isinstance(outcome, Job):
+            return outcome._id
+        return told(outcome) if isinstance(outcome, TubesError) else outcome
+
+    def both(self, theirs: Callable[[], Any], ours: Callable[[], Any]) -> Any:
+        """Do one verb on both sides; return what came of it, which is the same."""
+        results = []
+        for verb in (theirs, ours):
+            try:
+                results.append(verb())
+            except TubesError as error:
+                results.append(told(error))
+        assert results[0] == results[1]
+        return results[0]
+
+    def verb(self, name: str, *args: Any, session: int | None = None) -> Any:
+        """Take a turn with a verb of the engine that the model has too.
+
+        A `Handle` among the arguments is an object for the one, and a number for the
+        other.
+        """
+        self.turn()
+        verb = getattr(self.engine, name)
+        client = [] if session is None else [self.sessions[session]]
+        theirs = [arg.job if isinstance(arg, Handle) else arg for arg in args]
+        number = [] if session is None else [session]
+        ours = [arg.reservation if isinstance(arg, Handle) else arg for arg in args]
+
+        def of_engine() -> Any:
+            result = self.take_turn(verb, self.model.now, *client, *theirs)
+            return result._id if isinstance(result, Job) else result
+
+        return self.both(of_engine, lambda: getattr(self.model, name)(*number, *ours))
+
+    # What is chosen
+
+    @property
+    def open(self) -> list[int]:
+        """The numbers of the sessions that are open."""
+        clients = self.engine.clients.sessions
+        return [n for n, session in self.sessions.items() if session in clients]
+
+    def session(self, number: int) -> int:
+        """Choose an open session."""
+        return self.open[number % len(self.open)]
+
+    def pair(self, session: int, number: int) -> tuple[int, int]:
+        """Choose a session and a job: one that it, or another, holds; any; or none."""
+        jobs = self.model.jobs.values()
+        who = self.session(session)
+        owners = {job.id: job.owner for job in jobs if job.owner is not None}
+        held = [(who if number % 4 == 3 else owners[i], i) for i in owners]
+        pairs = [(who, job_id) for job_id in (*self.model.jobs, NOWHERE)]
+        if held and number % 4:
+            pairs = held
+        return pairs[number % len(pairs)]
+
+    def fence(self, job_id: int, kind: int | None) -> Handle | None:
+        """Choose a handle of a job, or none: see `model_machine.fences`."""
+        job = self.model.jobs.get(job_id)
+        if kind is None:
+            return None
+        if kind == 0 and job is not None:
+            return Handle(self.engine.jobs[job_id], job.reservation)
+        known = self.looks if kind == 2 else self.handles
+        found = [handle for handle in known if handle.job._id == job_id]
+        if found:
+            return found[0]
+        # One of another broker.
+        foreign = new_job("foreign", 0, 0, 60)
+        foreign._id = job_id
+        foreign._reserves = job.reserves if job is not None else 0
+        return Handle(foreign, -1)
+
+    # What holds after each verb
+
+    @invariant()
+    def every_request_is_answered_once(self) -> None:
+        assert len(self.answered) == len(set(self.answered))
+        done = {request for request in self.requests if request.outcome is not None}
+        assert set(self.answered) == done
+        pending = {*self.engine.dispatch.requests()}
+        waiting = [request for request in self.model.requests.all if request.waits]
+        assert len(pending) == len(waiting)
+        assert not pending & done
+
+    @invariant()
+    def the_engine_shows_what_the_model_shows(self) -> None:
+        check(self.engine)
+        assert self.shown() == model_statistics.shown(self.model)
+        assert self.engine.schedule.due_at <= next_due(self.model)
+
+    @invariant()
+    def a_handle_is_valid_until_the_job_is_reserved_again(self) -> None:
+        known = {id(handle.job) for handle in self.handles}
+        for job_id, job in self.model.jobs.items():
+            if job.owner is not None and id(self.engine.jobs[job_id]) not in known:
+                self.handles.append(Handle(self.engine.jobs[job_id], job.reservation))
+        find = self.engine.store.find
+        for handle in (*self.handles, *self.looks):
+            job_id = handle.job._id
+            known_job = self.model.jobs.get(job_id)
+            valid = (
+                known_job is not None and known_job.reservation == handle.reservation
+            )
+            assert (find(job_id, handle.job) is not None) == valid
+
+    @invariant()
+    def a_reserve_was_given_what_it_holds(self) -> None:
+        for request, ours in zip(
+            self.reserves, self.model.requests.reserves, strict=True
+        ):
+            if isinstance(request.outcome, Job):
+                assert isinstance(ours.outcome, Served)
+                job = self.model.jobs.get(ours.outcome.id)
+                holds = (
+                    job is not None
+                    and job.owner == ours.session
+                    and job.reservation == ours.outcome.reservation
+                )
+                held = request.session.held.get(ours.outcome.id)
+                assert (held is request.outcome) == holds

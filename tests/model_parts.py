@@ -1,0 +1,123 @@
+"""What the naive model of the engine is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from inproc_tubes import TubesError
+
+UNHELD = ("ready", "delayed", "buried")
+
+
+@dataclass
+class ModelJob:
+    """A job. What was given out of it is known by ``reservation``: see `Model.find`."""
+
+    id: int
+    body: object
+    tube: str
+    priority: int
+    delay: float
+    ttr: float
+    created_at: float
+    state: str = "ready"
+    due_at: float = 0
+    owner: int | None = None
+    reservation: int = 0
+    burial: int = 0
+    reserves: int = 0
+    timeouts: int = 0
+    releases: int = 0
+    buries: int = 0
+    kicks: int = 0
+
+
+@dataclass
+class ModelTube:
+    pause: float = 0
+    paused_until: float = 0
+    total_jobs: int = 0
+    cmd_delete: int = 0
+    cmd_pause_tube: int = 0
+    maxsize: int = 0
+
+
+@dataclass
+class ModelSession:
+    used: str | None
+    watched: list[str]
+    is_producer: bool = False
+    is_worker: bool = False
+    incoming: int | None = None  # the job whose body is still to come
+    abandoned: int = 0  # as which one of all, 0: it is not
+
+    @property
+    def is_abandoned(self) -> bool:
+        return self.abandoned > 0
+
+
+@dataclass(kw_only=True)
+class ModelRequest:
+    timeout_at: float
+    outcome: object = None  # what it asked for, or an error as `told` has it
+    waits: bool = True
+
+
+class Served(NamedTuple):
+    """What a reserve is answered by a job."""
+
+    id: int
+    reservation: int
+
+
+@dataclass
+class ModelReserve(ModelRequest):
+    """Its outcome is what it was `Served`."""
+
+    session: int
+    timeout: float
+    told_of_deadlines: bool
+
+
+@dataclass
+class ModelPut(ModelRequest):
+    """Its outcome are the ids."""
+
+    session: int
+    tube: str
+    bodies: list[object]
+    numbers: tuple[int, float, float]  # priority, delay, ttr
+
+
+@dataclass
+class ModelJoin(ModelRequest):
+    """Its outcome is how many jobs are buried."""
+
+    names: list[str] | None
+    timeout: float
+
+
+@dataclass
+class ModelRequests:
+    """All that have ever waited, in the order of coming."""
+
+    reserves: list[ModelReserve] = field(default_factory=list)
+    puts: list[ModelPut] = field(default_factory=list)
+    joins: list[ModelJoin] = field(default_factory=list)
+
+    @property
+    def all(self) -> list[ModelRequest]:
+        return [*self.reserves, *self.puts, *self.joins]
+
+
+def told(error: TubesError) -> object:
+    """Return an error as something that can be compared."""
+    return type(error), error.args
+
+
+def strike(names: list[str], name: str) -> None:
+    """Take a name out as beanstalkd does: the last one takes its place."""
+    names[names.index(name)] = names[-1]
+    names.pop()

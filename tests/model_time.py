@@ -1,0 +1,111 @@
+"""What falls due in the naive model, and what comes of it.
+
+In one thing it is free: where the reservations of several sessions run out in the same
+moment, any of them may come first, and `catch_up` yields all that may come of it.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from itertools import permutations
+from math import inf
+from typing import TYPE_CHECKING
+
+from inproc_tubes import DeadlineSoonError, TimedOutError
+from tests.model_parts import told
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.naive_model import Model
+
+
+def moment_of(model: Model, session: int) -> float:
+    """Return when something happens to a session's reservations."""
+    soonest = model.soonest(session)
+    if soonest is None:
+        return inf
+    warns = any(request.told_of_deadlines for request in model.waiting(session))
+    return soonest.due_at - warns
+
+
+def next_of_clients(model: Model) -> float:
+    timeouts = [request.timeout_at for request in model.requests.all if request.waits]
+    moments = [moment_of(model, session) for session in model.sessions]
+    return min([inf, *timeouts, *moments])
+
+
+def next_due(model: Model) -> float:
+    delays = [job.due_at for job in model.jobs.values() if job.state == "delayed"]
+    pauses = [t.paused_until for t in model.tubes.values() if t.paused_until]
+    return min([next_of_clients(model), *delays, *pauses])
+
+
+def catch_up(model: Model, now: float) -> Iterator[Model]:
+    """Yield all that may come of letting it be ``now``."""
+    world = deepcopy(model)
+    world.now = now
+    due = [
+        (job.due_at, place, job.id)
+        for place, name in enumerate(world.listing)
+        for job in world.in_state("delayed", name)
+        if job.due_at <= now
+    ]
+    for _, _, job_id in sorted(due):
+        world.make_ready(world.jobs[job_id])
+    for name in world.listing:
+        tube = world.tubes[name]
+        if tube.paused_until and tube.paused_until <= now:
+            tube.pause = tube.paused_until = 0
+            world.serve(name)
+    yield from _end_moments(world)
+
+
+def _end_moments(model: Model) -> Iterator[Model]:
+    moment = next_of_clients(model)
+    if moment > model.now:
+        yield model
+        return
+    expiring = [
+        session
+        for session in model.sessions
+        if any(job.due_at <= moment for job in model.held(session))
+    ]
+    for order in permutations(expiring):
+        world = deepcopy(model)
+        _end_moment(world, moment, order)
+        yield from _end_moments(world)
+
+
+def _end_moment(model: Model, moment: float, order: tuple[int, ...]) -> None:
+    """Let one moment pass: a job beats DEADLINE_SOON, and that TIMED_OUT."""
+    for session in order:
+        due = [job for job in model.held(session) if job.due_at <= moment]
+        for job in sorted(due, key=lambda job: job.due_at):
+            job.timeouts += 1
+            model.job_timeouts += 1
+            model.expired.add(job.reservation)
+            model.make_ready(job)
+    for session in list(model.sessions):
+        soonest = model.soonest(session)
+        if soonest is not None and soonest.due_at - 1 <= moment:
+            left = max(0, soonest.due_at - model.now)
+            error = told(DeadlineSoonError(soonest.id, left))
+            for request in model.waiting(session):
+                if request.told_of_deadlines:
+                    model.answer(request, error)
+    _end_timeouts(model, moment)
+
+
+def _end_timeouts(model: Model, moment: float) -> None:
+    """Answer what has waited too long: puts first, which makes room, and joins last."""
+    for put in model.requests.puts:
+        if put.waits and put.timeout_at <= moment:
+            model.send_away([put], model.too_late(put))
+    for request in model.requests.reserves:
+        if request.waits and request.timeout_at <= moment:
+            model.answer(request, told(TimedOutError(request.timeout)))
+    for join in model.requests.joins:
+        if join.waits and join.timeout_at <= moment:
+            join.waits = False
+            join.outcome = told(TimedOutError(join.timeout))

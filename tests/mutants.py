@@ -1,0 +1,259 @@
+"""Put small mistakes into the core and the protocol, and see which ones no test finds.
+
+    python -m tests.mutants [COUNT] [--seed N] [--jobs N]
+
+Each mistake is made in a copy of the tree, in which the fast tests are run until one of
+them fails. A mistake with which they never end counts as found. All others are printed,
+and the exit status is 1. Either a test is missing, or the program is equivalent: that is
+signed in `EQUIVALENT`, with the reason. It needs a POSIX system.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from argparse import ArgumentParser
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from difflib import unified_diff
+from itertools import count
+from pathlib import Path
+from queue import SimpleQueue
+from random import Random, SystemRandom
+from tempfile import TemporaryDirectory, TemporaryFile
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from tests.benchmarks.report import Progress
+from tests.mutating import Mutant, mutants
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = "inproc_tubes"
+FOLDERS = ("core", "protocol")
+# What the tests read.
+COPIED = (PACKAGE, "tests", "examples", "pyproject.toml", "README.md")
+
+TESTS = (
+    "test_engine_*.py",
+    "test_job_*.py",
+    "test_ready_jobs*.py",
+    "test_delayed_jobs*.py",
+    "test_held_jobs*.py",
+    "test_timer_queue*.py",
+    "test_tube*.py",
+    "test_watch_set*.py",
+    "test_protocol*.py",
+    "handles/test_*.py",
+    "test_closed_handles*.py",
+    "test_dropped_*.py",
+    "test_puts_in_a_turn*.py",
+    "test_costs_of_*.py",
+    "test_stateful*.py",
+    "robustness/test_broken_off.py",
+)
+"""The fast tests, those that find most in front: patterns of their files."""
+
+EQUIVALENT: dict[tuple[str, str, str], str] = {}
+"""{(file, its line, what becomes of what): why the program does the same}."""
+
+# A run is given up after so many times what one without a mistake takes, and so many
+# seconds: the machine may be busy.
+PATIENCE = 4
+GRACE = 20.0
+# KiB. A mistake by which something grows for ever is found here.
+MEMORY = 4 << 20
+
+
+class Copy:
+    """A copy of the tree, in which one mistake is made at a time.
+
+    Attributes:
+        timeout: After how many seconds a run is given up; None: never.
+    """
+
+    def __init__(self, tree: Path, folder: Path, tests: Sequence[str]) -> None:
+        self._folder = folder
+        # Of the files that are written, in seconds. Python compiles a file anew if its
+        # time or size has changed.
+        self._times = count(1_000_000_000)
+        self.timeout: float | None = None
+        self._output = ""  # of the last run
+        ignored = shutil.ignore_patterns("__pycache__", ".*")
+        for name in COPIED:
+            if (tree / name).is_dir():
+                shutil.copytree(tree / name, folder / name, ignore=ignored)
+            else:
+                shutil.copy(tree / name, folder)
+        self._tests = [
+            str(file)
+            for pattern in tests
+            for file in sorted((folder / "tests").glob(pattern))
+        ]
+
+    def finds(self, mutant: Mutant) -> bool:
+        """Tell whether the tests find a mistake."""
+        original = self._read(mutant.file)
+        try:
+            self._write(mutant.file, mutant.source(original))
+            return not self.passes()
+        finally:
+            self._write(mutant.file, original)
+
+    def prove(self) -> float:
+        """See that the tests pass as it is, and are tests of this very copy.
+
+        Returns:
+            The seconds that they take.
+        """
+        self.passes()  # so that everything is compiled
+        start = perf_counter()
+        if not self.passes():
+            message = f"{self._output}\nThis fails without a mistake."
+            raise SystemExit(message)
+        seconds = perf_counter() - start
+        original = self._read("__init__.py")
+        self._write("__init__.py", "raise SystemError")
+        if self.passes():
+            message = "the tests are not run on the copy"
+            raise SystemExit(message)
+        self._write("__init__.py", original)
+        return seconds
+
+    def passes(self) -> bool:
+        """Run the tests; tell whether all of them pass, in time."""
+        # First on the path: the pytest plugin is imported before pytest itself puts
+        # anything there.
+        environment = os.environ | {"PYTHONPATH": str(self._folder)}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        limited = ["/bin/sh", "-c", f'ulimit -v {MEMORY}; exec "$@"', "sh"]
+        with TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+            process = subprocess.Popen(  # noqa: S603 - this very interpreter
+                [*limited, *self._command],
+                cwd=self._folder,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                return process.wait(self.timeout) == 0
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)  # and what it has started
+                process.wait()
+                return False
+            finally:
+                output.seek(0)
+                self._output = output.read()
+
+    @property
+    def _command(self) -> list[str]:
+        options = ["-x", "-q", "-p", "no:cacheprovider", "-o", "faulthandler_timeout=0"]
+        return [sys.executable, "-m", "pytest", *options, *self._tests]
+
+    def _read(self, file: str) -> str:
+        return (self._folder / PACKAGE / file).read_text(encoding="utf-8")
+
+    def _write(self, file: str, source: str) -> None:
+        path = self._folder / PACKAGE / file
+        path.write_text(source, encoding="utf-8")
+        now = next(self._times)
+        os.utime(path, (now, now))
+
+
+def sources(tree: Path) -> dict[str, str]:
+    """Return {file: source} of all files in which mistakes are made."""
+    package = tree / PACKAGE
+    return {
+        str(path.relative_to(package)): path.read_text(encoding="utf-8")
+        for folder in FOLDERS
+        for path in sorted((package / folder).glob("*.py"))
+    }
+
+
+def drawn(
+    known: dict[str, str],
+    number: int,
+    seed: int,
+    signed: dict[tuple[str, str, str], str],
+) -> list[Mutant]:
+    """Draw mutants of these sources, none of them signed as equivalent."""
+    everything = [
+        mutant
+        for file, source in known.items()
+        for mutant in mutants(file, source)
+        if mutant.key(source) not in signed
+    ]
+    return Random(seed).sample(everything, min(number, len(everything)))  # noqa: S311 - a seed is asked for
+
+
+def told(mutant: Mutant, source: str) -> str:
+    """Describe a mutant that no test has found."""
+    diff = unified_diff(
+        source.splitlines(keepends=True),
+        mutant.source(source).splitlines(keepends=True),
+        mutant.file,
+        mutant.operator,
+        n=1,
+    )
+    return f"\n{PACKAGE}/{mutant.file}:{mutant.line}\n{''.join(diff)}"
+
+
+def main(
+    argv: Sequence[str] | None = None,
+    tree: Path = ROOT,
+    tests: Sequence[str] = TESTS,
+) -> int:
+    """Try so many mutants; return how many of them no test has found."""
+    parser = ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser.add_argument("count", nargs="?", type=int, default=300, metavar="COUNT")
+    parser.add_argument("--seed", type=int, default=SystemRandom().randrange(10**6))
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N")
+    options = parser.parse_args(argv)
+    known = sources(tree)
+    chosen = drawn(known, options.count, options.seed, EQUIVALENT)
+    survivors = 0
+    with ExitStack() as stack:
+        copies = [
+            Copy(tree, Path(stack.enter_context(TemporaryDirectory())), tests)
+            for _ in range(options.jobs)
+        ]
+        executor = stack.enter_context(ThreadPoolExecutor(options.jobs))
+        stack.callback(executor.shutdown, cancel_futures=True)
+        progress = Progress(len(chosen), sys.stderr)
+        stack.callback(progress.end)
+        progress.begin("without a mistake")
+        slowest = max(executor.map(Copy.prove, copies))
+        free: SimpleQueue[Copy] = SimpleQueue()
+        for copy in copies:
+            copy.timeout = PATIENCE * slowest + GRACE
+            free.put(copy)
+
+        def is_found(mutant: Mutant) -> bool:
+            copy = free.get()
+            try:
+                return copy.finds(mutant)
+            finally:
+                free.put(copy)
+
+        for mutant, found in zip(chosen, executor.map(is_found, chosen), strict=True):
+            if not found:
+                survivors += 1
+                # At once: a run may be cut short.
+                sys.stdout.write(told(mutant, known[mutant.file]))
+                sys.stdout.flush()
+            progress.begin(f"{survivors} not found")
+            progress.tick()
+    sys.stdout.write(
+        f"\n{len(chosen)} mutants, seed {options.seed}: {survivors} not found\n"
+    )
+    return survivors
+
+
+if __name__ == "__main__":  # pragma: no cover - tests call `main`
+    sys.exit(main() > 0)

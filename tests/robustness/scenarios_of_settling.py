@@ -1,0 +1,254 @@
+"""What a consumer does with its job, and what others do with it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from math import inf
+from typing import TYPE_CHECKING
+
+from inproc_tubes import NotFoundError
+from tests.robustness.scenario import refused, scenario
+
+if TYPE_CHECKING:
+    from tests.robustness.scenario import Verb
+    from tests.robustness.world import World
+
+
+@scenario
+def delete_by_the_job(world: World) -> Verb:
+    job = world.held()
+    world.deletes("a")
+    return job.delete
+
+
+@scenario
+def delete_by_the_consumer(world: World) -> Verb:
+    job = world.held()
+    world.deletes("a")
+    return lambda: world.consumer.delete(job)
+
+
+@scenario
+def delete_by_id(world: World) -> Verb:
+    job = world.held()
+    world.deletes("a")
+    return lambda: world.consumer.delete(job.id)
+
+
+@scenario
+def delete_after_a_look_at_the_deadlines(world: World) -> Verb:
+    job = world.held()
+    world.deletes("a")
+    assert world.monitor.next_due() < inf
+    return job.delete
+
+
+@scenario
+def delete_of_a_ready_job(world: World) -> Verb:
+    world.put("a", "b")
+    job_id = world.put("c")
+    world.deletes("c")
+    return lambda: world.consumer.delete(job_id)
+
+
+@scenario
+def delete_of_a_delayed_job(world: World) -> Verb:
+    job_id = world.put("a", delay=5)
+    world.deletes("a")
+    return lambda: world.broker.delete(job_id)
+
+
+@scenario
+def delete_of_a_buried_job(world: World) -> Verb:
+    job_id = world.bury("a", "b")
+    world.deletes("b")
+    return lambda: world.broker.delete(job_id)
+
+
+@scenario
+def delete_of_a_foreign_job(world: World) -> Verb:
+    job = world.held()
+    return refused(NotFoundError, lambda: world.other.delete(job.id))
+
+
+@scenario
+def delete_of_the_last_job_of_a_tube(world: World) -> Verb:
+    job_id = world.put("a", tube="gone")
+    world.deletes("a")
+    return lambda: world.broker.delete(job_id)
+
+
+@scenario
+def delete_of_the_last_held_job_of_a_tube(world: World) -> Verb:
+    job = world.consumer.reserve_job(world.put("a", tube="gone"))
+    world.handles.append(job)
+    world.deletes("a")
+    return job.delete
+
+
+@scenario
+def delete_that_makes_room(world: World) -> Verb:
+    world.broker.limit_tube("work", 2)
+    world.put("b")
+    job = world.reserve()
+    world.put("a")
+    world.deletes("b")
+    world.wait_to_put("x")
+    world.wait_to_put("y", timeout=60)
+    world.wait_to_join("work")
+    return job.delete
+
+
+@scenario
+def delete_that_makes_room_for_a_batch_that_is_waited_for(world: World) -> Verb:
+    world.broker.limit_tube("work", 2)
+    job = world.held()
+    world.deletes("a")
+    world.wait_to_reserve(world.other, world.other)
+    world.wait_to_put("x", "y")
+    return job.delete
+
+
+@scenario
+def delete_that_ends_joins(world: World) -> Verb:
+    job = world.held()
+    world.put("b", tube="other")
+    world.deletes("a")
+    world.wait_to_join("work", timeout=60)
+    world.wait_to_join()
+    world.wait_to_join("work")
+    return job.delete
+
+
+@scenario
+def block_of_a_job(world: World) -> Verb:
+    job = world.held()
+    world.deletes("a")
+
+    def block() -> None:
+        with job:
+            pass
+
+    return block
+
+
+@scenario
+def block_of_a_job_that_fails(world: World) -> Verb:
+    job = world.held()
+
+    def block() -> None:
+        with suppress(ZeroDivisionError), job:
+            raise ZeroDivisionError
+
+    return block
+
+
+@scenario
+def block_of_a_job_that_has_expired(world: World) -> Verb:
+    job = world.held(ttr=1)
+    world.deletes("a")
+    world.clock.advance(1)
+
+    def block() -> None:
+        with job:
+            pass
+
+    return block
+
+
+@scenario
+def release(world: World) -> Verb:
+    job = world.held()
+    world.put("b")
+    return job.release
+
+
+@scenario
+def release_with_another_priority(world: World) -> Verb:
+    job = world.held()
+    world.put("b")
+    return lambda: job.release(priority=3)
+
+
+@scenario
+def release_with_a_delay(world: World) -> Verb:
+    job = world.held()
+    world.wait_to_reserve(world.other, timeout=60)
+    return lambda: job.release(delay=5)
+
+
+@scenario
+def release_for_a_waiting_consumer(world: World) -> Verb:
+    job = world.held()
+    world.wait_to_reserve(world.other, world.other)
+    return job.release
+
+
+@scenario
+def release_for_the_same_consumer(world: World) -> Verb:
+    job = world.held()
+    world.wait_to_reserve(world.consumer, timeout=50)
+    return lambda: world.consumer.release(job.id)
+
+
+@scenario
+def release_of_a_dropped_consumers_job(world: World) -> Verb:
+    consumer = world.broker.consumer("work")
+    world.put("a")
+    job = world.reserve(consumer)
+    del consumer
+    return job.release
+
+
+@scenario
+def bury(world: World) -> Verb:
+    job = world.held()
+    return job.bury
+
+
+@scenario
+def bury_that_ends_a_join(world: World) -> Verb:
+    world.bury("b")
+    job = world.held()
+    world.wait_to_join("work")
+    return lambda: job.bury(priority=3)
+
+
+@scenario
+def touch(world: World) -> Verb:
+    job = world.held()
+    return job.touch
+
+
+@scenario
+def touch_after_a_look_at_the_deadlines(world: World) -> Verb:
+    job = world.held(ttr=5)
+    assert world.monitor.next_due() < inf
+    world.wait_to_reserve(world.consumer)
+    return lambda: world.consumer.touch(job)
+
+
+@scenario
+def kick_of_buried_jobs(world: World) -> Verb:
+    world.bury("a", "b", "c")
+    world.wait_to_reserve(world.other)
+    return lambda: world.broker.kick("work", 2)
+
+
+@scenario
+def kick_of_delayed_jobs(world: World) -> Verb:
+    world.put("a", "b", "c", delay=5)
+    return lambda: world.broker.kick("work", 2)
+
+
+@scenario
+def kick_job_that_is_buried(world: World) -> Verb:
+    job_id = world.bury("a", "b")
+    return lambda: world.broker.kick_job(job_id)
+
+
+@scenario
+def kick_job_for_a_waiting_consumer(world: World) -> Verb:
+    world.wait_to_reserve(world.other, timeout=60)
+    job_id = world.put("a", delay=5)
+    return lambda: world.broker.kick_job(job_id)

@@ -1,0 +1,294 @@
+"""An exception at every bytecode of what coroutines await loses and sticks nothing.
+
+The same as `test_broken_off` for verbs that run, or wait, in an event loop. Another
+coroutine waits in the same loop meanwhile. It is answered, or the loop keeps time for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from math import inf
+from typing import Any, TypeAlias
+
+import pytest
+
+from inproc_tubes import ClosedError, Job, TimedOutError, TubesError
+from inproc_tubes.core.recovery import check
+from inproc_tubes.waiting.coroutines import LoopSleepers
+from tests.robustness.injection import Injector, Interrupt, Place, Recorder, Tracer
+from tests.robustness.world import World
+
+AsyncVerb: TypeAlias = Callable[[], Awaitable[Any]]
+_START = 1000.0  # of the clock
+_SAMPLE = 7
+_CALLBACKS = 5  # so many rounds of the loop, and what was scheduled has run
+
+_seen: set[tuple[object, ...]] = set()
+
+
+class LoopWorld(World):
+    """A world with coroutines, in a loop that several worlds share."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, tracer: Tracer) -> None:
+        super().__init__()
+        self.loop = loop
+        self.clock.tracer = self.tracer = tracer
+        # The loop's timers are real, and all of them are far away.
+        self.clock.seconds_until = lambda moment: moment - self.clock.now()  # type: ignore[method-assign]  # as above
+        self.async_consumer = self.broker.async_consumer("work")
+        self.async_producer = self.broker.async_producer("work")
+        self.neighbours: list[asyncio.Task[Any]] = []
+
+    def neighbour(self, verb: AsyncVerb) -> None:
+        """Let another coroutine wait in the loop."""
+
+        async def begin() -> None:
+            self.neighbours.append(asyncio.ensure_future(verb()))
+            await asyncio.sleep(0)
+
+        self.loop.run_until_complete(begin())
+        assert 1 == self.monitor.waiting
+
+    def neighbour_reserves(self) -> None:
+        """Let another coroutine wait for a job of this tube."""
+        self.other_consumer = self.broker.async_consumer("work")
+        self.neighbour(partial(self.other_consumer.reserve, 60))
+
+    def meanwhile(self, action: Callable[[], object]) -> None:
+        """Do something in the loop as soon as the verb waits."""
+
+        def act() -> None:
+            with self.tracer.paused(), suppress(TubesError):
+                action()
+
+        self.clock.meanwhile = act
+
+    def run(self, verb: AsyncVerb) -> object:
+        """Run a verb in the loop, and what it has left there."""
+
+        async def main() -> object:
+            task = asyncio.ensure_future(verb())
+            if self.clock.meanwhile is not None:
+                # Not in the next round: an iteration yields before it reserves.
+                call_soon = asyncio.get_running_loop().call_soon
+                call_soon(call_soon, self.clock.meanwhile)
+            try:
+                return await task
+            finally:
+                with self.tracer.paused():
+                    self.broker._monitor.look()
+                for _ in range(_CALLBACKS):
+                    await asyncio.sleep(0)
+
+        return self.loop.run_until_complete(main())
+
+    def verify_coroutines(self) -> None:
+        """Take one more turn, check everything, and let the neighbours end."""
+        with suppress(ClosedError):
+            self.broker.tubes()
+        self.loop.run_until_complete(self._settle())
+        assert not self.monitor.lock._is_owned()  # type: ignore[attr-defined]  # as the monitor asks
+        assert not self.monitor.turn.after
+        check(self.engine)
+        self._verify_jobs()
+        asleep = [task for task in self.neighbours if not task.done()]
+        for task in self.neighbours:
+            if task.done() and task.exception() is None:
+                self.give(task.result())
+        self._verify_holders()
+        if len(asleep) != len(self.engine.dispatch.requests()):
+            # The coroutine is garbage, and its frames refer to its exception.
+            gc.collect()
+            self.broker.tubes()
+        assert len(asleep) == len(self.engine.dispatch.requests())
+        self._verify_time_is_kept(asleep)
+        for task in asleep:
+            task.cancel()
+        self.loop.run_until_complete(self._settle())
+        assert not self.engine.dispatch.requests()
+        self.broker.close()
+
+    async def _settle(self) -> None:
+        for _ in range(_CALLBACKS):
+            await asyncio.sleep(0)
+
+    def _verify_time_is_kept(self, asleep: list[asyncio.Task[Any]]) -> None:
+        ways = [way for way in self.monitor.ways if isinstance(way, LoopSleepers)]
+        assert len(ways) <= 1
+        due_at = self.engine.schedule.due_at
+        if asleep and due_at != inf:
+            # A timer knows its sleepers by a weak reference, until it is cancelled.
+            timers = [
+                timer
+                for timer in self.loop._scheduled  # type: ignore[attr-defined]  # nobody else knows
+                if not timer.cancelled() and timer._args[0]() is ways[0]
+            ]
+            left = due_at - _START + 1  # a timer is real, and time is not
+            assert any(timer.when() <= self.loop.time() + left for timer in timers)
+            assert ways[0].armed_for <= due_at
+
+
+Scene: TypeAlias = Callable[[LoopWorld], AsyncVerb]
+
+
+def reserve_of_a_ready_job(world: LoopWorld) -> AsyncVerb:
+    world.put("a", "b")
+    return world.async_consumer.reserve
+
+
+def reserve_that_waits(world: LoopWorld) -> AsyncVerb:
+    world.meanwhile(lambda: world.put("a"))
+    return world.async_consumer.reserve
+
+
+def reserve_that_waits_beside_another(world: LoopWorld) -> AsyncVerb:
+    world.neighbour_reserves()
+    world.meanwhile(lambda: world.put("a", "b"))
+    return partial(world.async_consumer.reserve, 30)
+
+
+def reserve_that_is_late(world: LoopWorld) -> AsyncVerb:
+    world.neighbour_reserves()
+    world.meanwhile(lambda: world.clock.advance(5))
+    return partial(world.async_consumer.reserve, 5)
+
+
+def reserve_that_is_cancelled(world: LoopWorld) -> AsyncVerb:
+    world.neighbour_reserves()
+
+    async def verb() -> Job:
+        task = asyncio.ensure_future(world.async_consumer.reserve(30))
+        asyncio.get_running_loop().call_soon(task.cancel)
+        with suppress(asyncio.CancelledError):
+            return await task
+        raise TimedOutError(0)
+
+    return verb
+
+
+def reserve_that_is_closed(world: LoopWorld) -> AsyncVerb:
+    world.neighbour_reserves()
+    world.meanwhile(world.async_consumer.close)
+    return world.async_consumer.reserve
+
+
+def reserve_many_that_waits(world: LoopWorld) -> AsyncVerb:
+    def put() -> None:
+        world.producer.put_many(["a", "b"])
+        world.certain.update("ab")
+
+    world.meanwhile(put)
+    return partial(world.async_consumer.reserve_many, 3)
+
+
+def step_of_a_loop(world: LoopWorld) -> AsyncVerb:
+    world.put("a")
+    return lambda: anext(world.async_consumer)
+
+
+def step_of_a_loop_that_waits(world: LoopWorld) -> AsyncVerb:
+    world.meanwhile(lambda: world.put("a"))
+    return lambda: anext(world.async_consumer)
+
+
+def put_for_a_neighbour(world: LoopWorld) -> AsyncVerb:
+    world.neighbour_reserves()
+    world.puts("a")
+    return partial(world.async_producer.put, "a")
+
+
+def put_that_waits(world: LoopWorld) -> AsyncVerb:
+    world.broker.limit_tube("work", 1)
+    world.put("a")
+    job = world.reserve()
+    world.deletes("a")
+    world.puts("b")
+    world.meanwhile(job.delete)
+    return partial(world.async_producer.put, "b")
+
+
+def put_many_that_waits(world: LoopWorld) -> AsyncVerb:
+    world.broker.limit_tube("work", 2)
+    world.put("a")
+    job = world.reserve()
+    world.deletes("a")
+    world.puts("b", "c")
+    world.batches.append({"b", "c"})
+    world.meanwhile(job.delete)
+    return partial(world.async_producer.put_many, ["b", "c"], timeout=30)
+
+
+def join_that_waits(world: LoopWorld) -> AsyncVerb:
+    world.put("a")
+    job = world.reserve()
+    world.neighbour_reserves()
+    world.deletes("a")
+    world.meanwhile(job.delete)
+    return partial(world.broker.async_join, "work")
+
+
+SCENES: list[Scene] = [
+    reserve_of_a_ready_job,
+    reserve_that_waits,
+    reserve_that_waits_beside_another,
+    reserve_that_is_late,
+    reserve_that_is_cancelled,
+    reserve_that_is_closed,
+    reserve_many_that_waits,
+    step_of_a_loop,
+    step_of_a_loop_that_waits,
+    put_for_a_neighbour,
+    put_that_waits,
+    put_many_that_waits,
+    join_that_waits,
+]
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop in which a callback may be broken off."""
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _loop, _context: None)
+    yield loop
+    loop.close()
+
+
+def carry_out(world: LoopWorld, scene: Scene) -> None:
+    """Carry out a scene, traced, until it ends or is broken off."""
+    verb = scene(world)
+    with suppress(Interrupt, TimedOutError, ClosedError):
+        with world.tracer.armed():
+            result = world.run(verb)
+        world.give(result)
+
+
+@pytest.mark.usefixtures("uncollected")
+# That may be broken off, too: a coroutine that was made, and is not awaited.
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+@pytest.mark.parametrize("scene", SCENES, ids=lambda one: one.__name__)
+def test_what_is_awaited_may_be_broken_off_at_every_bytecode(
+    scene: Scene, loop: asyncio.AbstractEventLoop, pytestconfig: pytest.Config
+) -> None:
+    recorder = Recorder()
+    world = LoopWorld(loop, recorder)
+    carry_out(world, scene)
+    world.verify_coroutines()
+    wrong: list[tuple[Place | None, AssertionError]] = []
+    for number, path in enumerate(recorder.paths, 1):
+        # See test_broken_off for which are chosen.
+        is_new = path not in _seen
+        _seen.add(path)
+        if not (is_new or number % _SAMPLE == 0 or pytestconfig.getoption("soak")):
+            continue
+        injector = Injector(number)
+        world = LoopWorld(loop, injector)
+        carry_out(world, scene)
+        try:
+            world.verify_coroutines()
+        except AssertionError as error:
+            wrong.append((injector.place, error))
+    assert [] == wrong
