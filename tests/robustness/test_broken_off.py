@@ -2,6 +2,9 @@
 
 See `World.verify` for what is checked after each.
 
+Since CPython 3.12 some bytecodes are shown to a tracer in one run and not in the next.
+There, those are left out that cannot be met again; on 3.11 there are none.
+
 By default a bytecode that was broken off, called from the same place, in one scenario
 already is broken off in every seventh other one. With ``--soak`` all are.
 """
@@ -9,6 +12,7 @@ already is broken off in every seventh other one. With ``--soak`` all are.
 from __future__ import annotations
 
 import gc
+import sys
 from typing import Any
 
 import pytest
@@ -38,7 +42,9 @@ def record(scenario: Scenario) -> list[tuple[object, ...]]:
     return recorder.paths
 
 
-def break_off(scenario: Scenario, number: int) -> tuple[Place, AssertionError] | None:
+def break_off(
+    scenario: Scenario, number: int
+) -> tuple[Place | None, AssertionError] | None:
     """Carry out a scenario up to that bytecode; return what is wrong then."""
     world = World()
     injector = world.clock.tracer = Injector(number)
@@ -50,7 +56,8 @@ def break_off(scenario: Scenario, number: int) -> tuple[Place, AssertionError] |
     except Interrupt:
         pass
     place = injector.place
-    assert place is not None, "a scenario takes the same way each time"
+    if sys.version_info < (3, 12):
+        assert place is not None, "a scenario takes the same way each time"
     try:
         world.verify()
     except AssertionError as error:
@@ -63,6 +70,7 @@ def test_a_verb_may_be_broken_off_at_every_bytecode(
     scenario: Scenario, pytestconfig: pytest.Config
 ) -> None:
     wrong = []
+    record(scenario)  # since CPython 3.12 the first run shows the fewest
     for number, path in enumerate(record(scenario), 1):
         is_new = path not in _seen
         _seen.add(path)

@@ -81,6 +81,10 @@ print("done")
     importlib.util.find_spec("_testcapi") is None,
     reason="this interpreter came without CPython's test module",
 )
+@pytest.mark.skipif(
+    sys.version_info >= (3, 12),
+    reason="since CPython 3.12 a failing allocation often crashes the interpreter",
+)
 def test_every_allocation_of_a_verb_may_fail() -> None:
     assert "done\n" == run(EACH_ALLOCATION)
 
