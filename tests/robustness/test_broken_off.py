@@ -27,7 +27,13 @@ _COLLECT_EVERY = 500  # worlds: each is a cycle
 
 _seen: set[tuple[object, ...]] = set()
 
-pytestmark = pytest.mark.usefixtures("uncollected")
+pytestmark = [
+    pytest.mark.usefixtures("uncollected"),
+    pytest.mark.skipif(
+        sys.version_info[:2] == (3, 12),
+        reason="what CPython 3.12 shows a tracer differs from run to run",
+    ),
+]
 
 
 def record(scenario: Scenario) -> list[tuple[object, ...]]:
