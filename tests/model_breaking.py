@@ -372,10 +372,19 @@ class BreakingMachine(EngineAgainstModel):
             if request.outcome is not None:
                 assert request not in pending
                 assert request in self.answered
+                self.look_at_answer(verb, call, request)
             elif request not in pending:
                 assert verb == "withdraw"
                 assert request is call.known
         assert set(pending) <= set(before.pending)
+
+    def look_at_answer(self, verb: str, call: Call, request: AnyRequest) -> None:
+        """See that a job that was handed out is held, and stays so."""
+        job = request.outcome
+        if isinstance(job, Job) and isinstance(request, ReserveRequest):
+            held = request.session.held.get(job._id)
+            # In a late tick it may have expired again.
+            assert held is job or verb == "catch_up" or request is call.known
 
     def look_at_holders(
         self, verb: str, call: Call, before: Before, *, completed: bool

@@ -42,7 +42,7 @@ class Handle(NamedTuple):
 
 
 class Sleeper:
-    """Notes that its request was woken, and whether it had its answer then."""
+    """Writes down that its request was woken by an answer."""
 
     def __init__(self, request: AnyRequest, answered: list[AnyRequest]) -> None:
         self._request = request

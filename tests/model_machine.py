@@ -92,7 +92,7 @@ class EngineAgainstModel(EngineAndModel):
     @precondition(lambda self: len(self.open) > 1)
     @rule(session=which)
     def abandon(self, session: int) -> None:
-        """Drop the handle of a session; all that it holds is in somebody's hand."""
+        """Drop the handle of a session; its user has all jobs that it holds."""
         number = self.session(session)
         client = self.sessions[number]
         # What waits keeps its handle alive, and a connection has no handles.

@@ -197,8 +197,10 @@ class Dispatcher:
         for job in jobs:
             if session.held.get(job._id) is job:
                 session.held.remove(job._id)
-                job._reserves -= 1
-                self.make_ready(now, job)
+                # Another object: if this is tried again, it has no effect.
+                renewed = self.store.renew(job)
+                renewed._reserves -= 1
+                self.make_ready(now, renewed)
         self.drop_if_idle(session)
 
     # Requests

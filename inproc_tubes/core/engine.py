@@ -436,8 +436,8 @@ class Engine:
         job._tube = session.used.name
         job._created_at = now
         job._state = _INVALID
-        session.incoming = job
         self.jobs[job._id] = job
+        session.incoming = job
 
     def finish_put(self, now: float, session: Session, body: bytes) -> int:
         """Put the session's half-received job, now that its body is there.
@@ -469,9 +469,9 @@ class Engine:
 
         Cost: O(1).
         """
-        if session.incoming is not None:
-            self.jobs.pop(session.incoming._id, None)
-            session.incoming = None
+        incoming, session.incoming = session.incoming, None
+        if incoming is not None:
+            self.jobs.pop(incoming._id, None)
 
     # Reserving
 
@@ -814,8 +814,9 @@ class Engine:
             self.dispatch.strike_out(request)
 
     def _take_back(self, now: float, jobs: list[AnyJob]) -> None:
-        for job in jobs:
-            if self.jobs.get(job._id) is job and not job._reserves:
+        for put in jobs:
+            job = self.jobs.get(put._id)
+            if job is not None and not job._reserves:
                 tube = self.store.undo_put(job)
                 self.counts.other_puts += 1  # it was asked for
                 self.dispatch.after_leaving(now, tube)

@@ -116,6 +116,8 @@ def _not_received(engine: Engine) -> list[AnyJob]:
         jobs += unfinished
     not_received = []
     for job in jobs:
+        if id(job) not in answers:
+            job._reserves = _reserves_before(engine, job)
         if job._state is JobState.READY or job._state is JobState.DELAYED:
             if job._reserves == 0 and isinstance(unfinished, list):
                 engine.jobs.pop(job._id, None)
@@ -123,6 +125,19 @@ def _not_received(engine: Engine) -> list[AnyJob]:
         elif id(job) not in answers:
             not_received.append(job)
     return not_received
+
+
+def _reserves_before(engine: Engine, job: AnyJob) -> int:
+    """Return how often a job was reserved before the broken turn reserved it.
+
+    Its last handle knows: that is dropped when the job is reserved again.
+    """
+    dropped = [
+        item._reserves
+        for item in engine.turn.after
+        if isinstance(item, Job) and item._id == job._id
+    ]
+    return max(dropped, default=0)
 
 
 def check(engine: Engine) -> None:

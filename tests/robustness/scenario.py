@@ -6,8 +6,9 @@ may put or delete; all others must stay.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,9 +31,8 @@ def refused(error: type[Exception], verb: Verb) -> Verb:
     """Return a verb that is refused with that error."""
 
     def call() -> None:
-        with suppress(error):
+        with pytest.raises(error):
             verb()
-            raise AssertionError  # it was not refused
 
     return call
 

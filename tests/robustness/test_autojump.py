@@ -62,7 +62,8 @@ class Player:
 
     def play(self) -> None:
         """Pass each job on, before it is deleted: it is never nobody's turn."""
-        for job in self._consumer:
+        while True:
+            job = self._consumer.reserve()
             # A jump to anything that is due would let the reservation expire.
             if job.body != self._last:
                 self._producer.put(job.body - 1, ttr=1)

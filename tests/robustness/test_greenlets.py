@@ -141,10 +141,18 @@ kill = lambda greenlet: greenlet.kill()
 """
 
 
+def missing(package: str) -> pytest.MarkDecorator:
+    """Skip where this package is not installed."""
+    is_missing = importlib.util.find_spec(package) is None
+    return pytest.mark.skipif(is_missing, reason=f"{package} is not installed")
+
+
 @pytest.mark.parametrize(
-    ("package", "patch"), [("gevent", GEVENT), ("eventlet", EVENTLET)]
+    "patch",
+    [
+        pytest.param(GEVENT, id="gevent", marks=missing("gevent")),
+        pytest.param(EVENTLET, id="eventlet", marks=missing("eventlet")),
+    ],
 )
-def test_a_program_may_be_patched_after_the_import(package: str, patch: str) -> None:
-    if importlib.util.find_spec(package) is None:
-        pytest.skip(f"{package} is not installed")
+def test_a_program_may_be_patched_after_the_import(patch: str) -> None:
     assert "done\n" == run(PROGRAM.format(patch=patch))
