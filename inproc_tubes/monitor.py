@@ -339,7 +339,7 @@ class Monitor:
         elif isinstance(item, tuple):
             self.engine.dispatch.give_back(now, *item)
         else:
-            self.engine.withdraw(now, item)
+            self.engine.dispatch.withdraw(now, item)
 
     # Keeping time
 

@@ -42,6 +42,14 @@ def take_turn(engine: Engine, verb: Callable[..., Any], *args: Any) -> Any:
         check(engine)
 
 
+def verb_on(engine: Engine, name: str) -> Callable[..., Any]:
+    """Return a verb of an engine, or of one of its parts, by its name."""
+    parts = (engine, engine.dispatch, engine.wire_puts)
+    home = next(part for part in parts if hasattr(part, name))
+    verb: Callable[..., Any] = getattr(home, name)
+    return verb
+
+
 def verb_of(engine: Engine, name: str) -> Callable[..., Any]:
     """Return a verb of an engine, or a question about it, by its name.
 
@@ -50,8 +58,7 @@ def verb_of(engine: Engine, name: str) -> Callable[..., Any]:
     if hasattr(questions, name):
         question = getattr(questions, name)
         return lambda now, *args: question(now, engine, *args)
-    verb: Callable[..., Any] = getattr(engine, name)
-    return verb
+    return verb_on(engine, name)
 
 
 class Queue:

@@ -61,13 +61,15 @@ class Call:
             return None
         numbers = (0, self.number, 1)
         part = self.jobs[0]._body
-        return partial(self.engine.begin_put, self.now, self.session, part, *numbers)
+        return partial(
+            self.engine.wire_puts.begin_put, self.now, self.session, part, *numbers
+        )
 
     def finish_put(self) -> Thunk | None:
         if self.session.incoming is None:
             return None
         body = self.jobs[0]._body
-        return partial(self.engine.finish_put, self.now, self.session, body)
+        return partial(self.engine.wire_puts.finish_put, self.now, self.session, body)
 
     def put_numbered(self) -> Thunk:
         self.engine.store.number(self.jobs)
@@ -84,7 +86,7 @@ class Call:
     def withdraw(self) -> Thunk | None:
         if self.known is None:
             return None
-        return partial(self.engine.withdraw, self.now, self.known)
+        return partial(self.engine.dispatch.withdraw, self.now, self.known)
 
     def use(self) -> Thunk | None:
         """Return None where a body is to come: till then a connection does no more."""

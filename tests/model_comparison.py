@@ -15,7 +15,7 @@ from inproc_tubes.core.job import Job, new_job
 from inproc_tubes.core.recovery import check
 from inproc_tubes.core.turn import TURN
 from tests import model_statistics
-from tests.engine_driver import next_id
+from tests.engine_driver import next_id, verb_on
 from tests.model_parts import Served, told
 from tests.model_time import catch_up, next_due
 from tests.naive_model import Model
@@ -184,7 +184,7 @@ class EngineAndModel(RuleBasedStateMachine):
         other.
         """
         self.turn()
-        verb = getattr(self.engine, name)
+        verb = verb_on(self.engine, name)
         client = [] if session is None else [self.sessions[session]]
         theirs = [arg.job if isinstance(arg, Handle) else arg for arg in args]
         number = [] if session is None else [session]

@@ -278,7 +278,7 @@ class EngineAgainstModel(EngineAndModel):
         self.model.withdraw_put(number)
 
     def withdraw_from_engine(self, request: AnyRequest) -> None:
-        self.take_turn(self.engine.withdraw, self.model.now, request)
+        self.take_turn(self.engine.dispatch.withdraw, self.model.now, request)
 
     @rule(name=names, maxsize=limits)
     def limit_tube(self, name: str, maxsize: int) -> None:

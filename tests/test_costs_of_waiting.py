@@ -42,7 +42,7 @@ def waiting_no_longer(n: int) -> Counts:
     pending = requests_of(counted, n)
     for request in pending:
         counted.wait(request)
-    withdraw = counted.engine.withdraw
+    withdraw = counted.engine.dispatch.withdraw
     return [compared(withdraw, counted.now, one) for one in pending[:TIMES]]
 
 

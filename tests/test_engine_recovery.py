@@ -147,7 +147,7 @@ class Withdrawn(Queue):
 
     def withdraw(self) -> None:
         """Withdraw the first."""
-        self.engine.withdraw(self.now, self.first)
+        self.engine.dispatch.withdraw(self.now, self.first)
 
 
 def test_a_withdrawal_that_is_tried_again_does_not_disturb_the_next_reserve() -> None:
@@ -206,23 +206,21 @@ class Connected(Queue):
     def begin(self) -> None:
         """Begin a put."""
         body = memoryview(b"part")
-        self.engine.begin_put(self.now, self.client, body, 0, 0, 60)
+        self.engine.wire_puts.begin_put(self.now, self.client, body, 0, 0, 60)
 
     def abort(self) -> None:
         """Abort it."""
-        self.engine.abort_put(self.now, self.client)
+        self.engine.wire_puts.abort_put(self.now, self.client)
 
     def finish(self) -> None:
         """Finish it."""
-        self.engine.finish_put(self.now, self.client, b"body")
+        self.engine.wire_puts.finish_put(self.now, self.client, b"body")
 
 
 def begun() -> Connected:
     return Connected(begun=True)
 
 
-# XX package bug: the session and the jobs disagree between two steps of `begin_put`,
-# and of `abort_put`.
 @pytest.mark.parametrize(
     ("make", "verb"),
     [
@@ -243,6 +241,10 @@ def test_a_put_in_two_steps_that_is_broken_off_is_begun_or_over(
         to_come = [job for job in jobs if job._state is JobState.INVALID]
         assert to_come == ([queue.client.incoming] if is_begun else [])
         # The connection goes on with its next put.
+        queue.begin()
+        jobs = list(queue.engine.jobs.values())
+        to_come = [job for job in jobs if job._state is JobState.INVALID]
+        assert to_come == [queue.client.incoming]
         queue.do("abort_put", queue.client)
         assert queue.put_from(queue.client) > 0
     assert "begun" in states

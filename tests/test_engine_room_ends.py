@@ -139,7 +139,7 @@ def test_a_closed_engine_answers_puts_too(queue: Queue, producer: Session) -> No
     assert told(request) is ClosedError
     assert queue.answered == [request]
     assert queue.all_waiting == 0
-    queue.engine.withdraw(100.0, request)
+    queue.engine.dispatch.withdraw(100.0, request)
     assert queue.all_waiting == 0
 
 

@@ -278,7 +278,7 @@ def test_withdrawing_after_the_engine_was_closed_changes_nothing(
         queue.put()
     assert told(request) == (1 if served else None)
     queue.engine.close("the broker was closed")
-    queue.engine.withdraw(queue.now, request)
+    queue.engine.dispatch.withdraw(queue.now, request)
     if served:
         assert request.outcome is OVER
     else:

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 
 from inproc_tubes.errors import DeadlineSoonError
 
-from .job import JobState
+from .job import Job, JobState
 from .limits import SAFETY_MARGIN
 from .ready import key_of
-from .requests import NOBODY, PutRequest, ReserveRequest
+from .requests import NOBODY, OVER, PutRequest, ReserveRequest
 from .turn import TURN
 
 if TYPE_CHECKING:
@@ -225,6 +225,38 @@ class Dispatcher:
             self.admission.remove_put(request)
         else:
             self.admission.remove_join(request)
+
+    def withdraw(self, now: float, request: AnyRequest) -> None:
+        """Leave the queue as if that request had never been.
+
+        If a reserve was answered meanwhile with a job, the job goes back to its place,
+        and its reservation has never been. If a put was let in, its jobs, whose ids
+        nobody will ever know, are taken back, but for those that somebody has reserved.
+
+        Cost: that of `release`, or of `delete` for each job that was put.
+        """
+        if isinstance(request, ReserveRequest):
+            if request.ticket in self.queue.requests:
+                self.strike_out(request)
+            if isinstance(request.outcome, Job):
+                self.give_back(now, request.session, [request.outcome])
+                request.outcome = OVER
+        elif isinstance(request, PutRequest):
+            if request.ticket in self.admission.puts:
+                self.strike_out(request)
+                self.after_leaving(now, self.tubes[request.tube])
+            if isinstance(request.outcome, list):
+                self._take_back(now, request.jobs)
+        elif request.ticket in self.admission.joins:
+            self.strike_out(request)
+
+    def _take_back(self, now: float, jobs: list[AnyJob]) -> None:
+        for put in jobs:
+            job = self.jobs.get(put._id)
+            if job is not None and not job._reserves:
+                tube = self.store.undo_put(job)
+                self.counts.other_puts += 1  # it was asked for
+                self.after_leaving(now, tube)
 
     def refuse_puts(
         self,

@@ -42,18 +42,16 @@ from inproc_tubes.errors import (
     NotFoundError,
     NotIgnoredError,
     TimedOutError,
-    TubeFullError,
 )
 
 from .admission import Admission
 from .clients import Clients
 from .counts import CommandCounts
 from .dispatcher import Dispatcher
-from .job import Job, JobState, new_job
+from .job import JobState
 from .limits import DEFAULT_TUBE, SAFETY_MARGIN
 from .requests import (
     NOBODY,
-    OVER,
     WITHOUT_WARNING,
     JoinRequest,
     PutRequest,
@@ -64,12 +62,12 @@ from .schedule import Schedule
 from .store import Store
 from .tube import TubeList
 from .turn import Turn
+from .wire_puts import WirePuts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .job import AnyJob
-    from .schedule import AnyRequest
     from .session import Session
     from .tube import Tube
 
@@ -88,10 +86,10 @@ class Engine:
 
     - Clients: `open_session`, `close_session`, `abandon`, `close`, `drain`.
     - Tubes: `use`, `watch`, `ignore`, `pause_tube`, `limit_tube`, `clear_tube`.
-    - Putting: `put`, `put_many`, `wait_to_put`; over the wire `begin_put`, `finish_put`.
+    - Putting: `put`, `put_many`, `wait_to_put`; over the wire `wire_puts`.
     - Reserving: `reserve`, `reserve_many`, `reserve_job`, `wait_to_reserve`.
     - Settling: `delete`, `release`, `bury`, `touch`, `settle`, `kick`, `kick_job`.
-    - Requests: `join`, `withdraw`, `time_out`, `fail_all`.
+    - Requests: `join`, `time_out`; `Dispatcher.withdraw`, `Dispatcher.fail_all`.
     - Time: `catch_up`, `next_due`.
 
     Attributes:
@@ -124,6 +122,7 @@ class Engine:
             self.counts,
         )
         self.clients = Clients(self.dispatch)
+        self.wire_puts = WirePuts(self.dispatch)
         self.store.tube(DEFAULT_TUBE).pinned = True
 
     # Clients
@@ -413,65 +412,6 @@ class Engine:
             self.turn.refuse_closed(session)
         self.counts.other_puts += count
         self.turn.refuse(JobTooBigError(size, limit))
-
-    def begin_put(
-        self,
-        now: float,
-        session: Session,
-        body: memoryview,
-        priority: int,
-        delay: int,
-        ttr: int,
-    ) -> None:
-        """Take an id for a job whose body is still to come; it is INVALID till then.
-
-        It can be peeked at, and nothing else. A session that uses a tube has at most one
-        such job, in that tube. Cost: O(1).
-        """
-        assert session.used is not None  # it does
-        self.counts.other_puts += 1
-        session.is_producer = True
-        job = new_job(body, priority, delay, ttr)
-        self.store.number([job])
-        job._tube = session.used.name
-        job._created_at = now
-        job._state = _INVALID
-        self.jobs[job._id] = job
-        session.incoming = job
-
-    def finish_put(self, now: float, session: Session, body: bytes) -> int:
-        """Put the session's half-received job, now that its body is there.
-
-        It does not wait for room: a client that waits over the wire is not listened to.
-        If it is refused, its id is spent (enqueue_incoming_job).
-
-        Cost: that of `put`.
-        """
-        begun = session.incoming
-        tube = session.used
-        assert begun is not None  # it was begun
-        assert tube is not None  # it is in it
-        self.abort_put(now, session)
-        if self.store.draining:
-            self.turn.refuse(DrainingError())
-        if not tube.admits(1):
-            assert tube.occupancy is not None  # else it would be admitted
-            self.turn.refuse(TubeFullError(tube.name, tube.occupancy.maxsize))
-        job = new_job(body, begun._priority, begun._delay, begun._ttr)
-        job._id = begun._id
-        self.dispatch.insert(now, tube, job)
-        job._created_at = begun._created_at
-        self.counts.other_puts -= 1
-        return job._id
-
-    def abort_put(self, _now: float, session: Session) -> None:
-        """Forget the session's half-received job, if any; its id is spent.
-
-        Cost: O(1).
-        """
-        incoming, session.incoming = session.incoming, None
-        if incoming is not None:
-            self.jobs.pop(incoming._id, None)
 
     # Reserving
 
@@ -788,38 +728,6 @@ class Engine:
             self.turn.refuse(request.too_late())
         self.schedule.enter(now, request)
         self.admission.add_join(request)
-
-    def withdraw(self, now: float, request: AnyRequest) -> None:
-        """Leave the queue as if that request had never been.
-
-        If a reserve was answered meanwhile with a job, the job goes back to its place,
-        and its reservation has never been. If a put was let in, its jobs, whose ids
-        nobody will ever know, are taken back, but for those that somebody has reserved.
-
-        Cost: that of `release`, or of `delete` for each job that was put.
-        """
-        if isinstance(request, ReserveRequest):
-            if request.ticket in self.queue.requests:
-                self.dispatch.strike_out(request)
-            if isinstance(request.outcome, Job):
-                self.dispatch.give_back(now, request.session, [request.outcome])
-                request.outcome = OVER
-        elif isinstance(request, PutRequest):
-            if request.ticket in self.admission.puts:
-                self.dispatch.strike_out(request)
-                self.dispatch.after_leaving(now, self.tubes[request.tube])
-            if isinstance(request.outcome, list):
-                self._take_back(now, request.jobs)
-        elif request.ticket in self.admission.joins:
-            self.dispatch.strike_out(request)
-
-    def _take_back(self, now: float, jobs: list[AnyJob]) -> None:
-        for put in jobs:
-            job = self.jobs.get(put._id)
-            if job is not None and not job._reserves:
-                tube = self.store.undo_put(job)
-                self.counts.other_puts += 1  # it was asked for
-                self.dispatch.after_leaving(now, tube)
 
     def time_out(self, _now: float, request: ReserveRequest) -> None:
         """Answer a reserve TIMED_OUT ahead of time, unless it was answered.

@@ -195,4 +195,4 @@ class FakeBeanstalkd:
 def _withdraw(now: float, engine: Engine, sessions: list[Session]) -> None:
     for session in sessions:
         for ticket in list(session.tickets):
-            engine.withdraw(now, engine.queue.requests[ticket])
+            engine.dispatch.withdraw(now, engine.queue.requests[ticket])

@@ -162,7 +162,7 @@ class Commands:
         # Peeked at by others before it is full: memory unread, in the server's case.
         body = Body(size)
         shown = memoryview(body.octets)[:size]
-        begin = self._engine.begin_put
+        begin = self._engine.wire_puts.begin_put
         self._monitor.run(begin, self._session, shown, priority, delay, ttr or 1)
         return body
 
@@ -177,11 +177,11 @@ class Commands:
         """
         octets = bytes(body.octets)
         if not octets.endswith(b"\r\n"):
-            self._monitor.run(self._engine.abort_put, self._session)
+            self._monitor.run(self._engine.wire_puts.abort_put, self._session)
             return b"EXPECTED_CRLF\r\n"
         try:
             job_id = self._monitor.run(
-                self._engine.finish_put, self._session, octets[:-2]
+                self._engine.wire_puts.finish_put, self._session, octets[:-2]
             )
         except (DrainingError, TubeFullError) as error:
             return wire.refusal(error)

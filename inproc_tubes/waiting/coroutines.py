@@ -255,7 +255,7 @@ class LoopSleepers:
         monitor = self._monitor()
         if monitor is not None:  # the collector has not got it
             engine = monitor.engine
-            monitor.defer(lambda now: engine.withdraw(now, request))
+            monitor.defer(lambda now: engine.dispatch.withdraw(now, request))
 
     def die(self, *answered: AnyRequest) -> None:
         """Withdraw everything that cannot go on: the loop is closed."""
@@ -269,9 +269,9 @@ class LoopSleepers:
         # First those without a job, lest they be given what others give back.
         for sleeper in list(self._asleep):
             if not sleeper.is_alive():
-                engine.withdraw(now, sleeper.request)
+                engine.dispatch.withdraw(now, sleeper.request)
         while self._lost:
-            engine.withdraw(now, self._lost[0])
+            engine.dispatch.withdraw(now, self._lost[0])
             del self._lost[0]
 
     # Keeping time
