@@ -14,7 +14,7 @@ import pytest
 
 from inproc_tubes import AsyncConsumer, Broker, Consumer
 from inproc_tubes.testing import FakeClock, wait_until_waiting
-from inproc_tubes.waiting.coroutines import _ring
+from inproc_tubes.waiting.coroutines import Anchor, _anchors, _ring
 from tests import threads
 from tests.threads import LONG
 
@@ -98,10 +98,20 @@ def noted_failures(loop: asyncio.AbstractEventLoop) -> list[dict[str, Any]]:
     return failures
 
 
+def timers_of(loop: asyncio.AbstractEventLoop) -> list[Any]:
+    """Return the timers that a loop has, besides that of its `Anchor`."""
+    scheduled = loop._scheduled  # type: ignore[attr-defined]  # nobody else knows
+    return [
+        timer
+        for timer in scheduled
+        if not timer.cancelled()
+        and not isinstance(getattr(timer._callback, "__self__", None), Anchor)
+    ]
+
+
 def assert_nothing_scheduled(loop: asyncio.AbstractEventLoop) -> None:
     """Check that no timer is left but one for each broker, which it refers to weakly."""
-    scheduled = loop._scheduled  # type: ignore[attr-defined]  # nobody else knows
-    timers = [timer for timer in scheduled if not timer.cancelled()]
+    timers = timers_of(loop)
     assert [] == [timer for timer in timers if timer._callback is not _ring]
     found = [timer._args[0]() for timer in timers]
     sleepers = [each for each in found if each is not None]
@@ -120,6 +130,8 @@ def in_a_loop(
             failures = noted_failures(loop)
             runner.run(test(**fixtures))
             assert set() == asyncio.all_tasks(loop)
+            anchor = _anchors.get(loop, lambda: None)()
+            assert anchor is None or {} == anchor.tasks
             assert_nothing_scheduled(loop)
             assert [] == failures
 

@@ -14,7 +14,7 @@ from inproc_tubes import AsyncConsumer, Broker, ClosedError, TimedOutError
 from inproc_tubes.core.recovery import check
 from inproc_tubes.monitor import Monitor
 from inproc_tubes.testing import wait_until_waiting
-from inproc_tubes.waiting.coroutines import LoopSleepers
+from inproc_tubes.waiting.coroutines import Anchor, LoopSleepers
 from tests.loops import FlowingClock, begin, in_loops
 from tests.shells import LoopThread, assert_nothing_scheduled, in_a_loop
 from tests.threads import LONG, waiting
@@ -187,21 +187,61 @@ def test_a_loop_that_is_closed_before_it_resumes_a_coroutine_loses_no_job(
 # Dropped
 
 
-# XX package bug? `asyncio.Queue` refers to the future, and so to the task.
-@pytest.mark.xfail(reason="a broker refers to the future weakly, the loop to the task")
 @in_a_loop
 async def test_a_task_that_waits_is_not_collected_though_nothing_else_refers_to_it(
     broker: Broker,
 ) -> None:
     """Worker tasks are often made and forgotten."""
     consumer = broker.async_consumer()
-    asyncio.ensure_future(consumer.reserve())  # noqa: RUF006 - that is the point
+    taken = []
+
+    async def work() -> None:
+        taken.append(await consumer.reserve())
+
+    asyncio.ensure_future(work())  # noqa: RUF006 - that is the point
     await asyncio.sleep(0)
     gc.collect()
-    still_waiting = broker._monitor.waiting
+    assert 1 == broker._monitor.waiting
     broker.producer().put("job")
     await asyncio.sleep(0)
-    assert 1 == still_waiting
+    assert ["job"] == [job.body for job in taken]
+
+
+@in_a_loop
+async def test_a_loop_refers_to_tasks_only_while_they_wait(broker: Broker) -> None:
+    task = asyncio.ensure_future(broker.async_consumer().reserve())
+    await asyncio.sleep(0)
+    anchor = Anchor.of_running_loop()
+    assert [task] == list(anchor.tasks.values())
+    task.cancel()
+    await asyncio.wait([task])
+    assert {} == anchor.tasks
+    assert anchor is Anchor.of_running_loop()
+
+
+def test_an_anchor_stays_while_a_task_waits(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop asks once a day."""
+    days: list[Callable[[], None]] = []
+
+    def call_later(delay: float, callback: Callable[[], None]) -> None:
+        assert 86_400 == delay
+        days.append(callback)
+
+    async def wait_for_a_day() -> None:
+        task = asyncio.ensure_future(broker.async_consumer().reserve())
+        await asyncio.sleep(0)
+        days[0]()
+        task.cancel()
+        await asyncio.wait([task])
+        days[1]()
+
+    loop = asyncio.new_event_loop()
+    monkeypatch.setattr(loop, "call_later", call_later)
+    loop.run_until_complete(wait_for_a_day())
+    loop.close()
+    assert 2 == len(days)
 
 
 @pytest.mark.usefixtures("no_collector")

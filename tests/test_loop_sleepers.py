@@ -11,7 +11,7 @@ import pytest
 from inproc_tubes import Broker
 from inproc_tubes.testing import wait_until_waiting
 from tests.loops import FlowingClock, begin, in_loops
-from tests.shells import LoopThread, in_a_loop
+from tests.shells import LoopThread, in_a_loop, timers_of
 from tests.threads import LONG, start, waiting
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ def broker(clock: FlowingClock) -> Broker:
 def timers() -> list[float]:
     """Return in how many seconds the timers of the running loop go off."""
     loop = asyncio.get_running_loop()
-    handles = loop._scheduled  # type: ignore[attr-defined]  # nobody else knows
-    return [round(h.when() - loop.time(), 1) for h in handles if not h.cancelled()]
+    return [round(timer.when() - loop.time(), 1) for timer in timers_of(loop)]
 
 
 def ring(way: LoopSleepers) -> None:

@@ -9,7 +9,8 @@ delays only its own coroutines, and the jobs that they were given. A loop that i
 cannot be woken: whatever waited in it is withdrawn, and its job goes to the next one.
 
 A loop that was dropped unclosed is collected: nothing here refers to it, or to a future
-of it, but weakly.
+of it, but weakly. A task that waits here must not be, though nobody else refers to it. So
+the loop itself does, by an `Anchor`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
     from inproc_tubes.core.schedule import AnyRequest
     from inproc_tubes.monitor import Monitor
 
-__all__ = ["LoopAnswer", "LoopSleepers"]
+__all__ = ["Anchor", "LoopAnswer", "LoopSleepers"]
+
+# How often an anchor asks whether it is needed.
+_A_DAY = 86_400
 
 Q = TypeVar("Q", bound="AnyRequest")
 R = TypeVar("R")
@@ -97,15 +101,57 @@ class LoopAnswer(Generic[Q, R]):
         self._result = result
 
     def __await__(self) -> Generator[object, None, R]:
-        yield from self._future
-        self._request.sleeper = (
-            NOBODY  # or they would refer to each other, and to a job
-        )
+        anchor = self._sleepers.anchor()
+        try:
+            anchor.tasks[self] = asyncio.current_task()
+            yield from self._future
+        finally:
+            anchor.tasks.pop(self, None)
+        # Or they would refer to each other, and to a job.
+        self._request.sleeper = NOBODY
         return self._result(self._request)
 
     def withdraw(self) -> None:
         """Let the request leave the queue as if it had never been."""
         self._sleepers.withdraw(self._request)
+
+
+class Anchor:
+    """What an event loop refers to the tasks by that wait in it: a timer's argument.
+
+    Attributes:
+        tasks: The task of each `LoopAnswer` that is awaited.
+    """
+
+    __slots__ = ("__weakref__", "tasks")
+
+    def __init__(self) -> None:
+        self.tasks: dict[object, object] = {}
+
+    @classmethod
+    def of_running_loop(cls) -> Anchor:
+        """Return that of the running loop, for all brokers."""
+        loop = asyncio.get_running_loop()
+        anchor = _anchors.get(loop, _gone)()
+        if anchor is None:
+            anchor = cls()
+            anchor.stay()
+            _anchors[loop] = weakref.ref(anchor)
+        return anchor
+
+    def stay(self) -> None:
+        """Let the running loop refer to it for a day more."""
+        asyncio.get_running_loop().call_later(_A_DAY, self.look_around)
+
+    def look_around(self) -> None:
+        """Stay if a task waits; the loop calls it."""
+        if self.tasks:
+            self.stay()
+
+
+_anchors: weakref.WeakKeyDictionary[
+    asyncio.AbstractEventLoop, Callable[[], Anchor | None]
+] = weakref.WeakKeyDictionary()
 
 
 def _withdraw_unanswered(
@@ -137,6 +183,7 @@ class LoopSleepers:
 
     __slots__ = (
         "__weakref__",
+        "_anchor",
         "_asleep",
         "_loop",
         "_lost",
@@ -151,6 +198,7 @@ class LoopSleepers:
         self._monitor = weakref.ref(monitor)
         self._loop = weakref.ref(loop)
         self._asleep: dict[LoopSleeper, None] = {}  # in the order of coming
+        self._anchor: Callable[[], Anchor | None] = _gone
         self._timer: Callable[[], asyncio.TimerHandle | None] = _gone
         self._rings_at = inf  # when the timer does
         self._lost: list[AnyRequest] = []  # answered when the loop was closed
@@ -206,6 +254,14 @@ class LoopSleepers:
             monitor.rearm()
         monitor.sleepers_changed()
         return LoopAnswer(self, request, future, result)
+
+    def anchor(self) -> Anchor:
+        """Return what keeps the tasks of the running loop that wait."""
+        anchor = self._anchor()
+        if anchor is None:
+            anchor = Anchor.of_running_loop()
+            self._anchor = weakref.ref(anchor)
+        return anchor
 
     def leave(self, sleeper: LoopSleeper) -> None:
         """Let a coroutine be woken no more. Twice has no effect."""

@@ -21,6 +21,7 @@ from inproc_tubes.core.recovery import check
 from inproc_tubes.waiting.coroutines import LoopSleepers
 from tests.robustness.injection import Injector, Place, Recorder, Tracer
 from tests.robustness.world import World
+from tests.shells import timers_of
 
 AsyncVerb: TypeAlias = Callable[[], Awaitable[Any]]
 _START = 1000.0  # of the clock
@@ -123,9 +124,7 @@ class LoopWorld(World):
         if asleep and due_at != inf:
             # A timer knows its sleepers by a weak reference, until it is cancelled.
             timers = [
-                timer
-                for timer in self.loop._scheduled  # type: ignore[attr-defined]  # nobody else knows
-                if not timer.cancelled() and timer._args[0]() is ways[0]
+                timer for timer in timers_of(self.loop) if timer._args[0]() is ways[0]
             ]
             left = due_at - _START + 1  # a timer is real, and time is not
             assert any(timer.when() <= self.loop.time() + left for timer in timers)
