@@ -158,6 +158,6 @@ class Shelf:
         return len(list(self.index._keys()))
 
     @property
-    def in_heap(self) -> int:
-        """How many of them are in the heap."""
-        return len(self.index._heap)
+    def beside(self) -> int:
+        """How many of them are beside the lane."""
+        return len(list(self.index._others))

@@ -76,16 +76,16 @@ def test_a_sequence_takes_nothing(shelf: Shelf) -> None:
 
 def test_the_lane_begins_with_the_usual_priority(shelf: Shelf) -> None:
     shelf.add(USUAL, USUAL)
-    assert (shelf.lane, shelf.in_heap) == ([1, 2], 0)
+    assert (shelf.lane, shelf.beside) == ([1, 2], 0)
 
 
 def test_a_single_job_of_an_odd_priority_does_not_occupy_the_lane(
     shelf: Shelf,
 ) -> None:
     shelf.add(7)
-    assert (shelf.lane, shelf.in_heap) == ([], 1)
+    assert (shelf.lane, shelf.beside) == ([], 1)
     shelf.add(USUAL, 9, USUAL)
-    assert (shelf.lane, shelf.in_heap) == ([2, 4], 2)
+    assert (shelf.lane, shelf.beside) == ([2, 4], 2)
     assert shelf.pop_all() == [1, 3, 2, 4]
 
 
@@ -94,20 +94,20 @@ def test_two_jobs_of_a_priority_in_a_row_take_over_an_empty_lane(
 ) -> None:
     shelf.add(7, 7, 7)
     assert shelf.index.lane_priority == 7
-    assert (shelf.lane, shelf.in_heap) == ([2, 3], 1)
+    assert (shelf.lane, shelf.beside) == ([2, 3], 1)
     assert shelf.pop_all() == [1, 2, 3]
 
 
 def test_jobs_of_alternating_priorities_take_over_no_lane(shelf: Shelf) -> None:
     shelf.add(7, 9, 7, 9, 7)
-    assert (shelf.lane, shelf.in_heap) == ([], 5)
+    assert (shelf.lane, shelf.beside) == ([], 5)
     assert shelf.index.lane_priority == USUAL
     assert shelf.pop_all() == [1, 3, 5, 2, 4]
 
 
 def test_a_lane_with_jobs_is_not_taken_over(shelf: Shelf) -> None:
     shelf.add(USUAL, 7, 7, 7)
-    assert (shelf.lane, shelf.in_heap) == ([1], 3)
+    assert (shelf.lane, shelf.beside) == ([1], 3)
     assert shelf.pop_all() == [2, 3, 4, 1]
 
 
@@ -118,10 +118,10 @@ def test_a_lane_of_dead_entries_is_taken_over_once_they_are_dropped(
     shelf.add(USUAL)
     shelf.take(1)
     shelf.add(7, 7)
-    assert (shelf.lane, shelf.in_heap) == ([1], 2)
+    assert (shelf.lane, shelf.beside) == ([1], 2)
     assert shelf.pop() == 2
     shelf.add(7, 7)
-    assert (shelf.lane, shelf.in_heap) == ([5], 2)
+    assert (shelf.lane, shelf.beside) == ([5], 2)
     assert shelf.pop_all() == [3, 4, 5]
 
 
@@ -129,7 +129,7 @@ def test_an_empty_lane_keeps_its_priority(shelf: Shelf) -> None:
     shelf.add(7, 7)
     assert shelf.pop_all() == [1, 2]
     shelf.add(9, 7)
-    assert (shelf.lane, shelf.in_heap) == ([4], 1)
+    assert (shelf.lane, shelf.beside) == ([4], 1)
     assert shelf.pop_all() == [4, 3]
 
 
@@ -137,7 +137,7 @@ def test_an_empty_lane_takes_back_the_job_that_left_it(shelf: Shelf) -> None:
     shelf.add(USUAL)
     assert shelf.pop() == 1
     shelf.give_back(1, USUAL)
-    assert (shelf.lane, shelf.in_heap) == ([1], 0)
+    assert (shelf.lane, shelf.beside) == ([1], 0)
     assert shelf.pop() == 1
 
 
@@ -147,7 +147,7 @@ def test_a_lane_may_be_taken_over_where_the_heap_has_its_oldest(shelf: Shelf) ->
     assert shelf.pop() == 1
     shelf.give_back(3, 9)
     shelf.give_back(2, 9)
-    assert (shelf.index.lane_priority, shelf.lane, shelf.in_heap) == (9, [2], 1)
+    assert (shelf.index.lane_priority, shelf.lane, shelf.beside) == (9, [2], 1)
     shelf.add(9)
     assert shelf.pop_all() == [2, 3, 4]
 
@@ -156,7 +156,7 @@ def test_an_older_job_of_the_lanes_priority_has_its_place(shelf: Shelf) -> None:
     shelf.add(USUAL, USUAL)
     assert shelf.pop() == 1
     shelf.give_back(1, USUAL)
-    assert (shelf.lane, shelf.in_heap) == ([2], 1)
+    assert (shelf.lane, shelf.beside) == ([2], 1)
     shelf.add(USUAL)
     assert shelf.pop_all() == [1, 2, 3]
 
@@ -210,26 +210,26 @@ def test_no_jobs_change_nothing(shelf: Shelf) -> None:
     assert shelf.index.lane_priority == USUAL
     shelf.add(USUAL)
     shelf.add_many()
-    assert (shelf.lane, shelf.in_heap) == ([1], 0)
+    assert (shelf.lane, shelf.beside) == ([1], 0)
 
 
 def test_several_jobs_of_the_lanes_priority_extend_it(shelf: Shelf) -> None:
     shelf.add(USUAL)
     shelf.add_many(USUAL, USUAL)
-    assert (shelf.lane, shelf.in_heap) == ([1, 2, 3], 0)
+    assert (shelf.lane, shelf.beside) == ([1, 2, 3], 0)
 
 
 def test_several_jobs_may_differ_in_priority(shelf: Shelf) -> None:
     shelf.add(USUAL)
     shelf.add_many(7, USUAL, 9, 7)
-    assert (shelf.lane, shelf.in_heap) == ([1, 3], 3)
+    assert (shelf.lane, shelf.beside) == ([1, 3], 3)
     assert shelf.pop_all() == [2, 5, 4, 1, 3]
 
 
 def test_several_jobs_of_other_priorities_leave_the_lane_alone(shelf: Shelf) -> None:
     shelf.add(USUAL)
     shelf.add_many(7, 9)
-    assert (shelf.lane, shelf.in_heap) == ([1], 2)
+    assert (shelf.lane, shelf.beside) == ([1], 2)
     assert shelf.pop_all() == [2, 3, 1]
 
 
@@ -237,7 +237,7 @@ def test_several_jobs_may_come_in_any_order(shelf: Shelf) -> None:
     shelf.add(USUAL, USUAL, USUAL, 7)
     assert shelf.pop_many(4) == [4, 1, 2, 3]
     shelf.give_back_many(3, 4, 1, 2, priority=USUAL)
-    assert (shelf.lane, shelf.in_heap) == ([1, 2, 3, 4], 0)
+    assert (shelf.lane, shelf.beside) == ([1, 2, 3, 4], 0)
 
 
 def test_many_older_jobs_are_merged_with_the_lane(shelf: Shelf) -> None:
@@ -253,7 +253,7 @@ def test_few_older_jobs_are_left_to_the_heap(shelf: Shelf) -> None:
     shelf.add(*[USUAL] * 18)
     assert shelf.pop_many(2) == [1, 2]
     shelf.give_back_many(2, 1, priority=USUAL)  # an eighth of the other 16
-    assert (shelf.lane, shelf.in_heap) == ([*range(3, 19)], 2)
+    assert (shelf.lane, shelf.beside) == ([*range(3, 19)], 2)
     assert not shelf.index.in_order
     assert shelf.pop_all() == [*range(1, 19)]
 
@@ -263,5 +263,5 @@ def test_a_heap_stays_one_however_many_come(shelf: Shelf, count: int) -> None:
     """Few are pushed; more than a quarter of the heap are made a new one with it."""
     shelf.add(USUAL, *range(20, 12, -1))
     shelf.add_many(*range(count))
-    assert shelf.in_heap == 8 + count
+    assert shelf.beside == 8 + count
     assert shelf.pop_all() == [*range(10, 10 + count), *range(9, 1, -1), 1]

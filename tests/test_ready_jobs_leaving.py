@@ -206,7 +206,7 @@ def test_an_index_is_rebuilt_from_its_jobs_alone(shelf: Shelf) -> None:
     shelf.take(1, 2)
     index = shelf.index
     index.lane.clear()
-    index._heap.append(0)
+    index._others.heap.append(0)
     index._dead, index._elsewhere, index._urgent_elsewhere = 3, -1, 4
     index.rebuild(shelf.jobs.in_state(READY))
     shelf.check()

@@ -32,8 +32,8 @@ def swap_in_lane(index: ReadyJobs) -> None:
     index.lane.reverse()
 
 
-def swap_in_heap(index: ReadyJobs) -> None:
-    index._heap.reverse()
+def swap_beside(index: ReadyJobs) -> None:
+    index._others.heap.reverse()
 
 
 def lose_an_entry_of_the_lane(index: ReadyJobs) -> None:
@@ -41,11 +41,11 @@ def lose_an_entry_of_the_lane(index: ReadyJobs) -> None:
 
 
 def lose_an_entry_of_the_heap(index: ReadyJobs) -> None:
-    index._heap.pop()
+    index._others.heap.pop()
 
 
 def lose_a_counted_entry(index: ReadyJobs) -> None:
-    index._heap.pop()
+    index._others.heap.pop()
     index._elsewhere -= 1
 
 
@@ -69,7 +69,7 @@ def claim_to_be_in_order(index: ReadyJobs) -> None:
     "harm",
     [
         swap_in_lane,
-        swap_in_heap,
+        swap_beside,
         lose_an_entry_of_the_lane,
         lose_an_entry_of_the_heap,
         lose_a_counted_entry,

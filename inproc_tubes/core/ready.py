@@ -3,11 +3,8 @@
 Strategy
     Nearly always a job becomes ready as the youngest of the tube's usual priority, and
     leaves as the oldest. So the jobs of one priority stand in a *lane*, a deque in the
-    order of their ids: both ends cost a few nanoseconds. All other jobs stand in a heap
-    beside it. The next job is the better one of the two heads.
-
-    The heap holds keys, one int for priority and id. Comparing two ints takes a third
-    of the time of comparing two tuples.
+    order of their ids: both ends cost a few nanoseconds. All other jobs stand beside it,
+    in `SideLanes`. The next job is the better one of the two heads.
 
     The lane takes over another priority when it is empty and two jobs of that priority
     come in a row. So a single job of an odd priority does not occupy it.
@@ -21,11 +18,11 @@ Strategy
 from __future__ import annotations
 
 from collections import deque
-from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
 from .job import JobState
 from .limits import DEFAULT_PRIORITY, URGENT_THRESHOLD
+from .side_lanes import ID_BITS, ID_MASK, SideLanes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,20 +34,16 @@ __all__ = ["SWEEP_FLOOR", "ReadyJobs", "key_of"]
 # Fewer dead entries than this are never swept: a sweep would cost more than they do.
 SWEEP_FLOOR = 64
 
-# A key is priority << ID_BITS | id. An id has 64 bits in beanstalkd.
-_ID_BITS = 64
-_ID_MASK = (1 << _ID_BITS) - 1
-
 _READY = JobState.READY
 
 
 def key_of(job: AnyJob) -> int:
     """Return the key that sorts ready jobs. Cost: O(1)."""
-    return job._priority << _ID_BITS | job._id
+    return job._priority << ID_BITS | job._id
 
 
 class ReadyJobs:
-    """A lane and a heap.
+    """A lane, and the lanes beside it.
 
     The engine appends to ``lane`` and takes from it itself where that is allowed:
 
@@ -62,9 +55,9 @@ class ReadyJobs:
     __slots__ = (
         "_dead",
         "_elsewhere",
-        "_heap",
         "_jobs",
         "_last_priority",
+        "_others",
         "_urgent_elsewhere",
         "in_order",
         "lane",
@@ -75,11 +68,11 @@ class ReadyJobs:
         self._jobs = jobs  # the engine's, {id: job}
         self.lane: deque[int] = deque()  # ids
         self.lane_priority = DEFAULT_PRIORITY
-        self.in_order = True  # the heap is empty, and no entry of the lane is dead
-        self._heap: list[int] = []  # keys
-        self._dead = 0  # entries in lane and heap that are not live
+        self.in_order = True  # there are no others, and no entry of the lane is dead
+        self._others = SideLanes()
+        self._dead = 0  # entries in lane and others that are not live
         # What is to be added to the length of the lane to count the ready jobs: the
-        # heap's entries, less the dead ones of both. And the same for urgent jobs.
+        # others' entries, less the dead ones of both. And the same for urgent jobs.
         self._elsewhere = 0
         self._urgent_elsewhere = 0
         self._last_priority = DEFAULT_PRIORITY  # of the last job that missed the lane
@@ -104,8 +97,10 @@ class ReadyJobs:
         if priority == self.lane_priority and (not lane or lane[-1] < job._id):
             lane.append(job._id)
         else:
-            heappush(self._heap, key_of(job))
-            self._count_elsewhere(priority, 1)
+            self._others.add(priority, job._id)
+            self._elsewhere += 1
+            if priority < URGENT_THRESHOLD:
+                self._urgent_elsewhere += 1
             self.in_order = False
 
     def add_many(self, jobs: list[AnyJob]) -> None:
@@ -129,19 +124,10 @@ class ReadyJobs:
         else:
             others = jobs
         if others:
-            self._add_to_heap(others)
-
-    def _add_to_heap(self, jobs: list[AnyJob]) -> None:
-        heap = self._heap
-        for job in jobs:
-            self._count_elsewhere(job._priority, 1)
-        self.in_order = False
-        if len(jobs) > len(heap) >> 2:
-            heap += map(key_of, jobs)
-            heapify(heap)
-        else:
-            for job in jobs:
-                heappush(heap, key_of(job))
+            for job in others:
+                self._count_elsewhere(job._priority, 1)
+            self.in_order = False
+            self._others.add_many(map(key_of, others), len(others))
 
     def first(self) -> AnyJob | None:
         """Return the job that is served next, None without any.
@@ -153,18 +139,18 @@ class ReadyJobs:
             lane.popleft()
             self._count_elsewhere(self.lane_priority, 1)
             self._dead -= 1
-        heap = self._heap
+        heap = self._others.heap
         while heap and not self._is_live(
-            self._jobs.get(heap[0] & _ID_MASK), heap[0] >> _ID_BITS
+            self._jobs.get(heap[0] & ID_MASK), heap[0] >> ID_BITS
         ):
-            heappop(heap)  # the entry and its being dead cancel out in the count
+            self._others.drop_first()  # and its being dead: the count stays
             self._dead -= 1
         self.in_order = not (heap or self._dead)
         if not heap:
             return self._jobs[lane[0]] if lane else None
-        if lane and self.lane_priority << _ID_BITS | lane[0] <= heap[0]:
+        if lane and self.lane_priority << ID_BITS | lane[0] <= heap[0]:
             return self._jobs[lane[0]]
-        return self._jobs[heap[0] & _ID_MASK]
+        return self._jobs[heap[0] & ID_MASK]
 
     @property
     def first_key(self) -> int | None:
@@ -179,7 +165,12 @@ class ReadyJobs:
             if self.lane and self.lane[0] == job._id:
                 self.lane.popleft()
             else:
-                self._drop_key()
+                self._others.drop_first()
+                self._elsewhere -= 1
+                if job._priority < URGENT_THRESHOLD:
+                    self._urgent_elsewhere -= 1
+                if not self._others.heap:
+                    self.in_order = not self._dead
         return job
 
     def pop_many(self, count: int) -> list[AnyJob]:
@@ -214,7 +205,7 @@ class ReadyJobs:
     def rebuild(self, jobs: list[AnyJob]) -> None:
         """Contain exactly these jobs. Cost: O(n log n)."""
         self.lane.clear()
-        self._heap.clear()
+        self._others.clear()
         self._dead = self._elsewhere = self._urgent_elsewhere = 0
         self.in_order = True
         self.add_many(jobs)
@@ -222,13 +213,6 @@ class ReadyJobs:
     def in_sequence(self) -> list[AnyJob]:
         """Return all jobs in the order in which they are served. Cost: O(n log n)."""
         return sorted(self._live(), key=key_of)
-
-    def _drop_key(self) -> None:
-        """Take the head of the heap."""
-        key = heappop(self._heap)
-        self._count_elsewhere(key >> _ID_BITS, -1)
-        if not self._heap:
-            self.in_order = not self._dead
 
     def _count_elsewhere(self, priority: int, change: int) -> None:
         self._elsewhere += change
@@ -245,16 +229,16 @@ class ReadyJobs:
             job = self._jobs.get(job_id)
             if job is not None and self._is_live(job, self.lane_priority):
                 found[job_id] = job
-        for key in self._heap:
-            job = self._jobs.get(key & _ID_MASK)
-            if job is not None and self._is_live(job, key >> _ID_BITS):
+        for key in self._others:
+            job = self._jobs.get(key & ID_MASK)
+            if job is not None and self._is_live(job, key >> ID_BITS):
                 found[job._id] = job
         return found.values()
 
     def _keys(self) -> Iterator[tuple[int, int]]:
         """Return (priority, id) of every entry, the dead ones too. For checks."""
         yield from ((self.lane_priority, job_id) for job_id in self.lane)
-        yield from ((key >> _ID_BITS, key & _ID_MASK) for key in self._heap)
+        yield from ((key >> ID_BITS, key & ID_MASK) for key in self._others)
 
     def _check(self, ready: list[AnyJob]) -> None:
         """Raise AssertionError unless exactly these jobs are in it, and in order."""
@@ -263,8 +247,7 @@ class ReadyJobs:
         assert len(self) == len(ready) == len(entries) - self._dead
         assert self._dead >= 0
         assert self.urgent == sum(job._priority < URGENT_THRESHOLD for job in ready)
-        assert not self.in_order or not (self._heap or self._dead)
+        assert not self.in_order or not (self._others.heap or self._dead)
         ids = list(self.lane)
         assert ids == sorted(ids)
-        heap = self._heap
-        assert all(heap[(i - 1) // 2] <= heap[i] for i in range(1, len(heap)))
+        self._others._check()
