@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from inproc_tubes.core import delayed as delayed_module
+from inproc_tubes.core import delayed as delayed_module, heaps as heaps_module
 from inproc_tubes.core.delayed import SWEEP_FLOOR, DelayedJobs
 from inproc_tubes.core.job import JobState
 from tests.index_jobs import Jobs, ids_of
@@ -193,7 +193,7 @@ def test_a_heap_is_divided_where_more_than_one_of_a_sample_is_due(
         next(pops)
         return heapq.heappop(heap)
 
-    monkeypatch.setattr(delayed_module, "heappop", heappop)
+    monkeypatch.setattr(heaps_module, "heappop", heappop)
     for moment in range(320):
         shelf.index.add(shelf.jobs.new_delayed(moment))
     assert shelf.take(due - 1) == [*range(1, due + 1)]

@@ -223,6 +223,34 @@ def test_held_jobs_are_rebuilt_from_the_jobs_alone() -> None:
     assert (len(holding.held), holding.held.soonest()) == (0, None)
 
 
+# Those that expire
+
+
+@pytest.mark.parametrize("others", [1, 3, 400])
+def test_the_jobs_that_expire_by_a_moment_come_in_their_order(others: int) -> None:
+    """Among 400 others, they are too few for the heap to be divided."""
+    holding = Holding(9.0, 5.0, 7.0, 5.0)
+    for moment in range(10, 10 + others):
+        job = holding.jobs.hold(holding.jobs.new())
+        job._due_at = float(moment)
+        holding.held.recent[job._id] = job
+    assert [2, 4, 3] == ids_of(holding.held.take_due(8.0))
+
+
+def test_a_job_that_was_touched_twice_expires_once() -> None:
+    holding = Holding(5.0, 6.0, 99.0)
+    assert holding.soonest() == 1
+    first, second, _ = holding.expected
+    holding.touch(first, 8.0)
+    holding.touch(first, 7.0)
+    holding.touch(first, 8.0)
+    assert [second, first] == holding.held.take_due(8.0)
+    holding.held.remove(1)
+    holding.held.remove(2)
+    assert holding.held.soonest() is holding.expected[2]
+    assert [] == holding.held.take_due(98.0)
+
+
 # What the verbs of the engine do to them
 
 

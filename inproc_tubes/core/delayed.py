@@ -15,6 +15,7 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
+from .heaps import take_due
 from .job import JobState
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ __all__ = ["SWEEP_FLOOR", "DelayedJobs"]
 
 # Fewer dead entries than this are never swept: a sweep would cost more than they do.
 SWEEP_FLOOR = 64
-# A pop from a large heap takes some 32 times as long as looking at an entry. So where
-# more than one entry in 32 is due, dividing the whole heap costs less.
-_SAMPLE = 32
 
 _DELAYED = JobState.DELAYED
 
@@ -87,7 +85,7 @@ class DelayedJobs:
         jobs = self._jobs
         taken: list[AnyJob] = []
         last: AnyJob | None = None
-        for due_at, job_id in self._take_entries(until):
+        for due_at, job_id in take_due(self._heap, until):
             job = jobs.get(job_id)
             if (
                 job is not None
@@ -99,20 +97,6 @@ class DelayedJobs:
                 last = job
         self._count -= len(taken)
         return taken
-
-    def _take_entries(self, until: float) -> list[tuple[float, int]]:
-        heap = self._heap
-        sample = heap[:: len(heap) // _SAMPLE + 1]
-        if sum(entry[0] <= until for entry in sample) > 1:
-            entries = [entry for entry in heap if entry[0] <= until]
-            entries.sort()
-            self._heap = [entry for entry in heap if entry[0] > until]
-            heapify(self._heap)
-            return entries
-        entries = []
-        while heap and heap[0][0] <= until:
-            entries.append(heappop(heap))
-        return entries
 
     def in_sequence(self) -> list[AnyJob]:
         """Return all jobs in the order in which they are ready. Cost: O(n log n)."""

@@ -370,7 +370,7 @@ class Dispatcher:
         """
         sessions = self.schedule.take_sessions(moment)
         for session in sessions:
-            while (job := session.held.soonest()) and job._due_at <= moment:
+            for job in session.held.take_due(moment):
                 self._expire(now, session, job)
         # A session that was handed a job that expires within the margin is told, too.
         for session in sessions + self.schedule.take_sessions(moment):

@@ -6,6 +6,7 @@ from heapq import heapify, heappop, heappush
 from math import inf
 from typing import TYPE_CHECKING
 
+from .heaps import take_due
 from .tube import TubeList
 
 if TYPE_CHECKING:
@@ -83,6 +84,29 @@ class HeldJobs:
 
         Cost: O(1), amortised over O(log n) for each reservation that it sees.
         """
+        self._time_recent()
+        while self._deadlines:
+            job = self._job_of(self._deadlines[0])
+            if job is not None:
+                return job
+            heappop(self._deadlines)
+        return None
+
+    def take_due(self, moment: float) -> list[AnyJob]:
+        """Return the jobs that expire by then, the soonest first.
+
+        The caller removes all of them. Cost: O(log n) for each, and at most O(n).
+        """
+        self._time_recent()
+        jobs: dict[AnyJob, None] = {}  # one that was touched may have two deadlines
+        for deadline in take_due(self._deadlines, moment):
+            job = self._job_of(deadline)
+            if job is not None:
+                jobs[job] = None
+        return list(jobs)
+
+    def _time_recent(self) -> None:
+        """Give the jobs in ``recent`` their numbers and deadlines."""
         if self.recent:
             for job_id, job in self.recent.items():
                 self._number += 1
@@ -90,12 +114,13 @@ class HeldJobs:
                 heappush(self._deadlines, (job._due_at, self._number, job_id))
             self.recent.clear()
             self._sweep()
-        while self._deadlines:
-            due_at, number, job_id = self._deadlines[0]
-            entry = self._timed.get(job_id)
-            if entry is not None and entry[0] == number and entry[1]._due_at == due_at:
-                return entry[1]
-            heappop(self._deadlines)
+
+    def _job_of(self, deadline: tuple[float, int, int]) -> AnyJob | None:
+        """Return the job whose deadline this is, None where it is void."""
+        due_at, number, job_id = deadline
+        entry = self._timed.get(job_id)
+        if entry is not None and entry[0] == number and entry[1]._due_at == due_at:
+            return entry[1]
         return None
 
     def rebuild(self, jobs: list[AnyJob]) -> None:
