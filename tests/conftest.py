@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -29,6 +29,13 @@ settings.register_profile(
     derandomize=False,  # the point of soaking is to see what is new
     print_blob=True,
 )
+settings.register_profile(
+    "mutants",
+    settings.get_profile("suite"),
+    # That there is a mistake is enough.
+    phases=[Phase.explicit, Phase.generate],
+    database=None,
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,7 +51,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Choose how random the random tests are."""
-    settings.load_profile("soak" if config.getoption("soak") else "suite")
+    profile = config.getoption("--hypothesis-profile")
+    settings.load_profile(profile or ("soak" if config.getoption("soak") else "suite"))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -155,7 +155,7 @@ class Shelf:
     @property
     def entries(self) -> int:
         """How many entries there are, dead ones too."""
-        return len(list(self.index._keys()))
+        return len(self.index.lane) + self.beside
 
     @property
     def beside(self) -> int:

@@ -44,6 +44,7 @@ COPIED = (PACKAGE, "tests", "examples", "pyproject.toml", "README.md")
 TESTS = (
     "test_ready_jobs.py",
     "test_ready_jobs_leaving.py",
+    "test_side_lanes.py",
     "test_delayed_jobs.py",
     "test_held_jobs.py",
     "test_timer_queue.py",
@@ -69,34 +70,87 @@ TESTS = (
 )
 """The fast tests, the fastest in front: patterns of their files."""
 
-EQUIVALENT: dict[tuple[str, str, str], str] = {
-    (
-        "core/engine.py",
-        "if tube is not None and tube in session.watched:",
-        "tube is not None and tube in session.watched -> (tube in session.watched)",
-    ): "no session watches None: that is for the type checker",
-    (
-        "core/ready.py",
-        "if lane and self.lane_priority << _ID_BITS | lane[0] <= heap[0]:",
+EQUIVALENT: dict[tuple[str, str, str], str] = (
+    {
         (
-            "self.lane_priority << _ID_BITS | lane[0] <= heap[0]"
-            " -> (self.lane_priority << _ID_BITS | lane[0] < heap[0])"
-        ),
-    ): "two entries with one key are those of the same job",
-    (
-        "protocol/session.py",
-        "self._input.clear()",
-        "self._input.clear() -> pass",
-    ): "a closed session does not read; its input is only dropped earlier",
-} | {
-    (f"core/{name}.py", "SWEEP_FLOOR = 64", f"64 -> {floor}"): "a matter of speed"
-    for name in ("delayed", "ready", "session", "watch_set")
-    for floor in (63, 65)
-}
+            "core/engine.py",
+            "if tube is not None and tube in session.watched:",
+            "tube is not None and tube in session.watched -> (tube in session.watched)",
+        ): "no session watches None: that is for the type checker",
+        (
+            "core/ready.py",
+            "if lane and self.lane_priority << ID_BITS | lane[0] <= heap[0]:",
+            (
+                "self.lane_priority << ID_BITS | lane[0] <= heap[0]"
+                " -> (self.lane_priority << ID_BITS | lane[0] < heap[0])"
+            ),
+        ): "two entries with one key are those of the same job",
+        (
+            "core/dispatcher.py",
+            "if due_at < session.planned_at or session.tickets:",
+            "due_at < session.planned_at -> (due_at <= session.planned_at)",
+        ): "`plan_deadline` compares them again: a matter of speed",
+        (
+            "core/requests.py",
+            "rank = 0",
+            "0 -> -1",
+        ): "it is the lowest as before",
+        (
+            "core/requests.py",
+            "rank = 2",
+            "2 -> 3",
+        ): "it is the highest as before",
+        (
+            "core/reserve_queue.py",
+            "if not (tube.tickets or tube.watch_sets) or tube.paused_until:",
+            (
+                "not (tube.tickets or tube.watch_sets) or tube.paused_until"
+                " -> tube.paused_until"
+            ),
+        ): "nothing is found there a little later: a matter of speed",
+        (
+            "core/store.py",
+            "if difference > 0:",
+            "0 -> -1",
+        ): "0 is added to the one counter or taken from the other",
+        (
+            "core/store.py",
+            "if difference > 0:",
+            "difference > 0 -> (difference >= 0)",
+        ): "as above",
+        (
+            "core/store.py",
+            "job is None",
+            (
+                "job is None or handle is None or handle is job or ( isinstance(handle,"
+                " PeekedJob) and handle._original is job and handle._reserves =="
+                " job._reserves ) -> (handle is None or handle is job or"
+                " (isinstance(handle, PeekedJob) and handle._original is job and"
+                " (handle._reserves == job._reserves)))"
+            ),
+        ): "no handle is None as well: that is for the type checker",
+    }
+    | {
+        (
+            "core/engine.py",
+            "if not (tube.using or tube.watching):",
+            f"tube.using or tube.watching -> {other}",
+        ): "`free_if_unreferenced` asks again: a matter of speed"
+        for other in ("tube.using", "tube.watching", "(tube.using and tube.watching)")
+    }
+    | {
+        (f"core/{name}.py", "SWEEP_FLOOR = 64", f"64 -> {floor}"): "a matter of speed"
+        for name in ("delayed", "ready", "session", "watch_set")
+        for floor in (63, 65)
+    }
+)
 """{(file, its line, what becomes of what): why the program does the same}."""
 
 # No real server: what its tests compare it with is the table of replies, not us.
-_OPTIONS = ("-x", "-q", "-m", "not real", "-p", "no:cacheprovider")
+_OPTIONS = (
+    *("-x", "-q", "-m", "not real", "-p", "no:cacheprovider"),
+    "--hypothesis-profile=mutants",
+)
 
 # A test that takes longer fails; it takes 5 s without a mistake.
 _LONGEST = (

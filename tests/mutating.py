@@ -131,7 +131,8 @@ def without_a_result(node: ast.AST) -> Iterator[Change]:
     if isinstance(node, ast.Return):
         if node.value is None:
             yield node, ast.Pass()
-        elif not (isinstance(node.value, ast.Constant) and node.value.value is None):
+        # None is as false as False.
+        elif ast.unparse(node.value) not in {"None", "False"}:
             yield node, ast.Return(ast.Constant(None))
 
 

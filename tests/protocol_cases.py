@@ -195,7 +195,9 @@ CASES: dict[str, Sequence[Step]] = {
         a(b"kick 4294967296", b"KICKED 0"),
         a(b"kick 63", b"KICKED 63"),
         a(b"kick 64", b"KICKED 64"),
-        a(b"kick 4294967295", b"KICKED 3"),
+        a(b"kick 2147483648", b"KICKED 3"),
+        put(131, delay=9),
+        a(b"kick 4294967295", b"KICKED 1"),
     ],
     "pause-tube's name and delay": [
         a(b"pause-tube default 4294967295", b"PAUSED"),

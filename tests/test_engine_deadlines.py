@@ -47,6 +47,17 @@ def test_in_the_margin_no_reserve_waits_whatever_its_timeout(queue: Queue) -> No
             queue.wait(session, timeout)
 
 
+def test_a_second_reserve_is_told_when_a_job_handed_to_the_first_nears_its_end(
+    queue: Queue,
+) -> None:
+    """Although an earlier reservation of their session ends in the same second."""
+    shared = hold(queue, 10)
+    first, second = queue.wait(shared), queue.wait(shared)
+    queue.put(ttr=9.5)
+    queue.to(108.5)
+    assert [told(first), told(second)] == [2, DeadlineSoonError]
+
+
 def test_a_ready_job_suppresses_deadline_soon(queue: Queue) -> None:
     session = hold(queue, 1)
     queue.put()

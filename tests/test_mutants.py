@@ -83,6 +83,7 @@ SAMPLES: dict[str, list[tuple[str, list[str]]]] = {
         ("return a", ["return None"]),
         ("return", ["pass"]),
         ("return None", []),
+        ("return False", []),
     ],
     "without_a_statement": [
         ("a.b()", ["pass"]),
@@ -210,6 +211,11 @@ from inproc_tubes.core.largest import largest
 def test_largest():
     assert 2 == largest(1, 2) == largest(2, 1)
 """
+PROFILE = """
+from hypothesis import settings
+
+settings.register_profile("mutants")
+"""
 
 
 @pytest.fixture
@@ -220,6 +226,7 @@ def tree(tmp_path: Path) -> Path:
         "inproc_tubes/core/largest.py": LARGEST,
         "inproc_tubes/protocol/__init__.py": "",
         "tests/test_largest.py": TESTED,
+        "tests/conftest.py": PROFILE,
         "examples/README": "",
         "pyproject.toml": "",
         "README.md": "",

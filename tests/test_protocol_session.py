@@ -226,6 +226,17 @@ def test_who_owns_the_connection_is_told_when_a_reserve_is_answered() -> None:
     assert repr(session) == "<ProtocolSession of 1.12: closed>"
 
 
+@pytest.mark.parametrize("size", [3, 65536], ids=["put", "too big"])
+def test_what_comes_with_the_last_byte_of_a_body_is_carried_out_at_once(
+    size: int,
+) -> None:
+    broker = Broker()
+    session = ProtocolSession(broker)
+    session.receive(b"put 0 0 60 %d\r\n%b\r" % (size, b"x" * size))
+    session.receive(b"\nuse t\r\n")
+    assert broker.tubes() == ["default", "t"]
+
+
 def test_a_broker_that_is_closed_closes_its_connections() -> None:
     broker = Broker()
     waits, works, asks = (ProtocolSession(broker) for _ in range(3))
@@ -296,6 +307,17 @@ def test_a_body_that_is_too_large_is_not_kept() -> None:
         session.receive(b"x" * 100_000)
         assert not session._input
     assert session._body is None
+
+
+def test_a_closed_session_keeps_nothing_of_what_it_was_sent() -> None:
+    session = ProtocolSession(Broker())
+    session.receive(b"put 0 0 60 3\r\njo")
+    other = ProtocolSession(Broker())
+    other.receive(b"stat")
+    for closed in (session, other):
+        closed.close()
+        assert closed._body is None
+        assert not closed._input
 
 
 def test_a_line_without_an_end_is_not_kept() -> None:

@@ -147,9 +147,8 @@ class JobHolder(Protocol):
         """Describe the state of the job as this handle sees it."""
 
 
-def refuse_to_pickle(self: object, protocol: object) -> NoReturn:
+def refuse_to_pickle(self: object, _protocol: object) -> NoReturn:
     """Raise a TypeError. Serves as ``__reduce_ex__`` of all that lives in a process."""
-    del protocol
     message = (
         f"a {type(self).__name__} can be neither pickled nor copied: "
         "its jobs live in this process, behind one lock"

@@ -25,7 +25,7 @@ from .limits import DEFAULT_PRIORITY, URGENT_THRESHOLD
 from .side_lanes import ID_BITS, ID_MASK, SideLanes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from .job import AnyJob
 
@@ -235,16 +235,11 @@ class ReadyJobs:
                 found[job._id] = job
         return found.values()
 
-    def _keys(self) -> Iterator[tuple[int, int]]:
-        """Return (priority, id) of every entry, the dead ones too. For checks."""
-        yield from ((self.lane_priority, job_id) for job_id in self.lane)
-        yield from ((key >> ID_BITS, key & ID_MASK) for key in self._others)
-
     def _check(self, ready: list[AnyJob]) -> None:
         """Raise AssertionError unless exactly these jobs are in it, and in order."""
-        entries = list(self._keys())
         assert {id(job) for job in self._live()} == {id(job) for job in ready}
-        assert len(self) == len(ready) == len(entries) - self._dead
+        entries = len(self.lane) + len(list(self._others))
+        assert len(self) == len(ready) == entries - self._dead
         assert self._dead >= 0
         assert self.urgent == sum(job._priority < URGENT_THRESHOLD for job in ready)
         assert not self.in_order or not (self._others.heap or self._dead)
