@@ -1,14 +1,16 @@
 """Jobs that cannot be done are buried, looked at, and kicked back to life.
 
-A job's with-block deletes it when it is left normally, and buries it when it is left
-by an exception. A buried job is out of everybody's way, but it is not lost.
+A job's with-block deletes it when it is left normally, and buries it when it fails. A
+buried job is out of everybody's way, but it is not lost, and it tells what it failed
+with.
 
 Prints:
     Ann's age is 42
     cannot do 'Ben: unknown': the job is buried
     Cleo's age is 7
 
-    1 buried; the first is <Job 2 in 'ages', buried, priority 65536: 'Ben: unknown'>
+    1 buried; the first is 'Ben: unknown'
+    try 1: ValueError: invalid literal for int() with base 10: 'unknown'
 
     the bug is mended; kicked: 1
     Ben's age is not known
@@ -43,7 +45,7 @@ def work(consumer: Consumer, do: Callable[[str], None], count: int) -> None:
         try:
             with job:
                 do(job.body)
-        except ValueError:
+        except Exception:  # noqa: BLE001  # whatever a job fails with
             print(f"cannot do {job.body!r}: the job is buried")
 
 
@@ -54,8 +56,10 @@ with Broker() as broker:
         producer.put(line)
     work(consumer, print_age, 3)
 
-    buried = broker.stats_tube("ages").current_jobs_buried
-    print(f"\n{buried} buried; the first is {broker.peek_buried('ages')}")
+    buried = broker.jobs("ages", "buried")
+    print(f"\n{len(buried)} buried; the first is {buried[0].body!r}")
+    if error := buried[0].error:
+        print(f"try {error.attempt}: {error.headline}")
 
     print(f"\nthe bug is mended; kicked: {broker.kick('ages', 10)}")
     work(consumer, print_age_mended, 1)

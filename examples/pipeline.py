@@ -46,7 +46,7 @@ def work(broker: Broker, tube: str, do: Callable[[Any], None]) -> None:
     with broker.consumer(tube) as consumer:
         for job in consumer:
             # "three" is no number: it is buried. A close may come while one puts.
-            with suppress(ValueError, ClosedError), job:
+            with suppress(Exception), job:
                 do(job.body)
 
 

@@ -31,10 +31,10 @@ with Broker() as broker:
     for job in consumer:  # waits until the delay is over
         try:
             deliver(job)
-        except ConnectionError:
+        except Exception as error:  # noqa: BLE001  # whatever a job fails with
             delay = FIRST_DELAY * 2**job.releases
             print(f"try {job.reserves}: the line is busy, again in {delay:g} s")
-            job.release(delay=delay)
+            job.release(delay=delay, error=error)  # which stays with it, as job.error
         else:
             job.delete()
             break

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from .broker import Broker
 from .clock import Clock, MonotonicClock
 from .consumer import Consumer
+from .core.failure import JobError
 from .core.job import Job, JobState
 from .errors import (
     BadTubeNameError,
@@ -33,6 +34,7 @@ from .errors import (
     NotFoundError,
     NotIgnoredError,
     ReentrantCallError,
+    StoppedError,
     TimedOutError,
     TubeFullError,
     TubesError,
@@ -57,6 +59,7 @@ __all__ = [
     "DeadlockError",
     "DrainingError",
     "Job",
+    "JobError",
     "JobState",
     "JobStats",
     "JobTooBigError",
@@ -65,6 +68,7 @@ __all__ = [
     "NotIgnoredError",
     "Producer",
     "ReentrantCallError",
+    "StoppedError",
     "TimedOutError",
     "TubeFullError",
     "TubeStats",

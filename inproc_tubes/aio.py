@@ -96,6 +96,7 @@ class AsyncConsumer(Generic[T]):
             TimedOutError: There was no job within the timeout.
             DeadlineSoonError: There is no job, and one that this handle holds already
                 expires within a second.
+            StoppedError: The consumer or the broker was stopped, maybe while this waited.
             ClosedError: The consumer or the broker was closed, maybe while this waited.
 
         Cost: O(log n) amortised for a job that is ready.
@@ -125,6 +126,7 @@ class AsyncConsumer(Generic[T]):
             TimedOutError: There was no job within the timeout.
             DeadlineSoonError: There is no job, and one that this handle holds already
                 expires within a second.
+            StoppedError: The consumer or the broker was stopped, maybe while this waited.
             ClosedError: The consumer or the broker was closed, maybe while this waited.
 
         Cost: O(log n) for each job.
@@ -169,6 +171,7 @@ class AsyncConsumer(Generic[T]):
         Raises:
             NotFoundError: Somebody holds it, maybe this consumer, or there is no such
                 job.
+            StoppedError: The consumer or the broker was stopped.
             ClosedError: The consumer or the broker was closed.
 
         Cost: O(log n).
@@ -193,7 +196,11 @@ class AsyncConsumer(Generic[T]):
         self._consumer.delete(job_or_id)
 
     def release(
-        self, job_or_id: Job[T] | int, priority: int | None = None, delay: float = 0
+        self,
+        job_or_id: Job[T] | int,
+        priority: int | None = None,
+        delay: float = 0,
+        error: BaseException | None = None,
     ) -> None:
         """Give a job that this consumer holds back to its tube.
 
@@ -201,31 +208,40 @@ class AsyncConsumer(Generic[T]):
             job_or_id: A handle, or a job's id.
             priority: Its new priority; None keeps the present one.
             delay: Seconds until it is ready again.
+            error: What it failed with, to be kept as text in `Job.error`; None keeps
+                what is there.
 
         Raises:
             NotFoundError: This consumer does not hold it (any more).
             ClosedError: The consumer or the broker was closed.
 
-        Cost: O(log n).
+        Cost: O(log n), and with an error that of formatting it.
         Source: OP_RELEASE (prot.c).
         """
-        self._consumer.release(job_or_id, priority, delay)
+        self._consumer.release(job_or_id, priority, delay, error)
 
-    def bury(self, job_or_id: Job[T] | int, priority: int | None = None) -> None:
+    def bury(
+        self,
+        job_or_id: Job[T] | int,
+        priority: int | None = None,
+        error: BaseException | None = None,
+    ) -> None:
         """Put a job that this consumer holds aside, until somebody kicks it.
 
         Args:
             job_or_id: A handle, or a job's id.
             priority: Its new priority; None keeps the present one.
+            error: What it failed with, to be kept as text in `Job.error`; None keeps
+                what is there.
 
         Raises:
             NotFoundError: This consumer does not hold it (any more).
             ClosedError: The consumer or the broker was closed.
 
-        Cost: O(1).
+        Cost: O(1), and with an error that of formatting it.
         Source: OP_BURY (prot.c).
         """
-        self._consumer.bury(job_or_id, priority)
+        self._consumer.bury(job_or_id, priority, error)
 
     def touch(self, job_or_id: Job[T] | int) -> None:
         """Restart the time to run of a job that this consumer holds.
@@ -253,6 +269,7 @@ class AsyncConsumer(Generic[T]):
 
         Raises:
             BadTubeNameError: One of them is no tube name; none is watched then.
+            StoppedError: The consumer or the broker was stopped.
             ClosedError: The consumer or the broker was closed.
 
         Cost: O(number of tubes).
@@ -269,6 +286,7 @@ class AsyncConsumer(Generic[T]):
         Raises:
             NotIgnoredError: It is the only one that is watched.
             BadTubeNameError: That is no tube name.
+            StoppedError: The consumer or the broker was stopped.
             ClosedError: The consumer or the broker was closed.
 
         Cost: O(number of watched tubes); O(n log n) for n that wait for the same tubes
@@ -280,12 +298,28 @@ class AsyncConsumer(Generic[T]):
     def watching(self) -> list[str]:
         """Return the names of the tubes it watches, in beanstalkd's order.
 
+        None, once it was stopped.
+
         Raises:
             ClosedError: The consumer or the broker was closed.
 
         Cost: O(number of tubes).
         """
         return self._consumer.watching()
+
+    def stop(self) -> None:
+        """Take no more jobs; those in hand stay valid until they are settled or expire.
+
+        A reserve that waits raises `StoppedError`, and so does each later one; a loop
+        over the consumer ends. It watches no tube any more. `close` gives back what is
+        left then. Stopping twice, or after closing, has no effect.
+
+        It may be called from any thread, and at any moment: also by a signal handler or
+        a finaliser in the middle of another verb, at the end of which it is carried out.
+
+        Cost: O(log n) for each reserve that waits, and O(1) for each tube.
+        """
+        self._consumer.stop()
 
     def close(self) -> None:
         """Give all jobs back and watch nothing; a reserve that waits raises `ClosedError`.
@@ -351,8 +385,12 @@ class AsyncProducer(Generic[T]):
     same: closing does not wait.
     """
 
-    def __init__(self, monitor: Monitor, tube: str, max_job_size: int | None) -> None:
-        self._producer: _LoopProducer[T] = _LoopProducer(monitor, tube, max_job_size)
+    def __init__(
+        self, monitor: Monitor, tube: str, max_job_size: int | None, *, context: bool
+    ) -> None:
+        self._producer: _LoopProducer[T] = _LoopProducer(
+            monitor, tube, max_job_size, context=context
+        )
         self._put = self._producer.put  # one step nearer
 
     async def put(
@@ -386,6 +424,8 @@ class AsyncProducer(Generic[T]):
                 ``memoryview``, and larger than the broker's ``max_job_size``.
             DrainingError: `Broker.drain` was called, maybe while this waited.
             BadTubeNameError: ``tube`` is no tube name.
+            StoppedError: There is no room, and the broker was stopped, maybe while this
+                waited.
             ClosedError: The producer or the broker was closed, maybe while this waited.
 
         Cost: that of `Producer.put`.
@@ -426,6 +466,8 @@ class AsyncProducer(Generic[T]):
             JobTooBigError: One of the bodies is too large, see `put`.
             DrainingError: `Broker.drain` was called, maybe while this waited.
             BadTubeNameError: ``tube`` is no tube name.
+            StoppedError: There is no room, and the broker was stopped, maybe while this
+                waited.
             ClosedError: The producer or the broker was closed, maybe while this waited.
 
         Cost: that of `Producer.put_many`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
+from .at_exit import stop_at_exit
 from .checks import (
     check_bound,
     check_job_id,
@@ -41,6 +42,7 @@ __all__ = ["Broker"]
 
 X = TypeVar("X")
 
+_STOPPED = "the broker was stopped"
 _CLOSED = "the broker was closed"
 
 _UNHELD_STATES = (JobState.READY, JobState.DELAYED, JobState.BURIED)
@@ -56,7 +58,8 @@ class Broker(Generic[T]):
       `stats_tube`, `stats_job`, `jobs`.
     - Intervening: `kick`, `kick_job`, `delete`, `clear_tube`, `pause_tube`,
       `limit_tube`.
-    - The end: `drain`, `join` or `async_join`, `close`, or the end of a with-block.
+    - The end: `drain`, `join` or `async_join`, `stop`, `stop_at_exit`, `close`, or the
+      end of a with-block.
 
     It may be shared by threads and event loops, and has none of its own. Jobs live in
     memory, and end with it. After a fork it is the parent's: the child's copy is closed.
@@ -90,8 +93,16 @@ class Broker(Generic[T]):
     def _new_monitor(clock: Clock) -> Monitor:
         return Monitor(clock)
 
-    def producer(self, tube: str = DEFAULT_TUBE) -> Producer[T]:
+    def producer(
+        self, tube: str = DEFAULT_TUBE, *, context: bool = False
+    ) -> Producer[T]:
         """Return a new handle that puts into this tube.
+
+        Args:
+            tube: Its name.
+            context: Whether each job keeps a copy of the context, see `contextvars`, in
+                which it was put: `Job.context`. A handler that runs in it sees the
+                request's id, the language or the span of tracing of whoever put the job.
 
         Raises:
             BadTubeNameError: That is no tube name.
@@ -100,10 +111,14 @@ class Broker(Generic[T]):
         Cost: O(1).
         """
         name = check_tube_name(tube)
-        return Producer(self._monitor, self._sleepers, name, self._max_job_size)
+        return Producer(
+            self._monitor, self._sleepers, name, self._max_job_size, context=context
+        )
 
     def consumer(self, *tubes: str) -> Consumer[T]:
         """Return a new handle that reserves from exactly these tubes.
+
+        Once the broker was stopped, the handle is stopped from the beginning.
 
         Args:
             tubes: Their names; none stands for "default".
@@ -117,8 +132,16 @@ class Broker(Generic[T]):
         names = [check_tube_name(tube) for tube in tubes] or [DEFAULT_TUBE]
         return Consumer(self._monitor, self._sleepers, names)
 
-    def async_producer(self, tube: str = DEFAULT_TUBE) -> AsyncProducer[T]:
+    def async_producer(
+        self, tube: str = DEFAULT_TUBE, *, context: bool = False
+    ) -> AsyncProducer[T]:
         """Return a new handle, for coroutines, that puts into this tube.
+
+        Args:
+            tube: Its name.
+            context: Whether each job keeps a copy of the context, see `contextvars`, in
+                which it was put: `Job.context`. A handler that runs in it sees the
+                request's id, the language or the span of tracing of whoever put the job.
 
         Raises:
             BadTubeNameError: That is no tube name.
@@ -130,10 +153,12 @@ class Broker(Generic[T]):
         from .aio import AsyncProducer  # noqa: PLC0415 - as above
 
         name = check_tube_name(tube)
-        return AsyncProducer(self._monitor, name, self._max_job_size)
+        return AsyncProducer(self._monitor, name, self._max_job_size, context=context)
 
     def async_consumer(self, *tubes: str) -> AsyncConsumer[T]:
         """Return a new handle, for coroutines, that reserves from these tubes.
+
+        Once the broker was stopped, the handle is stopped from the beginning.
 
         Args:
             tubes: Their names; none stands for "default".
@@ -428,6 +453,8 @@ class Broker(Generic[T]):
         Raises:
             TimedOutError: There is still work to do after the timeout.
             BadTubeNameError: One of them is no tube name.
+            StoppedError: There is still work to do, and the broker was stopped, maybe
+                while this waited.
             ClosedError: The broker was closed, maybe while this waited.
 
         Cost: O(number of tubes), and again each time that a tube it waits for is done.
@@ -452,6 +479,8 @@ class Broker(Generic[T]):
         Raises:
             TimedOutError: There is still work to do after the timeout.
             BadTubeNameError: One of them is no tube name.
+            StoppedError: There is still work to do, and the broker was stopped, maybe
+                while this waited.
             ClosedError: The broker was closed, maybe while this waited.
 
         Cost: O(number of tubes), and again each time that a tube it waits for is done.
@@ -476,6 +505,60 @@ class Broker(Generic[T]):
         Source: enter_drain_mode (prot.c), beanstalkd's answer to SIGUSR1.
         """
         self._monitor.run(self._engine.drain)
+
+    def stop(self) -> None:
+        """Stop all consumers, so that everybody finishes what is in hand, and ends.
+
+        What waits raises `StoppedError`: a reserve, a put that waits for room, as nobody
+        makes any, and a join, as nobody does the work. So does what comes later and
+        would have to wait, and each later reserve; a loop over a consumer ends. Jobs in
+        hand stay valid, and jobs are put where there is room. Connections of fake
+        clients go on. Stopping twice, or after closing, has no effect.
+
+        It may be called from any thread, and at any moment: also by a signal handler or
+        a finaliser in the middle of another verb, at the end of which it is carried out.
+
+            >>> from contextlib import suppress
+            >>> from inproc_tubes import Broker
+            >>> broker = Broker()
+            >>> job_ids = broker.producer().put_many(["scarf", "piano"])
+            >>> for job in broker.consumer():
+            ...     with suppress(Exception), job:
+            ...         print(job.body)
+            ...         broker.stop()  # as a handler of SIGTERM does
+            scarf
+            >>> broker.jobs("default")
+            [<Job 2 in 'default', ready, priority 65536: 'piano'>]
+
+        Cost: O(number of handles and tubes), and O(log n) for each request.
+        """
+        self._monitor.stop(_STOPPED)
+
+    def stop_at_exit(self) -> None:
+        """Stop the broker as the program ends, before its threads have to have ended.
+
+        The interpreter waits for all threads that are no daemons before it calls any
+        function of `atexit`: one that waits for a job would keep the program alive for
+        ever. This comes before the waiting, as with `concurrent.futures`::
+
+            broker = Broker()
+            broker.stop_at_exit()
+
+            def work():
+                for job in broker.consumer("orders"):
+                    with suppress(Exception), job:
+                        ...
+
+            Thread(target=work).start()  # ends after its job when the main thread ends
+
+        The broker may be dropped nevertheless. A second call has no effect.
+
+        Raises:
+            RuntimeError: The program has come to its end already.
+
+        Cost: O(1).
+        """
+        stop_at_exit(self._monitor)
 
     def close(self) -> None:
         """End everything: what waits raises `ClosedError`, and the jobs are gone.
@@ -529,6 +612,7 @@ class Broker(Generic[T]):
                 )
             ),
             "draining" if engine.store.draining else "",
+            "stopped" if engine.stopped is not None else "",
         )
         return f"<Broker: {'; '.join(filter(None, parts))}>"
 

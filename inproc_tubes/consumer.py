@@ -61,6 +61,7 @@ class BaseConsumer(Holder[T], Generic[W, T]):
             TimedOutError: There was no job within the timeout.
             DeadlineSoonError: There is no job, and one that this handle holds already
                 expires within a second.
+            StoppedError: The consumer or the broker was stopped, maybe while this waited.
             ClosedError: The consumer or the broker was closed, maybe while this waited.
 
         Cost: O(log n) amortised for a job that is ready.
@@ -115,6 +116,7 @@ class BaseConsumer(Holder[T], Generic[W, T]):
 
         Raises:
             BadTubeNameError: One of them is no tube name; none is watched then.
+            StoppedError: The consumer or the broker was stopped.
             ClosedError: The consumer or the broker was closed.
 
         Cost: O(number of tubes).
@@ -132,6 +134,7 @@ class BaseConsumer(Holder[T], Generic[W, T]):
         Raises:
             NotIgnoredError: It is the only one that is watched.
             BadTubeNameError: That is no tube name.
+            StoppedError: The consumer or the broker was stopped.
             ClosedError: The consumer or the broker was closed.
 
         Cost: O(number of watched tubes); O(n log n) for n that wait for the same tubes
@@ -143,6 +146,8 @@ class BaseConsumer(Holder[T], Generic[W, T]):
 
     def watching(self) -> list[str]:
         """Return the names of the tubes it watches, in beanstalkd's order.
+
+        None, once it was stopped.
 
         Raises:
             ClosedError: The consumer or the broker was closed.
@@ -160,6 +165,7 @@ class BaseConsumer(Holder[T], Generic[W, T]):
         Raises:
             NotFoundError: Somebody holds it, maybe this consumer, or there is no such
                 job.
+            StoppedError: The consumer or the broker was stopped.
             ClosedError: The consumer or the broker was closed.
 
         Cost: O(log n).
@@ -179,6 +185,20 @@ class BaseConsumer(Holder[T], Generic[W, T]):
             self._turn.after.append((self._session, taken))
             self._monitor.break_off()
             raise
+
+    def stop(self) -> None:
+        """Take no more jobs; those in hand stay valid until they are settled or expire.
+
+        A reserve that waits raises `StoppedError`, and so does each later one; a loop
+        over the consumer ends. It watches no tube any more. `close` gives back what is
+        left then. Stopping twice, or after closing, has no effect.
+
+        It may be called from any thread, and at any moment: also by a signal handler or
+        a finaliser in the middle of another verb, at the end of which it is carried out.
+
+        Cost: O(log n) for each reserve that waits, and O(1) for each tube.
+        """
+        self._monitor.stop_session(self._session, "the consumer was stopped")
 
     def close(self) -> None:
         """Give all jobs back and watch nothing; a reserve that waits raises `ClosedError`.
@@ -214,7 +234,10 @@ class BaseConsumer(Holder[T], Generic[W, T]):
         if session.closed is not None:
             return session.closed
         names = ", ".join(repr(tube.name) for tube in list(session.watched))
-        parts = [f"watches {names}", f"holds {counted(len(session.held), 'job')}"]
+        parts = [
+            session.stopped or f"watches {names}",
+            f"holds {counted(len(session.held), 'job')}",
+        ]
         if session.tickets:
             parts.append(waiting([(len(session.tickets), "reserve")]))
         return "; ".join(parts)
@@ -246,10 +269,12 @@ class Consumer(BaseConsumer[Job[T], T]):
 
     - Tubes: `watch`, `ignore`, `watching`.
     - Getting jobs: `reserve`, `reserve_many`, `reserve_job`, and iteration: ``for job in
-      consumer`` waits for ever, and ends when the consumer or the broker is closed.
+      consumer`` waits for ever, and ends when the consumer or the broker is stopped or
+      closed.
     - With a job that it holds: `delete`, `release`, `bury`, `touch`.
-    - The end: `close`, or the end of a with-block. Its jobs are ready again then, as
-      they are when it is garbage collected, but for those that its user still has.
+    - The end: `stop`, to finish what is in hand; then `close`, or the end of a
+      with-block. Its jobs are ready again then, as they are when it is garbage
+      collected, but for those that its user still has.
 
     It may be shared by threads, which then hold their jobs in common, as the users of
     one connection would: each may delete what another one has reserved, and each is told
@@ -281,6 +306,7 @@ class Consumer(BaseConsumer[Job[T], T]):
             TimedOutError: There was no job within the timeout.
             DeadlineSoonError: There is no job, and one that this handle holds already
                 expires within a second.
+            StoppedError: The consumer or the broker was stopped, maybe while this waited.
             ClosedError: The consumer or the broker was closed, maybe while this waited.
 
         Cost: O(log n) for each job.

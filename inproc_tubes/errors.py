@@ -1,6 +1,7 @@
 """Everything that inproc_tubes raises by design.
 
-One class for each answer of beanstalkd, in its words, flat under one base.
+One class for each answer of beanstalkd, in its words, flat under one base; only the two
+ends of a handle are one inside the other.
 Where a stranger would reach for a builtin, the class is that builtin too::
 
     TubesError
@@ -13,6 +14,7 @@ Where a stranger would reach for a builtin, the class is that builtin too::
     ├── TubeFullError        (queue.Full)    the tube has all the jobs it may have
     ├── DrainingError                        the broker takes no new jobs
     ├── ClosedError                          the broker or the handle was closed
+    │   └── StoppedError                     the broker or the consumer was stopped
     ├── ReentrantCallError   (RuntimeError)  called in the middle of another verb
     └── DeadlockError                        (testing) nobody could ever go on
 
@@ -34,6 +36,7 @@ __all__ = [
     "NotFoundError",
     "NotIgnoredError",
     "ReentrantCallError",
+    "StoppedError",
     "TimedOutError",
     "TubeFullError",
     "TubesError",
@@ -214,14 +217,24 @@ class ClosedError(TubesError):
         self.what = what
 
 
+class StoppedError(ClosedError):
+    """The consumer or the broker was stopped: it gives out no more jobs.
+
+    Finish the jobs in hand, which are valid as before, and then end.
+
+    Attributes:
+        what: What was stopped, and how: ``"the consumer was stopped"``.
+    """
+
+
 class ReentrantCallError(TubesError, RuntimeError):
     """A verb was called in the middle of another verb of the same broker and thread.
 
     A finaliser that the collector runs, a weak reference's callback, a signal handler or
     a profiler's hook may interrupt a verb at any point. There it may `put`, `put_many`,
-    and close: that is carried out at the end of the interrupted verb. All else would
-    have to wait for the thread that it runs on, for ever. Call it later, or from another
-    thread.
+    stop and close: that is carried out at the end of the interrupted verb. All else
+    would have to wait for the thread that it runs on, for ever. Call it later, or from
+    another thread.
     """
 
     def __str__(self) -> str:

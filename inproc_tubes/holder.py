@@ -10,6 +10,7 @@ from .core import questions
 from .core.job import Job, T, refuse_to_pickle
 from .core.turn import TURN
 from .errors import ClosedError
+from .failures import failure_of
 
 if TYPE_CHECKING:
     from .core.session import Session
@@ -106,10 +107,14 @@ class Holder(Generic[T]):
         if strict:
             return self._engine.delete(now, self._session, job_id, job)
         assert job is not None  # only a job has a block
-        return self._engine.settle(now, self._session, job, False)  # noqa: FBT003 - as above
+        return self._engine.settle(now, self._session, job)
 
     def release(
-        self, job_or_id: Job[T] | int, priority: int | None = None, delay: float = 0
+        self,
+        job_or_id: Job[T] | int,
+        priority: int | None = None,
+        delay: float = 0,
+        error: BaseException | None = None,
     ) -> None:
         """Give a job that this consumer holds back to its tube.
 
@@ -117,39 +122,51 @@ class Holder(Generic[T]):
             job_or_id: A handle, or a job's id.
             priority: Its new priority; None keeps the present one.
             delay: Seconds until it is ready again.
+            error: What it failed with, to be kept as text in `Job.error`; None keeps
+                what is there.
 
         Raises:
             NotFoundError: This consumer does not hold it (any more).
             ClosedError: The consumer or the broker was closed.
 
-        Cost: O(log n).
+        Cost: O(log n), and with an error that of formatting it.
         Source: OP_RELEASE (prot.c).
         """
         job_id, job = target_of(job_or_id)
         if priority is not None:
             priority = check_priority(priority)
         delay = check_seconds("delay", delay)
-        engine = self._engine
-        self._monitor.run(engine.release, self._session, job_id, job, priority, delay)
+        failure = None if error is None else failure_of(error)
+        run, engine = self._monitor.run, self._engine
+        run(engine.release, self._session, job_id, job, priority, delay, failure)
 
-    def bury(self, job_or_id: Job[T] | int, priority: int | None = None) -> None:
+    def bury(
+        self,
+        job_or_id: Job[T] | int,
+        priority: int | None = None,
+        error: BaseException | None = None,
+    ) -> None:
         """Put a job that this consumer holds aside, until somebody kicks it.
 
         Args:
             job_or_id: A handle, or a job's id.
             priority: Its new priority; None keeps the present one.
+            error: What it failed with, to be kept as text in `Job.error`; None keeps
+                what is there.
 
         Raises:
             NotFoundError: This consumer does not hold it (any more).
             ClosedError: The consumer or the broker was closed.
 
-        Cost: O(1).
+        Cost: O(1), and with an error that of formatting it.
         Source: OP_BURY (prot.c).
         """
         job_id, job = target_of(job_or_id)
         if priority is not None:
             priority = check_priority(priority)
-        self._monitor.run(self._engine.bury, self._session, job_id, job, priority)
+        failure = None if error is None else failure_of(error)
+        run, engine = self._monitor.run, self._engine
+        run(engine.bury, self._session, job_id, job, priority, failure)
 
     def touch(self, job_or_id: Job[T] | int) -> None:
         """Restart the time to run of a job that this consumer holds.
@@ -167,17 +184,28 @@ class Holder(Generic[T]):
         job_id, job = target_of(job_or_id)
         self._monitor.run(self._engine.touch, self._session, job_id, job)
 
-    def _abort(self, job: Job[T], exc_type: type[BaseException]) -> None:
+    def _abort(
+        self, job: Job[T], exc_type: type[BaseException], exc: BaseException | None
+    ) -> None:
         """Leave the with-block of a job by an exception. For `Job`."""
-        engine, session = self._engine, self._session
+        engine, session, run = self._engine, self._session, self._monitor.run
         if exc_type is GeneratorExit:
             # The block was suspended, in a generator or a coroutine, and nobody will
             # resume it: this may be the collector, in the middle of a turn.
-            self._monitor.defer(lambda now: engine.settle(now, session, job, True))  # noqa: FBT003 - as above
+            self._monitor.defer(lambda now: engine.cancel(now, session, job))
             return
         # If the queue is gone, the exception of the block is the news.
         with suppress(ClosedError):
-            self._monitor.run(engine.settle, session, job, True)  # noqa: FBT003 - as above
+            if issubclass(exc_type, Exception):
+                failure = None if exc is None else failure_of(exc)
+                run(engine.fail, session, job, failure)
+            else:
+                run(engine.cancel, session, job)
+
+    def _is_lost(self, job: Job[T]) -> bool:
+        """Tell whether the reservation of a job was lost by now. For `Job`."""
+        self._monitor.look()
+        return job._history.lost
 
     def _stats_job(self, job_or_id: Job[T] | int) -> JobStats:
         """Return the statistics of a job, for `Job.stats`."""

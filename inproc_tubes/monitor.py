@@ -19,8 +19,8 @@ The law of the lock
 A call in the middle of a turn
     The collector may run a finaliser at any point of a turn, a signal its handler, a
     profiler its hook. What is called there is on the thread that is in the turn. So the
-    lock is reentrant, and ``turn.unfinished`` tells that a turn is under way. A put and a
-    close are deferred to the end of that turn; all other verbs raise
+    lock is reentrant, and ``turn.unfinished`` tells that a turn is under way. A put, a
+    stop and a close are deferred to the end of that turn; all other verbs raise
     `ReentrantCallError`. Before ``unfinished`` is set, and after it is None again, the
     engine is consistent, and a call there is a turn like any other.
 
@@ -386,17 +386,26 @@ class Monitor:
 
     # Sessions
 
-    def open(self, used: str | None, watched: Iterable[str]) -> Session:
-        """Open a session for a handle.
+    def open(
+        self, used: str | None, watched: Iterable[str], *, stops: bool = True
+    ) -> Session:
+        """Open a session for a handle, or for a connection, which does not ``stop``.
 
         Raises:
             ClosedError: The broker was closed.
         """
-        return self.run(self.engine.open_session, used, watched)
+        return self.run(self.engine.open_session, used, watched, stops)
+
+    def stop_session(self, session: Session, what: str) -> None:
+        """Let a session reserve no more, in the middle of a turn at its end."""
+        self._run_or_defer(partial(_stop_session, self.engine, session, what))
 
     def close_session(self, session: Session, what: str) -> None:
         """Close a session, in the middle of a turn at its end. Twice has no effect."""
-        verb = partial(_close_session, self.engine, session, what)
+        self._run_or_defer(partial(_close_session, self.engine, session, what))
+
+    def _run_or_defer(self, verb: Callable[[float], None]) -> None:
+        """Take a turn with a verb, if the broker is open; in a turn, at its end."""
         if self.is_in_turn():
             self.defer(verb)
             return
@@ -408,6 +417,10 @@ class Monitor:
         if session.closed is None:
             what = "the handle was dropped"
             self.defer(partial(_abandon, self.engine, session, what))
+
+    def stop(self, what: str) -> None:
+        """Stop the broker, in the middle of a turn at its end. Twice has no effect."""
+        self._run_or_defer(partial(_stop, self.engine, what))
 
     def close(self, what: str) -> None:
         """Close the broker, in the middle of a turn at its end."""
@@ -509,6 +522,14 @@ def _is_nested_call() -> bool:
         gap = gap or not ours
         frame = frame.f_back
     return False
+
+
+def _stop(engine: Engine, what: str, now: float) -> None:
+    engine.stop(now, what)
+
+
+def _stop_session(engine: Engine, session: Session, what: str, now: float) -> None:
+    engine.stop_session(now, session, what)
 
 
 def _close_session(engine: Engine, session: Session, what: str, now: float) -> None:

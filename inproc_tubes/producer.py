@@ -6,6 +6,7 @@ its thread, and an `inproc_tubes.aio.AsyncProducer` holds one that waits in an e
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
@@ -53,14 +54,18 @@ class BaseProducer(Generic[W, M, T]):
         "_items",
         "_max_job_size",
         "_monitor",
+        "_new_job",
         "_now",
         "_schedule",
         "_session",
         "_turn",
     )
 
-    def __init__(self, monitor: Monitor, tube: str, max_job_size: int | None) -> None:
+    def __init__(
+        self, monitor: Monitor, tube: str, max_job_size: int | None, *, context: bool
+    ) -> None:
         self._monitor = monitor
+        self._new_job = _new_job_in_context if context else new_job
         # What a put needs of it, one step nearer.
         self._guard = monitor.guard
         self._now = monitor.now
@@ -110,6 +115,8 @@ class BaseProducer(Generic[W, M, T]):
                 ``memoryview``, and larger than the broker's ``max_job_size``.
             DrainingError: `Broker.drain` was called, maybe while this waited.
             BadTubeNameError: ``tube`` is no tube name.
+            StoppedError: There is no room, and the broker was stopped, maybe while this
+                waited.
             ClosedError: The producer or the broker was closed, maybe while this waited.
 
         Cost: O(1) for a job of the tube's usual priority, else O(log n); and O(1) for
@@ -139,7 +146,7 @@ class BaseProducer(Generic[W, M, T]):
             else isinstance(body, memoryview)
         ):
             self._check_size([body])
-        job = new_job(body, priority, delay, ttr or 1)
+        job = self._new_job(body, priority, delay, ttr or 1)
         turn = self._turn
         try:
             with self._guard:
@@ -196,6 +203,8 @@ class BaseProducer(Generic[W, M, T]):
             JobTooBigError: One of the bodies is too large, see `put`.
             DrainingError: `Broker.drain` was called, maybe while this waited.
             BadTubeNameError: ``tube`` is no tube name.
+            StoppedError: There is no room, and the broker was stopped, maybe while this
+                waited.
             ClosedError: The producer or the broker was closed, maybe while this waited.
 
         Cost: O(1) for each job of the tube's usual priority, else O(log n); with a delay
@@ -209,7 +218,8 @@ class BaseProducer(Generic[W, M, T]):
             check_tube_name(tube)
         timeout = check_timeout(timeout)
         self._check_size(bodies)
-        jobs = [new_job(body, priority, delay, ttr) for body in bodies]
+        new = self._new_job
+        jobs = [new(body, priority, delay, ttr) for body in bodies]
         if self._monitor.is_in_turn():
             return self._put_later(jobs, tube)
         session = self._session
@@ -313,6 +323,13 @@ class BaseProducer(Generic[W, M, T]):
         return ids
 
 
+def _new_job_in_context(body: T, priority: int, delay: float, ttr: float) -> Job[T]:
+    """Return a job that keeps the context of its put, see `new_job`."""
+    job = new_job(body, priority, delay, ttr)
+    job._own_history().context = copy_context()
+    return job
+
+
 class Producer(BaseProducer[int, list[int], T]):
     """Puts jobs into the tube it uses. Made by `Broker.producer`.
 
@@ -329,9 +346,11 @@ class Producer(BaseProducer[int, list[int], T]):
         sleepers: ThreadSleepers,
         tube: str,
         max_job_size: int | None,
+        *,
+        context: bool,
     ) -> None:
         self._sleepers = sleepers
-        super().__init__(monitor, tube, max_job_size)
+        super().__init__(monitor, tube, max_job_size, context=context)
 
     def _wait(self, request: PutRequest) -> list[int]:
         wait_to_put = self._engine.wait_to_put

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from inproc_tubes import JobState, TubesError
+from inproc_tubes.core.failure import Failure
 from inproc_tubes.core.job import Job, new_job
 from inproc_tubes.core.recovery import check, rebuild
 from inproc_tubes.core.requests import JoinRequest, PutRequest, ReserveRequest
@@ -53,8 +54,16 @@ class Call:
 
     def settle(self) -> Thunk | None:
         job = self.session.held.soonest()
-        settle, now, failed = self.engine.settle, self.now, self.number == 0
-        return None if job is None else partial(settle, now, self.session, job, failed)
+        return None if job is None else self.of_a_session(self.engine.settle, job)
+
+    def fail(self) -> Thunk | None:
+        job = self.session.held.soonest()
+        fail, failure = self.engine.fail, Failure("Error", "no", "Error: no")
+        return None if job is None else self.of_a_session(fail, job, failure)
+
+    def cancel(self) -> Thunk | None:
+        job = self.session.held.soonest()
+        return None if job is None else self.of_a_session(self.engine.cancel, job)
 
     def begin_put(self) -> Thunk | None:
         if self.session.incoming is not None:
@@ -77,7 +86,9 @@ class Call:
         return partial(put, self.now, self.session, self.jobs, self.name)
 
     def wait_to_reserve(self) -> Thunk | None:
-        """Return None where there is a job: then no shell lets it wait."""
+        """Return None where there is a job, or none is given: no shell lets it wait."""
+        if self.session.stopped is not None:
+            return None
         watched = self.session.watched
         if any(len(tube.ready) and not tube.paused_until for tube in watched):
             return None
@@ -117,12 +128,14 @@ VERBS: dict[str, Callable[[Call], Thunk | None]] = {
     "abandon": Call.abandon,
     "begin_put": Call.begin_put,
     "bury": lambda c: c.of_a_job(c.engine.bury, c.number),
+    "cancel": Call.cancel,
     "catch_up": lambda c: partial(c.engine.catch_up, c.now),
     "clear_tube": lambda c: c.of_a_tube(c.engine.clear_tube, _UNHELD),
     "close_session": lambda c: c.of_a_session(c.engine.close_session, "closed"),
     "delete": lambda c: c.of_a_job(c.engine.delete),
     "delete_held": lambda c: partial(c.engine.delete_held, c.session, c.job_id, None),
     "drain": lambda c: partial(c.engine.drain, c.now),
+    "fail": Call.fail,
     "finish_put": Call.finish_put,
     "ignore": lambda c: c.of_a_session(c.engine.ignore, c.name),
     "join": lambda c: partial(c.engine.join, c.now, c.join),
@@ -140,6 +153,8 @@ VERBS: dict[str, Callable[[Call], Thunk | None]] = {
     "reserve_job": lambda c: c.of_a_session(c.engine.reserve_job, c.job_id),
     "reserve_many": lambda c: c.of_a_session(c.engine.reserve_many, 3, 0),
     "settle": Call.settle,
+    "stop": lambda c: partial(c.engine.stop, c.now, "all"),
+    "stop_session": lambda c: c.of_a_session(c.engine.stop_session, "stopped"),
     "touch": lambda c: c.of_a_job(c.engine.touch),
     "use": Call.use,
     "wait_to_put": lambda c: partial(c.engine.wait_to_put, c.now, c.put),
@@ -153,15 +168,26 @@ DELETING = {"clear_tube", "delete", "delete_held", "settle", "withdraw"}
 RELEASING = {
     "abandon",
     "bury",
+    "cancel",
     "catch_up",
     "close_session",
     "delete",
     "delete_held",
+    "fail",
     "release",
     "settle",
     "withdraw",
 }
-OF_A_JOB = {"bury", "delete", "delete_held", "release", "settle", "touch"}
+OF_A_JOB = {
+    "bury",
+    "cancel",
+    "delete",
+    "delete_held",
+    "fail",
+    "release",
+    "settle",
+    "touch",
+}
 RESERVING = {"reserve", "reserve_job", "reserve_many", "wait_to_reserve"}
 
 
@@ -222,7 +248,7 @@ class BreakingMachine(EngineAgainstModel):
 
     def break_off_one(self, attempt: Attempt) -> None:
         verb, session, number = attempt.verb, attempt.session, attempt.number
-        if verb == "drain" and attempt.at % 8:
+        if verb in {"drain", "stop"} and attempt.at % 8:
             return  # it is for good
         if len(self.open) < 2 and verb in {"abandon", "close_session"}:
             return

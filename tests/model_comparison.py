@@ -123,6 +123,7 @@ class EngineAndModel(RuleBasedStateMachine):
                 job._id: (
                     self.owner(job),
                     job._body,
+                    job._history.error,
                     asdict(self.ask("stats_job", job._id)),
                 )
                 for job in engine.jobs.values()
@@ -136,6 +137,7 @@ class EngineAndModel(RuleBasedStateMachine):
                     session.used and session.used.name,
                     [tube.name for tube in session.watched],
                     [job._id for job in session.held.in_sequence()],
+                    session.stopped,
                 )
                 for number, session in self.sessions.items()
                 if session.is_abandoned or session in engine.clients.sessions
@@ -268,6 +270,14 @@ class EngineAndModel(RuleBasedStateMachine):
                 known_job is not None and known_job.reservation == handle.reservation
             )
             assert (find(job_id, handle.job) is not None) == valid
+
+    @invariant()
+    def a_job_is_lost_if_its_reservation_was_not_ended_by_its_holder(self) -> None:
+        for handle in self.handles:
+            # A late delete ends it all the same.
+            if handle.job._id in self.model.jobs and handle.reservation > 0:
+                lost = handle.reservation in self.model.lost
+                assert handle.job._history.lost == lost
 
     @invariant()
     def a_reserve_was_given_what_it_holds(self) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from inproc_tubes import JobState, TubesError
+from inproc_tubes.core.failure import Failure
 from inproc_tubes.core.job import Job, new_job
 from inproc_tubes.core.requests import (
     OVER,
@@ -35,6 +36,11 @@ delays = st.integers(0, 2)
 ttrs = st.integers(1, 3)
 timeouts = st.sampled_from((None, 1, 2, 3, 0))
 limits = st.integers(0, 3)
+failures = st.none() | st.builds(
+    Failure, type=st.just("Error"), text=st.sampled_from("ab"), traceback=st.just("...")
+)
+# How a block is left: normally, by a failure, or by a cancellation.
+ends = failures | st.just("cancel")
 # None: by its id. Else by a handle: 0 that of the job now, 1 one of before, 2 a look.
 fences = st.sampled_from((None, None, 0, 0, 1, 2))
 
@@ -55,12 +61,12 @@ class EngineAgainstModel(EngineAndModel):
         jobs: list[tuple[str, int, int]],
         reserves: list[tuple[int, int | None, bool]],
     ) -> None:
-        for used, watched in (
-            ("default", ["default"]),
-            ("t1", ["t1", "default"]),
-            ("default", ["default", "t1", "default"]),
+        for used, watched, stops in (
+            ("default", ["default"], True),
+            ("t1", ["t1", "default"], True),
+            ("default", ["default", "t1", "default"], False),
         ):
-            self.open_session(used, watched)
+            self.open_session(used, watched, stops)
         for name, maxsize in limits:
             self.limit_tube(name, maxsize)
         for name, priority, ttr in jobs:
@@ -69,15 +75,27 @@ class EngineAgainstModel(EngineAndModel):
             self.reserve(session, timeout, warned)
 
     @precondition(lambda self: len(self.open) < 4)
-    @rule(used=tubes, watched=st.lists(tubes, min_size=1, max_size=3))
-    def open_session(self, used: str, watched: list[str]) -> None:
+    @rule(
+        used=tubes,
+        watched=st.lists(tubes, min_size=1, max_size=3),
+        stops=st.booleans(),
+    )
+    def open_session(self, used: str, watched: list[str], stops: bool) -> None:  # noqa: FBT001 - hypothesis passes it by name
         self.turn()
         session = self.take_turn(
-            self.engine.open_session, self.model.now, used, watched
+            self.engine.open_session, self.model.now, used, watched, stops
         )
         session.holder = Holder()
-        self.model.open_session(used, watched)
+        self.model.open_session(used, watched, stops)
         self.sessions[self.model.numbers] = session
+
+    @rule(session=which, really=st.integers(0, 3))
+    def stop_session(self, session: int, really: int) -> None:
+        # It is for good, so that most sessions should be without.
+        if really == 3:
+            number = self.session(session)
+            for _ in ("once", "twice has no effect"):
+                self.verb("stop_session", "stopped", session=number)
 
     @precondition(lambda self: len(self.open) > 1)
     @rule(session=which)
@@ -123,6 +141,13 @@ class EngineAgainstModel(EngineAndModel):
         # It is for good, so most of the runs should be without.
         if really == 27:
             self.verb("drain")
+
+    @rule(really=st.integers(0, 40))
+    def stop(self, really: int) -> None:
+        # As `drain`.
+        if really == 27:
+            self.verb("stop", "all stopped")
+            self.verb("stop", "twice has no effect")
 
     # Putting
 
@@ -421,6 +446,7 @@ class EngineAgainstModel(EngineAndModel):
         kind=fences,
         priority=st.none() | priorities,
         delay=delays,
+        failure=failures,
     )
     def release(
         self,
@@ -429,17 +455,30 @@ class EngineAgainstModel(EngineAndModel):
         kind: int | None,
         priority: int | None,
         delay: int,
+        failure: Failure | None,
     ) -> None:
         who, job_id = self.pair(session, job)
         fence = self.fence(job_id, kind)
-        self.verb("release", job_id, fence, priority, delay, session=who)
+        self.verb("release", job_id, fence, priority, delay, failure, session=who)
 
-    @rule(session=which, job=which, kind=fences, priority=st.none() | priorities)
+    @rule(
+        session=which,
+        job=which,
+        kind=fences,
+        priority=st.none() | priorities,
+        failure=failures,
+    )
     def bury(
-        self, session: int, job: int, kind: int | None, priority: int | None
+        self,
+        session: int,
+        job: int,
+        kind: int | None,
+        priority: int | None,
+        failure: Failure | None,
     ) -> None:
         who, job_id = self.pair(session, job)
-        self.verb("bury", job_id, self.fence(job_id, kind), priority, session=who)
+        fence = self.fence(job_id, kind)
+        self.verb("bury", job_id, fence, priority, failure, session=who)
 
     @rule(session=which, job=which, kind=fences)
     def touch(self, session: int, job: int, kind: int | None) -> None:
@@ -447,8 +486,8 @@ class EngineAgainstModel(EngineAndModel):
         self.verb("touch", job_id, self.fence(job_id, kind), session=who)
 
     @precondition(lambda self: self.handles)
-    @rule(session=which, back=which, failed=st.booleans())
-    def leave_a_block(self, session: int, back: int, failed: bool) -> None:  # noqa: FBT001 - hypothesis passes it by name
+    @rule(session=which, back=which, end=ends)
+    def leave_a_block(self, session: int, back: int, end: Failure | str | None) -> None:
         """Leave the with-block of a job, maybe of one that is lost since long."""
         self.turn()
         handle = self.handles[-1 - back % len(self.handles)]
@@ -457,14 +496,17 @@ class EngineAgainstModel(EngineAndModel):
         who = self.session(session)
         if job is not None and job.owner is not None and session % 4:
             who = job.owner
-        settle, client, now = self.engine.settle, self.sessions[who], self.model.now
+        client, now, engine = self.sessions[who], self.model.now, self.engine
 
         def of_engine() -> None:
-            self.take_turn(settle, now, client, handle.job, failed)
+            if end is None:
+                self.take_turn(engine.settle, now, client, handle.job)
+            elif isinstance(end, Failure):
+                self.take_turn(engine.fail, now, client, handle.job, end)
+            else:
+                self.take_turn(engine.cancel, now, client, handle.job)
 
-        self.both(
-            of_engine, lambda: self.model.settle(who, job_id, fence, failed=failed)
-        )
+        self.both(of_engine, lambda: self.model.leave_a_block(who, job_id, fence, end))
 
     @rule(name=names, bound=st.integers(0, 3))
     def kick(self, name: str, bound: int) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from inproc_tubes import TubesError
+    from inproc_tubes import JobError, TubesError
 
 UNHELD = ("ready", "delayed", "buried")
 
@@ -32,6 +32,7 @@ class ModelJob:
     releases: int = 0
     buries: int = 0
     kicks: int = 0
+    error: JobError | None = None
 
 
 @dataclass
@@ -52,6 +53,8 @@ class ModelSession:
     is_worker: bool = False
     incoming: int | None = None  # the job whose body is still to come
     abandoned: int = 0  # as which one of all, 0: it is not
+    stops: bool = True
+    stopped: str | None = None
 
     @property
     def is_abandoned(self) -> bool:

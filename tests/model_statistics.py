@@ -16,7 +16,15 @@ def stats_job(model: Model, job_id: int, fence: int | None = None) -> dict[str, 
     model.commands["cmd_stats_job"] += 1
     job = model.find(job_id, fence)
     fields = dict(vars(job))
-    for name in ("body", "owner", "reservation", "burial", "created_at", "due_at"):
+    for name in (
+        "body",
+        "owner",
+        "reservation",
+        "burial",
+        "created_at",
+        "due_at",
+        "error",
+    ):
         del fields[name]
     timed = job.state in {"reserved", "delayed"}
     return fields | {
@@ -77,12 +85,17 @@ def shown(model: Model) -> dict[str, Any]:
     """Return what can be compared with `EngineAgainstModel.shown`."""
     return {
         "jobs": {
-            job.id: (job.owner, job.body, stats_job(model, job.id))
+            job.id: (job.owner, job.body, job.error, stats_job(model, job.id))
             for job in model.jobs.values()
         },
         "tubes": [stats_tube(model, name) for name in model.listing],
         "sessions": {
-            number: (s.used, s.watched, [job.id for job in model.held(number)])
+            number: (
+                s.used,
+                s.watched,
+                [job.id for job in model.held(number)],
+                s.stopped,
+            )
             for number, s in model.sessions.items()
         },
         "outcomes": [

@@ -34,6 +34,7 @@ def synchronise(machine: EngineAndModel) -> None:
         burials=max([0, *(job._history.burial for job in engine.jobs.values())]),
         job_timeouts=counts["job_timeouts"],
         draining=counts["draining"],
+        stopped=engine.stopped,
     )
     for number, session in machine.sessions.items():
         model.sessions[number] = ours = _session(session)
@@ -71,6 +72,8 @@ def _session(session: Session) -> ModelSession:
             session.is_worker or session.cmd_reserve or session.cmd_reserve_with_timeout
         ),
         None if incoming is None else incoming._id,
+        stops=session.stops,
+        stopped=session.stopped,
     )
 
 
@@ -92,6 +95,7 @@ def _job(job: Job) -> ModelJob:
         releases=history.releases,
         buries=history.buries,
         kicks=history.kicks,
+        error=history.error,
     )
 
 

@@ -84,7 +84,7 @@ def _end_moment(model: Model, moment: float, order: tuple[int, ...]) -> None:
         for job in sorted(due, key=lambda job: job.due_at):
             job.timeouts += 1
             model.job_timeouts += 1
-            model.expired.add(job.reservation)
+            model.lost.add(job.reservation)
             model.make_ready(job)
     for session in list(model.sessions):
         soonest = model.soonest(session)

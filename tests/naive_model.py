@@ -15,12 +15,15 @@ from inproc_tubes import (
     ClosedError,
     DeadlineSoonError,
     DrainingError,
+    JobError,
     NotFoundError,
     NotIgnoredError,
+    StoppedError,
     TimedOutError,
     TubeFullError,
     TubesError,
 )
+from inproc_tubes.core.failure import Failure
 from inproc_tubes.core.requests import OVER
 from tests.model_parts import (
     ModelJob,
@@ -53,10 +56,11 @@ class Model:
     opened: int = 0
     numbers: int = 0  # the number of the last session
     reservations: int = 0
-    expired: set[int] = field(default_factory=set)  # reservations that ended so
+    lost: set[int] = field(default_factory=set)  # reservations that nobody ended
     burials: int = 0
     job_timeouts: int = 0
     draining: bool = False
+    stopped: str | None = None
 
     # What there is, in order
 
@@ -235,13 +239,45 @@ class Model:
 
     # Sessions and tubes, as the engine has them
 
-    def open_session(self, used: str | None, watched: list[str]) -> None:
+    def open_session(
+        self,
+        used: str | None,
+        watched: list[str],
+        stops: bool,  # noqa: FBT001 - a turn passes arguments by position
+    ) -> None:
         for name in filter(None, [used, *watched]):
             self.add_tube(name)
         self.opened += 1
         self.numbers += 1
-        client = ModelSession(used, list(dict.fromkeys(watched)))
+        client = ModelSession(used, list(dict.fromkeys(watched)), stops=stops)
         self.sessions[self.numbers] = client
+        if self.stopped is not None and stops:
+            self.stop_session(self.numbers, self.stopped)
+
+    def stop_session(self, session: int, what: str) -> None:
+        client = self.sessions[session]
+        if client.stopped is None:
+            client.stopped = what
+            for request in self.waiting(session):
+                self.answer(request, told(StoppedError(what)))
+            self.watch_nothing(session)
+
+    def stop(self, what: str) -> None:
+        self.stopped = what = self.stopped or what
+        for number, client in self.sessions.items():
+            if client.stops and not client.is_abandoned:
+                self.stop_session(number, what)
+        line = [put for put in self.requests.puts if put.waits]
+        self.send_away(line, StoppedError(what))
+        for join in self.requests.joins:
+            if join.waits:
+                join.waits = False
+                join.outcome = told(StoppedError(what))
+
+    def refuse_if_stopped(self, session: int) -> None:
+        stopped = self.sessions[session].stopped
+        if stopped is not None:
+            raise StoppedError(stopped)
 
     def close_session(self, session: int, what: str) -> None:
         for request in self.waiting(session):
@@ -250,17 +286,22 @@ class Model:
         self.send_away(line, ClosedError(what))
         self.abort_put(session)
         for job in self.held(session):
+            self.lost.add(job.reservation)
             self.make_ready(job)
         self.leave_tubes(session)
         del self.sessions[session]
 
     def leave_tubes(self, session: int) -> None:
+        self.watch_nothing(session)
         gone = self.sessions[session]
-        for name in list(gone.watched):
-            strike(gone.watched, name)
-            self.drop_tube(name)
         used, gone.used = gone.used, None
         self.drop_tube(used)
+
+    def watch_nothing(self, session: int) -> None:
+        watched = self.sessions[session].watched
+        for name in list(watched):
+            strike(watched, name)
+            self.drop_tube(name)
 
     def abandon(self, session: int, what: str) -> None:
         """Drop the handle of a session whose jobs somebody has, if it holds any."""
@@ -284,6 +325,7 @@ class Model:
         self.drop_tube(old)
 
     def watch(self, session: int, names: list[str]) -> int:
+        self.refuse_if_stopped(session)
         watched = self.sessions[session].watched
         for name in names:
             self.commands["cmd_watch"] += 1
@@ -294,6 +336,7 @@ class Model:
         return len(watched)
 
     def ignore(self, session: int, name: str) -> int:
+        self.refuse_if_stopped(session)
         self.commands["cmd_ignore"] += 1
         watched = self.sessions[session].watched
         if watched == [name]:
@@ -407,6 +450,8 @@ class Model:
         put = ModelPut(session, tube, bodies, numbers, timeout_at=until)
         if not seconds or len(bodies) > self.tubes[tube].maxsize:
             raise self.too_late(put)
+        if self.stopped is not None:
+            raise StoppedError(self.stopped)
         self.requests.puts.append(put)
 
     def withdraw_put(self, number: int) -> None:
@@ -465,6 +510,8 @@ class Model:
             seconds = inf if timeout is None else timeout
             if not seconds:
                 raise TimedOutError(0)
+            if self.stopped is not None:
+                raise StoppedError(self.stopped)
             until = self.now + seconds
             self.requests.joins.append(ModelJoin(names, seconds, timeout_at=until))
         return buried
@@ -475,12 +522,14 @@ class Model:
     # Reserving
 
     def reserve(self, session: int, timeout: float | None) -> int | None:
+        self.refuse_if_stopped(session)
         verb = "cmd_reserve" if timeout is None else "cmd_reserve_with_timeout"
         self.commands[verb] += 1
         self.sessions[session].is_worker = True
         return self.take_best(session)
 
     def reserve_many(self, session: int, n: int, timeout: float | None) -> list[int]:
+        self.refuse_if_stopped(session)
         self.sessions[session].is_worker = True
         ids: list[int] = []
         while len(ids) < n and (job_id := self.take_best(session)) is not None:
@@ -527,6 +576,7 @@ class Model:
             request.outcome = told(OVER)
 
     def reserve_job(self, session: int, job_id: int) -> int:
+        self.refuse_if_stopped(session)
         job = self.find(job_id)
         if job.state in {"reserved", "invalid"}:
             raise NotFoundError(job_id)
@@ -545,6 +595,10 @@ class Model:
         self.remove(job)
         return job_id
 
+    def note(self, job: ModelJob, failure: Failure | None) -> None:
+        if failure is not None:
+            job.error = JobError(*failure, job.tube, job.reserves, self.now)
+
     def release(
         self,
         session: int,
@@ -552,21 +606,29 @@ class Model:
         fence: int | None,
         priority: int | None,
         delay: float,
+        failure: Failure | None = None,
     ) -> None:
         self.commands["cmd_release"] += 1
         job = self.mine(session, job_id, fence)
         job.priority = job.priority if priority is None else priority
         job.delay = delay
         job.releases += 1
+        self.note(job, failure)
         self.make_ready_in(job, delay)
 
     def bury(
-        self, session: int, job_id: int, fence: int | None, priority: int | None
+        self,
+        session: int,
+        job_id: int,
+        fence: int | None,
+        priority: int | None,
+        failure: Failure | None = None,
     ) -> None:
         self.commands["cmd_bury"] += 1
         job = self.mine(session, job_id, fence)
         job.priority = job.priority if priority is None else priority
         job.buries += 1
+        self.note(job, failure)
         self.leave_holder(job)
         job.state = "buried"
         self.burials += 1
@@ -578,16 +640,19 @@ class Model:
         job = self.mine(session, job_id, fence)
         job.due_at = self.now + job.ttr
 
-    def settle(self, session: int, job_id: int, fence: int, *, failed: bool) -> None:
-        """Leave the block of the job of this reservation."""
+    def leave_a_block(
+        self, session: int, job_id: int, fence: int, end: Failure | str | None
+    ) -> None:
+        """Leave the block of the job of this reservation: by a failure, "cancel", None."""
         job = self.jobs.get(job_id)
-        if job is not None and (job.owner, job.reservation) == (session, fence):
-            if failed:
-                self.bury(session, job_id, fence, None)
-            else:
+        is_held = job is not None and (job.owner, job.reservation) == (session, fence)
+        if end is None:
+            if is_held or (fence in self.lost and job is not None):
                 self.delete(session, job_id, fence)
-        elif not failed and fence in self.expired and job is not None:
-            self.delete(session, job_id, fence)
+        elif is_held and isinstance(end, Failure):
+            self.bury(session, job_id, fence, None, end)
+        elif is_held:
+            self.release(session, job_id, fence, None, 0)
 
     def kick(self, name: str, bound: int) -> int:
         self.commands["cmd_kick"] += 1

@@ -100,7 +100,7 @@ async def test_the_block_of_a_job_deletes_or_buries_it(broker: Broker) -> None:
 
 
 @in_a_loop
-async def test_the_block_of_a_job_that_is_cancelled_buries_it(broker: Broker) -> None:
+async def test_the_block_of_a_job_that_is_cancelled_releases_it(broker: Broker) -> None:
     await broker.async_producer().put("job")
 
     async def work() -> None:
@@ -110,7 +110,8 @@ async def test_the_block_of_a_job_that_is_cancelled_buries_it(broker: Broker) ->
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0):
             await work()
-    assert {"job": "buried"} == states(broker)
+    assert {"job": "ready"} == states(broker)
+    assert 1 == broker.peek_ready().releases
 
 
 def test_a_handle_shows_what_it_is(broker: Broker) -> None:

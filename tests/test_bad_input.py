@@ -70,6 +70,7 @@ NO_NUMBERS = refused(
     Fraction(1),
     int,
 )
+NO_ERRORS = refused(TypeError, "ValueError", 1, ValueError, object)
 NO_SECONDS = [
     *NO_NUMBERS,
     *refused(ValueError, nan, inf, -inf, -1, -1e-9, 2**32, 2**32 - 0.5, 1e300, 10**400),
@@ -293,15 +294,25 @@ TABLE: dict[str, tuple[Verb, Values]] = {
         lambda w, x: w.consumer.release(w.job, delay=x),
         [*NO_SECONDS, *NONE],
     ),
+    "Consumer.release.error": (
+        lambda w, x: w.consumer.release(w.job, error=x),
+        NO_ERRORS,
+    ),
     "Consumer.bury.job_or_id": (lambda w, x: w.consumer.bury(x), NO_JOBS),
     "Consumer.bury.priority": (lambda w, x: w.consumer.bury(w.job, x), NO_PRIORITIES),
+    "Consumer.bury.error": (
+        lambda w, x: w.consumer.bury(w.job, error=x),
+        NO_ERRORS,
+    ),
     "Consumer.touch.job_or_id": (lambda w, x: w.consumer.touch(x), NO_JOBS),
     "Job.release.priority": (lambda w, x: w.job.release(x), NO_PRIORITIES),
     "Job.release.delay": (
         lambda w, x: w.job.release(delay=x),
         [*NO_SECONDS, *NONE],
     ),
+    "Job.release.error": (lambda w, x: w.job.release(error=x), NO_ERRORS),
     "Job.bury.priority": (lambda w, x: w.job.bury(x), NO_PRIORITIES),
+    "Job.bury.error": (lambda w, x: w.job.bury(error=x), NO_ERRORS),
     "FakeClock.__init__.start": (
         lambda _, x: FakeClock(x),
         [
@@ -324,6 +335,8 @@ TABLE |= {
 
 # What any value will do for, and what only a broker calls.
 UNCHECKED = {
+    "Broker.async_producer.context",
+    "Broker.producer.context",
     "FakeClock.__init__.autojump",
     "FakeClock.attach",
     "FakeClock.park",

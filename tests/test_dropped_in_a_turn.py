@@ -96,7 +96,7 @@ def test_the_block_of_a_generator_that_is_dropped_is_left_when_the_turn_ends(
     with pytest.raises(NotFoundError):
         broker.peek_ready()
     assert clock.was_in_turn
-    assert "job" == broker.peek_buried().body
+    assert ("job", 1) == (broker.peek_ready().body, broker.peek_ready().releases)
     assert 0 == broker.stats().current_connections
 
 

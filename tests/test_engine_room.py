@@ -163,7 +163,7 @@ def be_deleted_once_buried(queue: Queue, session: Session) -> None:
 
 def settle(queue: Queue, session: Session) -> None:
     job = queue.do("reserve_job", session, 1)
-    queue.do("settle", session, job, False)  # noqa: FBT003 - as a shell calls it
+    queue.do("settle", session, job)
 
 
 def be_cleared(queue: Queue, _session: Session) -> None:

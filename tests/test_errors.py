@@ -20,6 +20,7 @@ from inproc_tubes.errors import (
     NotFoundError,
     NotIgnoredError,
     ReentrantCallError,
+    StoppedError,
     TimedOutError,
     TubeFullError,
     TubesError,
@@ -134,6 +135,12 @@ TABLE: list[tuple[TubesError, type[Exception], str, dict[str, Any]]] = [
         {"what": "the broker was closed"},
     ),
     (
+        StoppedError("the consumer was stopped"),
+        ClosedError,
+        "the consumer was stopped",
+        {"what": "the consumer was stopped"},
+    ),
+    (
         ReentrantCallError(),
         RuntimeError,
         "called in the middle of another verb, by a finaliser or a signal handler",
@@ -174,8 +181,9 @@ def test_every_error_of_the_module_is_public() -> None:
 
 
 @pytest.mark.parametrize("error", ERRORS)
-def test_the_tree_is_flat(error: TubesError) -> None:
-    assert TubesError is type(error).__bases__[0]
+def test_the_tree_is_flat_but_for_the_two_ends_of_a_handle(error: TubesError) -> None:
+    parent = ClosedError if isinstance(error, StoppedError) else TubesError
+    assert parent is type(error).__bases__[0]
 
 
 def test_the_base_is_no_builtin_but_exception() -> None:

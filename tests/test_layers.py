@@ -33,10 +33,12 @@ LAYERS = {
     "core": Layer({"core"}, {"errors"}),
     "clock": Layer({"clock", "checks"}, {"errors", "core"}),
     "monitor": Layer({"monitor"}, {"errors", "core", "clock"}),
+    "at_exit": Layer({"at_exit"}, {"monitor"}),
+    "failures": Layer({"failures"}, {"core"}),
     "waiting": Layer({"waiting"}, {"errors", "core", "monitor"}),
     "handles": Layer(
         {"holder", "producer", "consumer", "aio", "broker"},
-        {"errors", "core", "clock", "monitor", "waiting"},
+        {"errors", "core", "clock", "monitor", "at_exit", "failures", "waiting"},
     ),
     "protocol": Layer({"protocol"}, {"errors", "core"}),
     "testing": Layer({"testing"}, {"errors", "core", "clock", "handles"}),

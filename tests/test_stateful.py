@@ -134,7 +134,7 @@ def filled() -> BreakingMachine:
     machine.reserve_job(1, 4)
     machine.join(["t1"], None)
     machine.begin_put(2, 0, 0, 3)
-    machine.open_session("t2", ["t2"])
+    machine.open_session("t2", ["t2"], stops=True)
     machine.reserve_many(3, 1, 0)
     machine.a_handle_is_valid_until_the_job_is_reserved_again()
     return machine
@@ -143,7 +143,7 @@ def filled() -> BreakingMachine:
 @pytest.mark.parametrize("verb", sorted(VERBS))
 def test_every_verb_may_be_broken_off_at_any_bytecode(verb: str) -> None:
     broken = 0
-    for at in (8, 16, 64, 10**6):  # `drain` takes multiples of 8 only
+    for at in (8, 16, 64, 10**6):  # `drain` and `stop` take multiples of 8 only
         for session, job, name in (
             (0, 1, "default"),
             (1, 2, "t1"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from weakref import ref
 
-from inproc_tubes.errors import ClosedError
+from inproc_tubes.errors import ClosedError, StoppedError
 
 from .job import JobState
 from .session import Session
@@ -64,6 +64,26 @@ class Clients:
             self._dispatch.queue.watch(session, tube)
         return tube
 
+    def stop(self, session: Session, what: str) -> None:
+        """Let a client reserve no more; what it holds stays its own.
+
+        Its reserves that wait are answered, and it watches nothing.
+
+        Cost: O(log n) for each reserve that waits, and O(1) for each tube.
+        """
+        if session.stopped is None and session.closed is None:
+            session.stopped = what
+            self.finish_stopping(session)
+
+    def finish_stopping(self, session: Session) -> None:
+        """Carry out what `stop` has begun. Cost: as `stop`."""
+        what = session.stopped
+        assert what is not None  # `stop` has set it
+        dispatch = self._dispatch
+        for ticket in list(session.tickets):
+            dispatch.answer(dispatch.queue.requests[ticket], StoppedError(what))
+        self._watch_nothing(session)
+
     def close(self, now: float, session: Session, what: str) -> None:
         """End a client: its requests are answered, its jobs are ready again.
 
@@ -90,20 +110,25 @@ class Clients:
             dispatch.jobs.pop(session.incoming._id, None)
             session.incoming = None
         for job in session.held.in_sequence():
+            job._own_history().lost = True
             session.held.remove(job._id)
             dispatch.make_ready(now, job)
         self._leave(session)
+
+    def _watch_nothing(self, session: Session) -> None:
+        dispatch = self._dispatch
+        dispatch.queue.leave_place(session)
+        for tube in list(session.watched):
+            session.watched.remove(tube)
+            tube.watching -= 1
+            dispatch.free_if_unreferenced(tube)
 
     def _leave(self, session: Session) -> None:
         """Let a session use and watch nothing, and be no client any more."""
         dispatch = self._dispatch
         if hasattr(session, "holder"):
             del session.holder  # which refers to it, and to the monitor
-        dispatch.queue.leave_place(session)
-        for tube in list(session.watched):
-            session.watched.remove(tube)
-            tube.watching -= 1
-            dispatch.free_if_unreferenced(tube)
+        self._watch_nothing(session)
         used, session.used = session.used, None
         if used is not None:
             used.using -= 1

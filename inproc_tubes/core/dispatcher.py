@@ -205,8 +205,8 @@ class Dispatcher:
 
     # Requests
 
-    def answer(self, request: ReserveRequest, error: TubesError) -> None:
-        """Answer a reserve with an error."""
+    def answer(self, request: AnyRequest, error: TubesError) -> None:
+        """Answer a request with an error."""
         request.outcome = error
         self.strike_out(request)
 
@@ -383,7 +383,7 @@ class Dispatcher:
         history = job._own_history()
         session.held.remove(job._id)
         history.timeouts += 1
-        history.expired = True
+        history.lost = True
         self.counts.job_timeouts += 1
         self.make_ready(now, job)
         self.drop_if_idle(session)

@@ -41,6 +41,7 @@ from inproc_tubes.errors import (
     JobTooBigError,
     NotFoundError,
     NotIgnoredError,
+    StoppedError,
     TimedOutError,
 )
 
@@ -48,6 +49,7 @@ from .admission import Admission
 from .clients import Clients
 from .counts import CommandCounts
 from .dispatcher import Dispatcher
+from .failure import JobError
 from .job import JobState
 from .limits import DEFAULT_TUBE, SAFETY_MARGIN
 from .requests import (
@@ -67,6 +69,7 @@ from .wire_puts import WirePuts
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from .failure import Failure
     from .job import AnyJob
     from .session import Session
     from .tube import Tube
@@ -84,17 +87,20 @@ _GONE = JobState.GONE
 class Engine:
     """Everything that happens in one broker. It has no lock.
 
-    - Clients: `open_session`, `close_session`, `abandon`, `close`, `drain`.
+    - Clients: `open_session`, `stop_session`, `close_session`, `abandon`.
+    - All of it: `drain`, `stop`, `close`.
     - Tubes: `use`, `watch`, `ignore`, `pause_tube`, `limit_tube`, `clear_tube`.
     - Putting: `put`, `put_many`, `wait_to_put`; over the wire `wire_puts`.
     - Reserving: `reserve`, `reserve_many`, `reserve_job`, `wait_to_reserve`.
-    - Settling: `delete`, `release`, `bury`, `touch`, `settle`, `kick`, `kick_job`.
+    - Settling: `delete`, `release`, `bury`, `touch`; `settle`, `fail`, `cancel`.
+    - Kicking: `kick`, `kick_job`.
     - Requests: `join`, `time_out`; `Dispatcher.withdraw`, `Dispatcher.fail_all`.
     - Time: `catch_up`, `next_due`.
 
     Attributes:
         turn: What it is in the middle of.
         schedule: When it is to be asked again. It stays the same for life.
+        stopped: What has stopped the broker, once it is.
         closed: What has closed the broker, once it is.
     """
 
@@ -102,6 +108,7 @@ class Engine:
         self.turn = Turn()
         self.schedule = Schedule(self.turn.after)
         self.counts = CommandCounts()
+        self.stopped: str | None = None
         self.closed: str | None = None
         self._begin()
 
@@ -128,10 +135,28 @@ class Engine:
     # Clients
 
     def open_session(
-        self, _now: float, used: str | None, watched: Iterable[str]
+        self,
+        _now: float,
+        used: str | None,
+        watched: Iterable[str],
+        stops: bool = True,  # noqa: FBT001, FBT002 - a turn passes arguments by position
     ) -> Session:
-        """Add a client. Cost: O(number of tubes)."""
-        return self.clients.open(used, watched)
+        """Add a client. Cost: O(number of tubes).
+
+        Args:
+            used: The tube that it puts into, None for one that does not put.
+            watched: The tubes that it reserves from.
+            stops: Whether `stop` applies to it; then it may be stopped already.
+        """
+        session = self.clients.open(used, watched)
+        session.stops = stops
+        if self.stopped is not None and stops:
+            self.clients.stop(session, self.stopped)
+        return session
+
+    def stop_session(self, _now: float, session: Session, what: str) -> None:
+        """Let a client reserve no more, see `Clients.stop`. Cost: as there."""
+        self.clients.stop(session, what)
 
     def close_session(self, now: float, session: Session, what: str) -> None:
         """End a client, see `Clients.close`. Cost: O(log n) for each job and tube."""
@@ -151,7 +176,10 @@ class Engine:
         what = self.closed
         for session in self.clients.everyone():
             session.closed = what
-            self.turn.after.append(session.held.in_sequence())
+            jobs = session.held.in_sequence()
+            for job in jobs:
+                job._own_history().lost = True
+            self.turn.after.append(jobs)
             session.held.rebuild([])
             self.turn.after.append(session.watched)  # their tubes refer to jobs
             session.watched = TubeList()
@@ -175,6 +203,25 @@ class Engine:
         puts = list(self.admission.puts.values())
         self.dispatch.refuse_puts(now, puts, lambda _: DrainingError())
 
+    def stop(self, now: float, what: str) -> None:
+        """Let all clients reserve no more, and nothing wait for what they would do.
+
+        Puts that wait for room are refused, and joins, and those that come later. Over
+        the wire all goes on. A second call has no effect.
+
+        Cost: O(number of sessions and tubes), and O(log n) for each request.
+        """
+        if self.stopped is None:
+            self.stopped = what
+        what = self.stopped
+        for session in list(self.clients.sessions):
+            if session.stops:
+                self.clients.stop(session, what)
+        puts = list(self.admission.puts.values())
+        self.dispatch.refuse_puts(now, puts, lambda _: StoppedError(what))
+        for join in list(self.admission.joins.values()):
+            self.dispatch.answer(join, StoppedError(what))
+
     # Tubes
 
     def use(self, _now: float, session: Session, name: str) -> None:
@@ -194,8 +241,7 @@ class Engine:
 
         Cost: O(number of names); for each, that of `ignore` if the session waits.
         """
-        if session.closed is not None:
-            self.turn.refuse_closed(session)
+        self._refuse_if_stopped(session)
         for name in names:
             self.counts.watch += 1
             self.dispatch.serve(now, self.clients.watch(session, name))
@@ -209,8 +255,7 @@ class Engine:
         Cost: O(number of watched tubes); O(n log n) for n that wait for the same tubes
         if the session waits.
         """
-        if session.closed is not None:
-            self.turn.refuse_closed(session)
+        self._refuse_if_stopped(session)
         self.counts.ignore += 1
         tube = self.tubes.get(name)
         if tube is not None and tube in session.watched:
@@ -380,6 +425,7 @@ class Engine:
 
         Raises:
             TubeFullError: The timeout is 0, or the batch is larger than the limit.
+            StoppedError: The broker was stopped: nobody makes room.
 
         Cost: O(log n) with a timeout, else O(1).
         """
@@ -398,6 +444,8 @@ class Engine:
         assert tube.occupancy is not None  # else it would have been admitted
         if request.timeout == 0 or size > tube.occupancy.maxsize:
             self.turn.refuse(self.admission.too_late(request))
+        if self.stopped is not None:
+            self.turn.refuse(StoppedError(self.stopped))
         self.schedule.enter(now, request)
         self.admission.add_put(tube, request)
 
@@ -428,8 +476,8 @@ class Engine:
         """
         tube = session.only
         if tube is None:
-            if session.closed is not None:
-                self.turn.refuse_closed(session)
+            if session.watch_set is None:
+                self._refuse_if_stopped(session)
             tube = self.queue.best_tube(session)
         if timeout is None or timeout is WITHOUT_WARNING:
             session.cmd_reserve += 1
@@ -456,8 +504,7 @@ class Engine:
 
         Cost: O(log n) for each.
         """
-        if session.closed is not None:
-            self.turn.refuse_closed(session)
+        self._refuse_if_stopped(session)
         session.is_worker = True
         taken: list[AnyJob] = []
         self.turn.batch = taken
@@ -511,14 +558,20 @@ class Engine:
 
         Cost: O(log n).
         """
-        if session.closed is not None:
-            self.turn.refuse_closed(session)
+        self._refuse_if_stopped(session)
         job = self.jobs.get(job_id)
         if job is None or job._state is _RESERVED or job._state is _INVALID:
             self.turn.refuse(NotFoundError(job_id))
         session.is_worker = True
         self.store.leave(job)
         return self.dispatch.hold(now, job, session)
+
+    def _refuse_if_stopped(self, session: Session) -> None:
+        """Refuse to reserve for a session that was stopped, or closed."""
+        if session.closed is not None:
+            self.turn.refuse_closed(session)
+        if session.stopped is not None:
+            self.turn.refuse(StoppedError(session.stopped))
 
     # Settling
 
@@ -588,6 +641,8 @@ class Engine:
             self.turn.refuse(NotFoundError(job_id))
         if not is_held:
             self.store.leave(job)
+            if job._history.lost and handle is job:
+                job._history.lost = False  # late, and yet done by who had it
         tube = self.store.delete(job)
         if is_held:
             session.held.remove(job_id)
@@ -603,6 +658,7 @@ class Engine:
         handle: AnyJob | None,
         priority: int | None,
         delay: float,
+        failure: Failure | None = None,
     ) -> None:
         """Give a held job back, at once or after a delay. Cost: O(log n)."""
         self.counts.release += 1
@@ -613,7 +669,8 @@ class Engine:
             job._priority = priority
         job._delay = delay
         history.releases += 1
-        history.expired = False
+        if failure is not None:
+            history.error = JobError(*failure, job._tube, job._reserves, now)
         if delay:
             job._due_at = now + delay
             job._state = _DELAYED
@@ -630,6 +687,7 @@ class Engine:
         job_id: int,
         handle: AnyJob | None,
         priority: int | None,
+        failure: Failure | None = None,
     ) -> None:
         """Put a held job aside until it is kicked. Cost: O(1)."""
         self.counts.bury += 1
@@ -639,7 +697,8 @@ class Engine:
         if priority is not None:
             job._priority = priority
         history.buries += 1
-        history.expired = False
+        if failure is not None:
+            history.error = JobError(*failure, job._tube, job._reserves, now)
         self.store.bury(job)
         self.dispatch.drop_if_idle(session)
         self.dispatch.after_leaving(now, self.tubes[job._tube])
@@ -653,31 +712,36 @@ class Engine:
         job._due_at = now + job._ttr
         session.held.postpone(job)
 
-    def settle(
-        self,
-        now: float,
-        session: Session,
-        job: AnyJob,
-        failed: bool,  # noqa: FBT001 - a turn passes arguments by position
-    ) -> AnyJob | None:
-        """Leave the with-block of a job: delete it, or bury it if the block failed.
+    def settle(self, now: float, session: Session, job: AnyJob) -> AnyJob | None:
+        """Leave the with-block of a job that is done: delete it.
 
-        What the block itself did with the job stands. Where the reservation has expired
-        meanwhile, a job that is done is deleted if nobody has reserved it yet, and one
-        that failed stays ready.
+        What the block itself did with the job stands. Where the job was lost meanwhile,
+        it is deleted if nobody has reserved it yet.
 
-        Cost: that of `delete` or `bury`.
+        Cost: that of `delete`.
+        """
+        is_held = session.held.get(job._id) is job
+        if is_held or (job._history.lost and job._id in self.jobs):
+            return self.delete(now, session, job._id, job)
+        return None
+
+    def fail(
+        self, now: float, session: Session, job: AnyJob, failure: Failure | None
+    ) -> None:
+        """Leave the with-block of a job that has failed: bury it, if it is still held.
+
+        Cost: that of `bury`.
         """
         if session.held.get(job._id) is job:
-            if not failed:
-                return self.delete(now, session, job._id, job)
-            self.bury(now, session, job._id, job, None)
-        elif not failed:
-            if session.closed is not None and job._state is not _GONE:
-                self.turn.refuse_closed(session)
-            if job._history.expired and job._id in self.jobs:
-                return self.delete(now, session, job._id, job)
-        return None
+            self.bury(now, session, job._id, job, None, failure)
+
+    def cancel(self, now: float, session: Session, job: AnyJob) -> None:
+        """Leave the with-block of a job that was interrupted: release it, if it is held.
+
+        Cost: that of `release`.
+        """
+        if session.held.get(job._id) is job:
+            self.release(now, session, job._id, job, None, 0)
 
     def kick(self, now: float, name: str, bound: int) -> int:
         """Make up to ``bound`` buried jobs ready, or delayed ones if none is buried.
@@ -719,6 +783,7 @@ class Engine:
 
         Raises:
             TimedOutError: The timeout is 0.
+            StoppedError: The broker was stopped: nobody does the work.
 
         Cost: O(number of tubes), O(log n) with a timeout.
         """
@@ -726,6 +791,8 @@ class Engine:
             return
         if request.timeout == 0:
             self.turn.refuse(request.too_late())
+        if self.stopped is not None:
+            self.turn.refuse(StoppedError(self.stopped))
         self.schedule.enter(now, request)
         self.admission.add_join(request)
 

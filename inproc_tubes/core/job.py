@@ -34,11 +34,13 @@ from enum import Enum
 from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, Self
 
 if TYPE_CHECKING:
+    from contextvars import Context
     from types import TracebackType
     from typing import Any, TypeAlias
 
     from typing_extensions import TypeVar
 
+    from .failure import JobError
     from .statistics import JobStats
 
     # A body is any object: `Any` is the default of its type.
@@ -79,7 +81,7 @@ _READY = JobState.READY
 
 
 class History:
-    """What has happened to a job besides being reserved.
+    """What most jobs have nothing of: what happened besides being reserved, and more.
 
     Attributes:
         timeouts: How often a reservation of it has expired.
@@ -87,10 +89,21 @@ class History:
         buries: How often it was buried.
         kicks: How often it was kicked.
         burial: The number of its last burial. Buried jobs are served in this order.
-        expired: Whether its last reservation has ended by expiry.
+        lost: Whether its last reservation has ended without a verb of its holder.
+        error: Its last failure that somebody told of.
+        context: The context of its put, where that is kept.
     """
 
-    __slots__ = ("burial", "buries", "expired", "kicks", "releases", "timeouts")
+    __slots__ = (
+        "burial",
+        "buries",
+        "context",
+        "error",
+        "kicks",
+        "lost",
+        "releases",
+        "timeouts",
+    )
 
     def __init__(self) -> None:
         self.timeouts = 0
@@ -98,16 +111,20 @@ class History:
         self.buries = 0
         self.kicks = 0
         self.burial = 0
-        self.expired = False
+        self.lost = False
+        self.error: JobError | None = None
+        self.context: Context | None = None
 
     def copy(self) -> History:
-        """Return an equal history. Cost: O(1)."""
+        """Return that of the next reservation: equal, but not lost. Cost: O(1)."""
         history = History()
         history.timeouts = self.timeouts
         history.releases = self.releases
         history.buries = self.buries
         history.kicks = self.kicks
         history.burial = self.burial
+        history.error = self.error
+        history.context = self.context
         return history
 
 
@@ -127,18 +144,32 @@ class JobHolder(Protocol):
         """Delete a job; leave its with-block, if not ``strict``."""
 
     def release(
-        self, job_or_id: Job | int, priority: int | None = None, delay: float = 0
+        self,
+        job_or_id: Job | int,
+        priority: int | None = None,
+        delay: float = 0,
+        error: BaseException | None = None,
     ) -> None:
         """Give a job back."""
 
-    def bury(self, job_or_id: Job | int, priority: int | None = None) -> None:
+    def bury(
+        self,
+        job_or_id: Job | int,
+        priority: int | None = None,
+        error: BaseException | None = None,
+    ) -> None:
         """Bury a job."""
 
     def touch(self, job_or_id: Job | int) -> None:
         """Restart the time to run of a job."""
 
-    def _abort(self, job: Job, exc_type: type[BaseException]) -> None:
+    def _abort(
+        self, job: Job, exc_type: type[BaseException], exc: BaseException | None
+    ) -> None:
         """Leave the with-block of a job by an exception."""
+
+    def _is_lost(self, job: Job) -> bool:
+        """Tell whether the reservation of a job is over, and its holder did not end it."""
 
     def _stats_job(self, job_or_id: Job | int) -> JobStats:
         """Return the statistics of a job."""
@@ -160,10 +191,13 @@ class Job(Generic[T]):
     """A job that was reserved, or looked at.
 
     A reserved job is a context manager. A block that is left normally deletes the job.
-    A block that is left by an exception buries it. What the block itself did with the
-    job stands. If the reservation expires inside the block, a job that is done is
-    deleted if nobody has reserved it, else `NotFoundError` is raised. The block of a job
-    that was only looked at changes nothing.
+    A block that fails, by an `Exception`, buries it, and the job keeps what it failed
+    with: `error`. A block that is interrupted releases it, to its old place: by any other
+    exception, such as `asyncio.CancelledError`, `KeyboardInterrupt`, `SystemExit` or
+    `GeneratorExit`. What the block itself did with the job stands. If the job is `lost`
+    inside the block and that ends normally, it is deleted if nobody has reserved it,
+    else `NotFoundError` is raised. The block of a job that was only looked at changes
+    nothing.
 
     A handle is *fenced*. When its reservation is over and the job is reserved again, by
     the same consumer too, the verbs of the handle raise `NotFoundError`, and its
@@ -255,6 +289,41 @@ class Job(Generic[T]):
         """How often it was kicked."""
         return self._history.kicks
 
+    @property
+    def error(self) -> JobError | None:
+        """What it failed with last, None if nobody told.
+
+        Its with-block tells, and so do `release` and `bury` if they are given an
+        exception. It stays with the job until another failure replaces it.
+        """
+        return self._history.error
+
+    @property
+    def context(self) -> Context | None:
+        """The context of its put, None if its producer did not keep it.
+
+        It is a new copy each time, so that ``job.context.run`` is always possible. See
+        `Broker.producer`.
+        """
+        context = self._history.context
+        return None if context is None else context.copy()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the reservation is over, and this consumer did not end it.
+
+        It has expired, or the consumer or the broker was closed. Somebody else may have
+        the job by now, or have done it: what this handle has worked out comes too late.
+        A job that was deleted, released or buried by its consumer is not lost, nor is
+        one that was only looked at.
+
+        Raises:
+            ReentrantCallError: This is in the middle of a verb of this thread.
+
+        Cost: O(1), and a turn.
+        """
+        return self._holder._is_lost(self)
+
     def delete(self) -> None:
         """Delete this job: it is done.
 
@@ -268,36 +337,47 @@ class Job(Generic[T]):
         """
         self._holder._end(self._id, self, True)  # noqa: FBT003 - see there
 
-    def release(self, priority: int | None = None, delay: float = 0) -> None:
+    def release(
+        self,
+        priority: int | None = None,
+        delay: float = 0,
+        error: BaseException | None = None,
+    ) -> None:
         """Give this job back to its tube.
 
         Args:
             priority: Its new priority; None keeps the present one.
             delay: Seconds until it is ready again.
+            error: What it failed with, to be kept as text in `error`; None keeps what
+                is there.
 
         Raises:
             NotFoundError: The reservation is over, most likely because it expired.
             ClosedError: The consumer or the broker was closed.
 
-        Cost: O(log n).
+        Cost: O(log n), and with an error that of formatting it.
         Source: OP_RELEASE (prot.c).
         """
-        self._holder.release(self, priority, delay)
+        self._holder.release(self, priority, delay, error)
 
-    def bury(self, priority: int | None = None) -> None:
+    def bury(
+        self, priority: int | None = None, error: BaseException | None = None
+    ) -> None:
         """Put this job aside until somebody kicks it.
 
         Args:
             priority: Its new priority; None keeps the present one.
+            error: What it failed with, to be kept as text in `error`; None keeps what
+                is there.
 
         Raises:
             NotFoundError: The reservation is over, most likely because it expired.
             ClosedError: The consumer or the broker was closed.
 
-        Cost: O(1).
+        Cost: O(1), and with an error that of formatting it.
         Source: OP_BURY (prot.c).
         """
-        self._holder.bury(self, priority)
+        self._holder.bury(self, priority, error)
 
     def touch(self) -> None:
         """Restart the time to run of this job: its full ``ttr`` begins anew.
@@ -335,7 +415,7 @@ class Job(Generic[T]):
         if exc_type is None:
             self._holder._end(self._id, self, False)  # noqa: FBT003 - see there
         else:
-            self._holder._abort(self, exc_type)
+            self._holder._abort(self, exc_type, exc)
 
     __reduce_ex__ = refuse_to_pickle
 
@@ -343,9 +423,11 @@ class Job(Generic[T]):
         # Without a holder: nobody has ever reserved it.
         holder: JobHolder | None = getattr(self, "_holder", None)
         state = self._state.value if holder is None else holder._state_of(self)
+        error = self._history.error
+        failed = "" if error is None else f"; {error.headline}"
         return (
             f"<Job {self._id} in {self._tube!r}, {state}, "
-            f"priority {self._priority}: {reprlib.repr(self._body)}>"
+            f"priority {self._priority}: {reprlib.repr(self._body)}{failed}>"
         )
 
     # For the engine

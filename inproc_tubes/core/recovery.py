@@ -78,6 +78,10 @@ def _finish(now: float, engine: Engine, sessions: list[Session]) -> None:
     for session in sessions:
         if session.closed is not None:
             engine.clients.finish_closing(now, session)
+        elif session.stopped is not None:
+            engine.clients.finish_stopping(session)
+    if engine.stopped is not None:
+        engine.stop(now, engine.stopped)
     for tube in list(engine.tubes.values()):
         if tube.occupancy is not None:
             engine.limit_tube(now, tube.name, tube.occupancy.maxsize)
@@ -153,3 +157,9 @@ def check(engine: Engine) -> None:
     engine.schedule._check(engine.tubes.values(), sessions, dispatch.requests())
     assert all(request.outcome is None for request in dispatch.requests())
     assert not engine.store.draining or not engine.admission.puts
+    for session in sessions:
+        assert session.stopped is None or not (session.watched or session.tickets)
+    if engine.stopped is not None:
+        assert all(s.stopped or not s.stops for s in engine.clients.sessions)
+        assert not engine.admission.puts
+        assert not engine.admission.joins

@@ -175,6 +175,8 @@ class Session:
         "planned_at",
         "puts",
         "recent",
+        "stopped",
+        "stops",
         "tickets",
         "used",
         "watch_set",
@@ -203,4 +205,8 @@ class Session:
         self.is_producer = False  # has ever put
         self.is_worker = False  # has reserved otherwise than the counters tell
         self.is_abandoned = False  # is no client, and still holds jobs
+        self.stops = (
+            True  # with all others; not over the wire, which has no word for it
+        )
+        self.stopped: str | None = None  # what was stopped, once it reserves no more
         self.closed: str | None = None  # what was closed, once it is

@@ -35,8 +35,8 @@ class TurnTaker(Protocol):
     ) -> R:
         """Take a turn with ``verb(now, ...)``."""
 
-    def open(self, used: str | None, watched: Iterable[str]) -> Session:
-        """Open a session."""
+    def open(self, used: str | None, watched: Iterable[str], *, stops: bool) -> Session:
+        """Open a session, to which a stop of the broker applies or not."""
 
     def close_session(self, session: Session, what: str) -> None:
         """Close a session."""

@@ -108,7 +108,7 @@ class ProtocolSession:
         self._skip: Skip | None = None
         self._in_long_line = False  # whose beginning is thrown away already
         # What the engine knows of it.
-        self.session = broker._monitor.open("default", ["default"])
+        self.session = broker._monitor.open("default", ["default"], stops=False)
         # The wire knows ids, and no handles: nobody calls the verbs of its jobs.
         self.session.holder = broker._holder
         notifier = _Notifier(_ignore if on_output is None else on_output)

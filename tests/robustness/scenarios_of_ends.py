@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from inproc_tubes import TimedOutError
+from inproc_tubes import StoppedError, TimedOutError
 from inproc_tubes.core.turn import TURN
 from tests.robustness.scenario import refused, scenario
 
@@ -39,6 +39,74 @@ def close_of_a_consumer_while_others_wait(world: World) -> Verb:
     world.reserve()
     world.wait_to_reserve(world.consumer, world.other, world.other)
     return world.consumer.close
+
+
+@scenario
+def stop_of_a_consumer(world: World) -> Verb:
+    world.consumer.watch("other")
+    world.put("a", "b")
+    world.reserve()
+    return world.consumer.stop
+
+
+@scenario
+def stop_of_a_consumer_that_waits(world: World) -> Verb:
+    world.consumer.watch("other", "fresh")
+    world.put("a")
+    world.reserve()
+    world.wait_to_reserve(world.other, world.consumer, world.consumer, timeout=60)
+    world.iterate(world.consumer)
+    return world.consumer.stop
+
+
+@scenario
+def stop_of_a_consumer_in_the_middle_of_its_reserve(world: World) -> Verb:
+    world.clock.meanwhile = world.consumer.stop
+    return refused(StoppedError, world.consumer.reserve)
+
+
+@scenario
+def reserve_of_a_stopped_consumer(world: World) -> Verb:
+    world.put("a")
+    world.consumer.stop()
+    return refused(StoppedError, world.consumer.reserve)
+
+
+@scenario
+def close_of_a_stopped_consumer(world: World) -> Verb:
+    world.put("a", "b")
+    world.reserve()
+    world.reserve()
+    world.consumer.stop()
+    world.wait_to_reserve(world.other, world.other)
+    return world.consumer.close
+
+
+@scenario
+def stop_of_the_broker(world: World) -> Verb:
+    world.broker.limit_tube("work", 1)
+    world.put("a")
+    world.reserve()
+    world.wait_to_put("b", timeout=60)
+    world.wait_to_put("c")
+    world.wait_to_reserve(world.consumer, world.other, timeout=60)
+    world.iterate(world.other)
+    world.wait_to_join("work", timeout=60)
+    return world.broker.stop
+
+
+@scenario
+def open_a_consumer_of_a_stopped_broker(world: World) -> Verb:
+    world.broker.stop()
+    return lambda: world.broker.consumer("work", "fresh")
+
+
+@scenario
+def put_that_would_wait_in_a_stopped_broker(world: World) -> Verb:
+    world.broker.limit_tube("work", 1)
+    world.put("a")
+    world.broker.stop()
+    return refused(StoppedError, lambda: world.producer.put("b"))
 
 
 @scenario

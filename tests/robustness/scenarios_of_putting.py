@@ -65,6 +65,13 @@ def put_for_one_of_two_waiting_consumers(world: World) -> Verb:
 
 
 @scenario
+def put_with_its_context(world: World) -> Verb:
+    producer = world.broker.producer("work", context=True)
+    world.puts("a")
+    return lambda: producer.put("a")
+
+
+@scenario
 def put_for_a_loop(world: World) -> Verb:
     world.iterate(world.consumer)
     return _put(world)

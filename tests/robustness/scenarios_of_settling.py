@@ -10,6 +10,8 @@ from inproc_tubes import NotFoundError
 from tests.robustness.scenario import refused, scenario
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from tests.robustness.scenario import Verb
     from tests.robustness.world import World
 
@@ -144,6 +146,43 @@ def block_of_a_job_that_fails(world: World) -> Verb:
 
 
 @scenario
+def block_of_a_job_that_is_interrupted(world: World) -> Verb:
+    job = world.held()
+    world.wait_to_reserve(world.other)
+
+    def block() -> None:
+        with suppress(SystemExit), job:
+            raise SystemExit
+
+    return block
+
+
+@scenario
+def block_of_a_generator_that_is_closed(world: World) -> Verb:
+    job = world.held()
+
+    def work() -> Generator[None, None, None]:
+        with job:
+            yield
+
+    generator = work()
+    next(generator)
+    return generator.close
+
+
+@scenario
+def block_of_a_job_that_fails_after_a_stop(world: World) -> Verb:
+    job = world.held()
+    world.consumer.stop()
+
+    def block() -> None:
+        with suppress(ZeroDivisionError), job:
+            raise ZeroDivisionError
+
+    return block
+
+
+@scenario
 def block_of_a_job_that_has_expired(world: World) -> Verb:
     job = world.held(ttr=1)
     world.deletes("a")
@@ -198,6 +237,20 @@ def release_of_a_dropped_consumers_job(world: World) -> Verb:
     job = world.reserve(consumer)
     del consumer
     return job.release
+
+
+@scenario
+def release_with_an_error(world: World) -> Verb:
+    job = world.held()
+    return lambda: job.release(delay=5, error=ValueError("no"))
+
+
+@scenario
+def loss_that_is_asked_for(world: World) -> Verb:
+    job = world.held(ttr=5)
+    world.clock._time += 5  # nobody has looked yet
+
+    return lambda: job.lost
 
 
 @scenario

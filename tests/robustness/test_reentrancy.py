@@ -77,6 +77,12 @@ def visit_close(world: VisitedWorld) -> None:  # pragma: no cover - a tracer is 
     world.visits.close()
 
 
+def visit_stop(world: VisitedWorld) -> None:  # pragma: no cover - a tracer is at work
+    """Stop a consumer; in a turn that happens at its end."""
+    world.visitor.stop()
+    world.visitor.stop()
+
+
 def visit_others(world: VisitedWorld) -> None:  # pragma: no cover - a tracer is at work
     """Call other verbs, which may be refused, and change nothing then."""
     for verb in (
@@ -85,12 +91,13 @@ def visit_others(world: VisitedWorld) -> None:  # pragma: no cover - a tracer is
         lambda: world.visitor.delete(10**6),
         lambda: world.visits.use("elsewhere"),
         lambda: world.broker.limit_tube("elsewhere", 3),
+        lambda: world.visited.lost,
     ):
         with suppress(ReentrantCallError, TimedOutError, NotFoundError):
             verb()
 
 
-VISITS: list[Visit] = [visit_puts, visit_close, visit_others]
+VISITS: list[Visit] = [visit_puts, visit_close, visit_stop, visit_others]
 
 
 class VisitedWorld(World):
@@ -100,6 +107,11 @@ class VisitedWorld(World):
         super().__init__()
         self.visitor = self.broker.consumer("visits")
         self.visits = self.broker.producer("visits")
+        self.visited = self.visitor.reserve_job(
+            self.visits.put("visited", tube="visited")
+        )
+        self.handles.append(self.visited)
+        self.certain.add("visited")
 
 
 def interrupt(scenario: Scenario, number: int, visit: Visit) -> None:
@@ -122,6 +134,7 @@ def interrupt(scenario: Scenario, number: int, visit: Visit) -> None:
         assert ["first", "second", "third", "fourth"] == there
     closed = [world.visitor._session.closed, world.visits._session.closed]
     assert (visit is visit_close) == all(closed) == any(closed)
+    assert (visit is visit_stop) == (world.visitor._session.stopped is not None)
 
 
 @pytest.mark.parametrize("scenario", VISITED, ids=lambda one: one.__name__)

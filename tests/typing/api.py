@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, assert_type
 
 from inproc_tubes import (
@@ -17,6 +18,7 @@ from inproc_tubes import (
     DeadlockError,
     DrainingError,
     Job,
+    JobError,
     JobState,
     JobStats,
     JobTooBigError,
@@ -25,6 +27,7 @@ from inproc_tubes import (
     NotIgnoredError,
     Producer,
     ReentrantCallError,
+    StoppedError,
     TimedOutError,
     TubeFullError,
     TubesError,
@@ -45,6 +48,8 @@ broker = Broker(clock=FakeClock())
 with Broker() as opened:
     assert_type(opened, Broker)
 assert_type(broker.close(), None)
+assert_type(broker.stop(), None)
+assert_type(broker.stop_at_exit(), None)
 Broker(MonotonicClock())  # type: ignore[call-arg]  # by keyword only
 Broker(clock=object())  # type: ignore[arg-type]  # no clock
 Broker(max_job_size="10")  # type: ignore[arg-type]  # no number
@@ -90,6 +95,8 @@ producer = broker.producer()
 assert_type(producer, Producer)
 assert_type(broker.producer("jobs"), Producer)
 assert_type(broker.producer(tube="jobs"), Producer)
+assert_type(broker.producer("jobs", context=True), Producer)
+broker.producer("jobs", True)  # type: ignore[call-arg]  # noqa: FBT003  # by keyword only
 with producer as opened_producer:
     assert_type(opened_producer, Producer)
 assert_type(producer.put(object()), int)
@@ -118,6 +125,7 @@ with consumer as opened_consumer:
 assert_type(consumer.watch("jobs", "mails"), int)
 assert_type(consumer.ignore("jobs"), int)
 assert_type(consumer.watching(), list[str])
+assert_type(consumer.stop(), None)
 assert_type(consumer.reserve(), Job)
 assert_type(consumer.reserve(None), Job)
 assert_type(consumer.reserve(timeout=0.5), Job)
@@ -135,7 +143,7 @@ consumer.reserve("5")  # type: ignore[arg-type]  # no number
 
 async def in_a_loop() -> None:
     """Await what may wait, and nothing else."""
-    producer = broker.async_producer("jobs")
+    producer = broker.async_producer("jobs", context=False)
     assert_type(producer, AsyncProducer)
     assert_type(await producer.put(object()), int)
     assert_type(await producer.put("body", 0, 1.5, 60, tube="jobs", timeout=1), int)
@@ -154,6 +162,9 @@ async def in_a_loop() -> None:
     with await consumer.reserve() as job:
         assert_type(job, Job)
         assert_type(consumer.touch(job), None)
+        assert_type(consumer.release(job, error=ValueError()), None)
+        assert_type(consumer.bury(job, error=ValueError()), None)
+        assert_type(consumer.stop(), None)
     async for each in consumer:
         assert_type(each, Job)
     async with consumer as opened_consumer:
@@ -217,6 +228,22 @@ assert_type(job.timeouts, int)
 assert_type(job.releases, int)
 assert_type(job.buries, int)
 assert_type(job.kicks, int)
+assert_type(job.lost, bool)
+assert_type(job.context, Context | None)
+assert_type(job.error, JobError | None)
+assert job.error is not None
+assert_type(job.error.type, str)
+assert_type(job.error.text, str)
+assert_type(job.error.traceback, str)
+assert_type(job.error.tube, str)
+assert_type(job.error.attempt, int)
+assert_type(job.error.failed_at, float)
+assert_type(job.error.headline, str)
+job.error.text = "fine"  # type: ignore[misc]  # is frozen
+assert_type(job.release(error=ValueError()), None)
+assert_type(job.bury(error=KeyboardInterrupt()), None)
+job.bury(error="too heavy")  # type: ignore[arg-type]  # no exception
+job.bury(error=ValueError)  # type: ignore[arg-type]  # nor this
 assert_type(job.delete(), None)
 assert_type(job.release(), None)
 assert_type(job.release(1, 0.5), None)
@@ -302,9 +329,12 @@ errors: list[type[TubesError]] = [
     NotFoundError,
     NotIgnoredError,
     ReentrantCallError,
+    StoppedError,
     TimedOutError,
     TubeFullError,
 ]
+stopped: ClosedError = StoppedError("the consumer was stopped")
+assert_type(stopped.what, str)
 full: queue.Full = TubeFullError("jobs", 5)
 stranger: Callable[[], TimeoutError | LookupError] = lambda: (  # noqa: E731
     TimedOutError(1) if stats.draining else NotFoundError(1)
