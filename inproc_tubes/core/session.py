@@ -205,8 +205,6 @@ class Session:
         self.is_producer = False  # has ever put
         self.is_worker = False  # has reserved otherwise than the counters tell
         self.is_abandoned = False  # is no client, and still holds jobs
-        self.stops = (
-            True  # with all others; not over the wire, which has no word for it
-        )
+        self.stops = True  # with the broker; not over the wire, which knows no stop
         self.stopped: str | None = None  # what was stopped, once it reserves no more
         self.closed: str | None = None  # what was closed, once it is

@@ -23,6 +23,21 @@ def test_its_broker_can_be_used_directly(
     assert fake.broker.stats_job(1).state == "ready"
 
 
+def test_a_stop_of_its_broker_is_no_concern_of_its_clients(
+    fake: FakeBeanstalkd, sock: socket.socket
+) -> None:
+    answer = in_thread(lambda: ask(sock, b"reserve\r\n"))
+    wait_until_waiting(fake.broker, 1)
+    consumer = fake.broker.consumer()
+    fake.broker.stop()
+    with socket.create_connection(fake.address) as other:
+        assert ask(other, PUT) == b"INSERTED 1\r\n"
+        assert answer.result(timeout=10) == RESERVED
+        assert ask(other, PUT) == b"INSERTED 2\r\n"
+        assert ask(other, b"reserve\r\n").startswith(b"RESERVED 2")
+    assert list(consumer) == []
+
+
 def test_without_a_clock_it_has_one_that_jumps(fake: FakeBeanstalkd) -> None:
     assert isinstance(fake.clock, FakeClock)
     clock = MonotonicClock()

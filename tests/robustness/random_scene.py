@@ -52,6 +52,9 @@ class Scene:
             self.give_back_later,
             self.set_aside,
             self.reserve_and_wait,
+            self.fail,
+            self.be_interrupted,
+            self.stop_a_consumer,
             lambda: self.broker.kick("work", 5),
             lambda: self.broker.pause_tube("work", 0.001),
             lambda: self.broker.pause_tube("work", 0),
@@ -145,6 +148,22 @@ class Scene:
         job = self.other.reserve(timeout=0.001)
         self.deleted.add(job.body)
         job.delete()
+
+    def fail(self) -> None:
+        with suppress(ZeroDivisionError), self.other.reserve(timeout=0):
+            raise ZeroDivisionError
+
+    def be_interrupted(self) -> None:
+        with suppress(GeneratorExit), self.other.reserve(timeout=0):
+            raise GeneratorExit
+
+    def stop_a_consumer(self) -> None:
+        with self.broker.consumer("small") as consumer:
+            self.put_small()
+            for job in consumer:
+                consumer.stop()
+                with job:
+                    self.deleted.add(job.body)
 
     # The books
 

@@ -175,6 +175,42 @@ def reserve_that_is_closed(world: LoopWorld) -> AsyncVerb:
     return world.async_consumer.reserve
 
 
+def step_of_a_loop_that_is_stopped(world: LoopWorld) -> AsyncVerb:
+    world.put("a")
+    job = world.async_consumer.reserve_job(1)
+    world.handles.append(job)
+    world.neighbour_reserves()
+    world.meanwhile(world.async_consumer.stop)
+
+    async def verb() -> None:  # pragma: no cover - a tracer is at work
+        with suppress(StopAsyncIteration):
+            await anext(world.async_consumer)
+
+    return verb
+
+
+def put_and_join_that_are_stopped(world: LoopWorld) -> AsyncVerb:
+    world.broker.limit_tube("work", 1)
+    world.put("a")
+    world.puts("b")
+    world.neighbour(partial(world.broker.async_join, "work"))
+    world.meanwhile(world.broker.stop)
+    return partial(world.async_producer.put, "b")
+
+
+def block_that_is_cancelled(world: LoopWorld) -> AsyncVerb:
+    world.put("a")
+    job = world.async_consumer.reserve_job(1)
+    world.handles.append(job)
+    world.neighbour_reserves()
+
+    async def verb() -> None:  # pragma: no cover - a tracer is at work
+        with suppress(asyncio.CancelledError), job:
+            raise asyncio.CancelledError
+
+    return verb
+
+
 def reserve_many_that_waits(world: LoopWorld) -> AsyncVerb:
     def put() -> None:  # pragma: no cover - a tracer is at work
         world.producer.put_many(["a", "b"])
@@ -237,6 +273,9 @@ SCENES: list[Scene] = [
     reserve_that_is_late,
     reserve_that_is_cancelled,
     reserve_that_is_closed,
+    step_of_a_loop_that_is_stopped,
+    put_and_join_that_are_stopped,
+    block_that_is_cancelled,
     reserve_many_that_waits,
     step_of_a_loop,
     step_of_a_loop_that_waits,

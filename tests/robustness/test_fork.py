@@ -88,6 +88,9 @@ def in_child(exits=os._exit):
             assert "parent" in str(error)
         else:
             raise AssertionError(verb)
+    consumer.stop()
+    broker.stop()
+    assert job.lost
     global_names = ("broker", "producer", "consumer", "job", "again")
     for name in global_names:
         del globals()[name]
