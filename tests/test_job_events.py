@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from inproc_tubes.core.job import JobState
+from inproc_tubes.core.failure import Failure, JobError
+from inproc_tubes.core.job import Job, JobState
 from inproc_tubes.core.requests import ReserveRequest
 from inproc_tubes.errors import NotFoundError
 from tests.job_scene import JOB, READY, Scene, peeked
@@ -169,18 +170,36 @@ def test_an_expired_job_goes_straight_to_the_reserve_that_waits() -> None:
 
 # The end of a with-block
 
+FAILURE = Failure("ValueError", "no", "ValueError: no")
+# {how it ends: the verb for it, and what that is told besides the job}
+ENDS: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "done": ("settle", ()),
+    "failed": ("fail", (FAILURE,)),
+    "interrupted": ("cancel", ()),
+}
 
-@pytest.mark.parametrize(("failed", "state"), [(False, "gone"), (True, "buried")])
-def test_a_block_deletes_its_job_or_buries_it(*, failed: bool, state: str) -> None:
+
+def leave(scene: Scene, job: Job, end: str) -> Any:
+    """Leave the block of a job."""
+    verb, rest = ENDS[end]
+    return scene.do(verb, scene.me, job, *rest)
+
+
+@pytest.mark.parametrize(
+    ("end", "state"), [("done", "gone"), ("failed", "buried"), ("interrupted", "ready")]
+)
+def test_a_block_deletes_its_job_or_buries_or_releases_it(end: str, state: str) -> None:
     scene = Scene("mine")
     job = scene.job
-    gone = scene.do("settle", scene.me, job, failed)
+    gone = leave(scene, job, end)
     assert scene.fields()["state"] == state
     # It is handed out, so that its body dies outside the turn.
-    assert gone is (None if failed else job)
+    assert gone is (job if end == "done" else None)
+    told = JobError(*FAILURE, "t", 1, 100.0) if end == "failed" else None
+    assert job.error == told
 
 
-@pytest.mark.parametrize("failed", [False, True])
+@pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize(
     ("verb", "rest", "state"),
     [
@@ -191,24 +210,28 @@ def test_a_block_deletes_its_job_or_buries_it(*, failed: bool, state: str) -> No
     ],
 )
 def test_what_a_block_has_done_with_its_job_stands(
-    verb: str, rest: tuple[Any, ...], state: str, *, failed: bool
+    verb: str, rest: tuple[Any, ...], state: str, end: str
 ) -> None:
     scene = Scene("mine")
     job = scene.job
     scene.do(verb, scene.me, JOB, job, *rest)
-    scene.do("settle", scene.me, job, failed)
+    leave(scene, job, end)
     assert scene.fields()["state"] == state
+    assert job.error is None
 
 
-@pytest.mark.parametrize(("failed", "state"), [(False, "gone"), (True, "ready")])
+@pytest.mark.parametrize(
+    ("end", "state"), [("done", "gone"), ("failed", "ready"), ("interrupted", "ready")]
+)
 def test_a_job_expired_in_its_block_is_deleted_if_it_is_done(
-    *, failed: bool, state: str
+    end: str, state: str
 ) -> None:
     scene = Scene("mine")
     job = scene.job
     scene.queue.to(150.0)
-    scene.do("settle", scene.me, job, failed)
+    leave(scene, job, end)
     assert scene.fields()["state"] == state
+    assert (job.releases, job.buries) == (0, 0)
 
 
 @pytest.mark.parametrize("taker", ["me", "other"])
@@ -217,32 +240,33 @@ def test_a_job_reserved_anew_is_no_longer_the_block_s(taker: str) -> None:
     job = scene.job
     scene.queue.to(150.0)
     scene.do("reserve", getattr(scene, taker), 0)
-    scene.do("settle", scene.me, job, True)  # noqa: FBT003 - as a shell calls it
+    leave(scene, job, "failed")
+    leave(scene, job, "interrupted")
     with pytest.raises(NotFoundError):
-        scene.do("settle", scene.me, job, False)  # noqa: FBT003 - as above
+        leave(scene, job, "done")
     assert scene.owner == taker
 
 
-@pytest.mark.parametrize("failed", [False, True])
+@pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("state", ["ready", "mine", "expired"])
 def test_the_block_of_a_job_that_was_only_looked_at_changes_nothing(
-    state: str, *, failed: bool
+    state: str, end: str
 ) -> None:
     scene = Scene("ready" if state == "ready" else "mine")
     if state == "expired":
         scene.queue.to(150.0)
     handle = peeked(scene)
     before = scene.snapshot()
-    scene.do("settle", scene.me, handle, failed)
+    leave(scene, handle, end)
     assert scene.snapshot() == before
 
 
 def test_a_job_that_has_expired_and_was_buried_since_is_not_the_block_s() -> None:
-    """Its expiry is told by its history, which forgets it when the job is settled."""
+    """That it was lost is told by the history of its old object."""
     scene = Scene("mine")
     job = scene.job
     scene.queue.to(150.0)
     scene.queue.bury(scene.other, JOB)
     with pytest.raises(NotFoundError):
-        scene.do("settle", scene.me, job, False)  # noqa: FBT003 - as a shell calls it
+        leave(scene, job, "done")
     assert scene.fields()["state"] == "buried"

@@ -214,7 +214,7 @@ class Engine:
         if self.stopped is None:
             self.stopped = what
         what = self.stopped
-        for session in list(self.clients.sessions):
+        for session in self.clients.sessions:
             if session.stops:
                 self.clients.stop(session, what)
         puts = list(self.admission.puts.values())
