@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from inproc_tubes.core.limits import SAFETY_MARGIN
+from inproc_tubes.core.turn import ALARM
 from inproc_tubes.errors import DeadlineSoonError, TimedOutError
 from tests.engine_driver import Queue, told
 
@@ -272,3 +273,14 @@ def test_a_job_that_expires_into_a_margin_is_told_of_in_the_same_moment(
     first, second = queue.wait(shared), queue.wait(shared)
     queue.to(101.0)
     assert [told(first), told(second)] == [1, DeadlineSoonError]
+
+
+@pytest.mark.parametrize(("armed_for", "left"), [(109.0, []), (109.5, [ALARM])])
+def test_an_alarm_is_left_if_what_is_due_next_comes_before_those_who_keep_time_wake(
+    queue: Queue, armed_for: float, left: list[object]
+) -> None:
+    queue.put(delay=5)
+    queue.put(delay=9)
+    queue.engine.schedule.armed_for = armed_for
+    queue.engine.catch_up(105.0)
+    assert left == list(queue.engine.turn.after)
