@@ -284,3 +284,17 @@ def test_an_alarm_is_left_if_what_is_due_next_comes_before_those_who_keep_time_w
     queue.engine.schedule.armed_for = armed_for
     queue.engine.catch_up(105.0)
     assert left == list(queue.engine.turn.after)
+
+
+@pytest.mark.parametrize(
+    ("due_at", "armed_for", "left"),
+    [(110, 108, [ALARM]), (110, 107, []), (107, 110, [])],
+)
+def test_one_alarm_is_left_for_what_comes_before_all_else(
+    queue: Queue, due_at: float, armed_for: float, left: list[object]
+) -> None:
+    schedule = queue.engine.schedule
+    schedule.due_at, schedule.armed_for = due_at, armed_for
+    schedule.expect(107)
+    assert left == list(queue.engine.turn.after)
+    assert schedule.due_at == 107

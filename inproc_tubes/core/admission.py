@@ -71,14 +71,13 @@ class Admission:
         ticket, size = next(iter(tube.occupancy.puts.items()))
         return self.puts[ticket] if tube.fits(size) else None
 
-    def remove_put(self, request: PutRequest) -> Tube:
-        """Let a put wait no longer; return its tube. Cost: O(1)."""
+    def remove_put(self, request: PutRequest) -> None:
+        """Let a put wait no longer. Cost: O(1)."""
         tube = self._tubes[request.tube]
         if tube.occupancy is not None:
             tube.occupancy.puts.pop(request.ticket, None)
         request.session.puts.pop(request.ticket, None)
         del self.puts[request.ticket]
-        return tube
 
     def too_late(self, request: PutRequest) -> TubeFullError:
         """Return what is raised where a put has waited too long. Cost: O(1)."""

@@ -93,7 +93,7 @@ class Dispatcher:
         self.jobs[job._id] = job  # from here on it is put
         tube.total_jobs += 1
         if job._delay:
-            self.store.enter(job)
+            tube.delayed.add(job)
             self.schedule.plan_tube(tube, job._due_at)
         else:
             self.make_ready(now, job)

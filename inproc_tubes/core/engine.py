@@ -674,8 +674,9 @@ class Engine:
         if delay:
             job._due_at = now + delay
             job._state = _DELAYED
-            self.store.enter(job)
-            self.schedule.plan_tube(self.tubes[job._tube], job._due_at)
+            tube = self.tubes[job._tube]
+            tube.delayed.add(job)
+            self.schedule.plan_tube(tube, job._due_at)
         else:
             self.dispatch.make_ready(now, job)
         self.dispatch.drop_if_idle(session)

@@ -213,12 +213,16 @@ class Schedule:
     ) -> None:
         for timers in (self._tubes, self._sessions, self._requests):
             timers._check()
+        # Nothing is looked at that is gone.
+        tubes, sessions, requests = list(tubes), list(sessions), list(requests)
+        assert len(self._tubes) == sum(tube in self._tubes for tube in tubes)
+        assert len(self._sessions) == sum(one in self._sessions for one in sessions)
         for tube in tubes:
             assert self.due_at <= tube.due_at
         for session in sessions:
             for job in session.held.in_sequence():
                 assert self.due_at <= session.planned_at <= job._due_at
-        for request in (requests := list(requests)):
+        for request in requests:
             assert self.due_at <= request.timeout_at
             assert (request in self._requests) == (request.timeout != inf)
         assert len(self._requests) == sum(r.timeout != inf for r in requests)

@@ -11,7 +11,6 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from .job import JobState, PeekedJob
-from .ready import key_of
 from .tube import Tube, TubeList
 
 if TYPE_CHECKING:
@@ -114,24 +113,6 @@ class Store:
             return job
         return None
 
-    def enter(self, job: AnyJob) -> int | None:
-        """Put a job into the index of its state.
-
-        Returns the key of a ready one, for the watch sets.
-
-        Cost: O(1) for the youngest of the usual priority and for a buried job, else
-        O(log n).
-        """
-        tube = self.tubes[job._tube]
-        if job._state is _READY:
-            tube.ready.add(job)
-            return key_of(job)
-        if job._state is _DELAYED:
-            tube.delayed.add(job)
-        else:
-            tube.buried[job._id] = job
-        return None
-
     def leave(self, job: AnyJob) -> None:
         """Take a job that nobody holds out of its index. Cost: O(1) amortised."""
         tube = self.tubes[job._tube]
@@ -146,7 +127,7 @@ class Store:
         """Make a job that is in no index the last of the buried ones. Cost: O(1)."""
         self._burials = job._own_history().burial = self._burials + 1
         job._state = _BURIED
-        self.enter(job)
+        self.tubes[job._tube].buried[job._id] = job
 
     def renew(self, job: AnyJob) -> AnyJob:
         """Go on with a new object for a job, so that its old handles are stale.
