@@ -48,6 +48,7 @@ TESTS = (
     "test_delayed_jobs.py",
     "test_held_jobs.py",
     "test_timer_queue.py",
+    "test_requests.py",
     "test_tube*.py",
     "test_watch_set.py",
     "test_job_*.py",
@@ -90,6 +91,11 @@ EQUIVALENT: dict[tuple[str, str, str], str] = (
             "if due_at < session.planned_at or session.tickets:",
             "due_at < session.planned_at -> (due_at <= session.planned_at)",
         ): "`plan_deadline` compares them again: a matter of speed",
+        (
+            "core/requests.py",
+            'self.held_up_by = ""',
+            'self.held_up_by = "" -> pass',
+        ): "`Admission.is_done` sets it before anybody reads it",
         (
             "core/requests.py",
             "rank = 0",
@@ -137,6 +143,14 @@ EQUIVALENT: dict[tuple[str, str, str], str] = (
             f"tube.using or tube.watching -> {other}",
         ): "`free_if_unreferenced` asks again: a matter of speed"
         for other in ("tube.using", "tube.watching", "(tube.using and tube.watching)")
+    }
+    | {
+        (
+            "core/session.py",
+            "self._number = 0  # the last one given",
+            f"0 -> {first}",
+        ): "only the order of the numbers matters"
+        for first in (-1, 1)
     }
     | {
         (f"core/{name}.py", "SWEEP_FLOOR = 64", f"64 -> {floor}"): "a matter of speed"

@@ -286,3 +286,16 @@ def test_a_tube_that_was_cleared_vanishes_unless_it_is_referred_to(
         count = clear_tube(queue, JobState.READY, tube=tube)
         assert count == (tube != "nowhere")
     assert queue.do("list_tubes") == ["default", "b"]
+
+
+def test_numbered_jobs_that_are_refused_count_once_though_they_are_put_again(
+    queue: Queue,
+) -> None:
+    """The turn in which they were dropped may have been broken off at its end."""
+    session = queue.producer()
+    jobs = [new_job("body", 0, 0, 60)]
+    queue.engine.store.number(jobs)
+    queue.do("drain")
+    for _ in range(2):
+        queue.do("put_numbered", session, jobs, None)
+    assert queue.count("cmd_put") == 1
