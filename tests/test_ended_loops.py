@@ -16,8 +16,14 @@ from inproc_tubes.monitor import Monitor
 from inproc_tubes.testing import wait_until_waiting
 from inproc_tubes.waiting.coroutines import Anchor, LoopSleepers
 from tests.loops import FlowingClock, begin, in_loops
-from tests.shells import LoopThread, assert_nothing_scheduled, in_a_loop
-from tests.threads import LONG, waiting
+from tests.shells import (
+    LoopThread,
+    assert_nothing_scheduled,
+    in_a_loop,
+    noted_failures,
+    timers_of,
+)
+from tests.threads import LONG, start, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -168,6 +174,30 @@ def test_a_consumer_dropped_while_a_closed_loop_keeps_time_gives_its_jobs_back(
     del holder
     assert "ready" == broker.stats_job(1).state
     dead.close()
+
+
+@pytest.mark.parametrize("end", ["closed", "collected"])
+@pytest.mark.usefixtures("no_collector")
+def test_a_consumer_dropped_beside_a_turn_gives_its_jobs_back_though_a_loop_has_ended(
+    broker: Broker, end: str
+) -> None:
+    """The turn is another thread's, and nobody can be told to take the next one."""
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        waits = [begin(loop, broker.async_consumer("other").reserve())]
+    if end == "collected":
+        waits.clear()
+        del loop
+        gc.collect()
+    dropped = [broker.consumer()]
+    broker.producer().put("job")
+    dropped[0].reserve()
+    with broker._monitor.lock:
+        start(dropped.clear).result(LONG)
+        assert 0 < len(broker._monitor.turn.after) < 5
+    broker.tubes()
+    assert "ready" == broker.stats_job(1).state
+    assert 0 == broker._monitor.waiting
+    check(broker._engine)
 
 
 def test_a_loop_that_is_closed_before_it_resumes_a_coroutine_loses_no_job(
@@ -404,3 +434,56 @@ async def test_a_dropped_broker_is_freed_at_once_by_its_loop(
     del broker, consumer, task
     await asyncio.sleep(0)
     assert not any(ref() for ref in gone)
+
+
+@pytest.mark.parametrize("kept", ["nothing", "its sleepers"])
+@pytest.mark.usefixtures("no_collector")
+def test_what_a_loop_was_to_do_for_a_broker_that_is_gone_is_not_done(
+    clock: FlowingClock,
+    closed_loop: asyncio.AbstractEventLoop,
+    monkeypatch: pytest.MonkeyPatch,
+    kept: str,
+) -> None:
+    """Both when its timer goes off, and when another thread has called."""
+    broker = Broker(clock=clock)
+    coroutine = begin(closed_loop, broker.async_consumer().reserve(timeout=50))
+    broker.producer().put("job", delay=40)
+    ways = in_loops(broker) if kept == "its sleepers" else []
+    coroutine.close()
+    gone = weakref.ref(broker._monitor)
+    del broker, coroutine
+    assert gone() is None
+    failures = noted_failures(closed_loop)
+    late = closed_loop.time() + 3_600
+    monkeypatch.setattr(closed_loop, "time", lambda: late)
+    assert 1 == len(timers_of(closed_loop))
+    closed_loop.run_until_complete(asyncio.sleep(0))
+    assert [] == timers_of(closed_loop)
+    assert [] == failures
+    assert (kept == "its sleepers") == len(ways)
+    closed_loop.close()
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_a_broker_is_collected_though_a_sleeper_of_a_closed_loop_is_not(
+    clock: FlowingClock, closed_loop: asyncio.AbstractEventLoop
+) -> None:
+    """The end of its producer wakes it, in vain; a debugger, say, refers to it."""
+    broker = Broker(clock=clock)
+    broker.limit_tube("default", 1)
+    producer = broker.async_producer()
+    broker.producer().put("first")
+    coroutine = begin(closed_loop, producer.put("second"))
+    (way,) = in_loops(broker)
+    (sleeper,) = way._asleep
+    future = sleeper._future()  # it goes on waiting, though nobody can be woken
+    closed_loop.close()
+    gone = weakref.ref(broker._monitor)
+    garbage: list[object] = [broker, producer, coroutine]
+    garbage.append(garbage)
+    del broker, producer, coroutine, way, garbage
+    gc.collect()
+    assert gone() is None
+    assert future is not None
+    assert not future.done()
+    assert not sleeper.is_alive()

@@ -22,6 +22,7 @@ from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from inproc_tubes.core.requests import NOBODY
+from inproc_tubes.monitor import Deferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -319,7 +320,11 @@ class LoopSleepers:
         monitor = self._monitor()
         if monitor is not None:
             engine = monitor.engine
-            monitor.defer(lambda now: self._withdraw_lost(now, engine))
+            # At the end of this turn or, where it is another thread's, of the next one.
+            # `defer` would nudge this very loop again, and so for ever.
+            monitor.turn.after.append(
+                Deferred(lambda now: self._withdraw_lost(now, engine))
+            )
 
     def _withdraw_lost(self, now: float, engine: Engine) -> None:
         # First those without a job, lest they be given what others give back.
