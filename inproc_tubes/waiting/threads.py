@@ -170,6 +170,11 @@ class ThreadSleepers:
         # In this order: it is replaced after the request is answered.
         sleeper = request.sleeper
         while request.outcome is None:
+            if monitor.engine.closed is not None:
+                # It does not know of the request: the process was forked in this turn.
+                raise ClosedError(  # pragma: no cover - runs in a forked child only
+                    monitor.engine.closed
+                )
             assert isinstance(sleeper, ThreadSleeper)  # `enter` has set it
             leads = self._leader is sleeper
             monitor.clock.park(sleeper, self.armed_for if leads else inf)
@@ -177,11 +182,8 @@ class ThreadSleepers:
                 return
             monitor.look()
             with monitor.guard:
-                if not sleeper.answered:
-                    if monitor.engine.closed is not None:
-                        raise ClosedError(monitor.engine.closed)
-                    if self._leader is sleeper:
-                        self._lead(sleeper)
+                if not sleeper.answered and self._leader is sleeper:
+                    self._lead(sleeper)
 
     def rearm(self, due_at: float) -> None:
         """Have the leader look again: something is due before ``armed_for``."""

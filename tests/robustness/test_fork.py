@@ -233,6 +233,35 @@ verify()
 """)
 
 
+def test_a_reserve_that_forks_before_it_waits_is_told_in_the_child() -> None:
+    """There it would wait in a queue that is closed already."""
+    forked("""
+from inproc_tubes import consumer as handles
+from inproc_tubes.core.requests import ReserveRequest
+
+class Forking(ReserveRequest):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        child = os.fork()
+        if child:
+            in_parent(child)
+            producer.put("job", tube="forked")
+        else:
+            signal.alarm(40)  # if it waits all the same
+
+handles.ReserveRequest = Forking
+try:
+    broker.consumer("forked").reserve(timeout=5).delete()
+except ClosedError as error:
+    assert os.getpid() != parent
+    assert "parent" in str(error)
+    sys.stdout.flush()
+    os._exit(0)
+handles.ReserveRequest = ReserveRequest
+verify()
+""")
+
+
 def test_forking_in_a_loop_beside_busy_threads_never_hangs() -> None:
     forked("""
 stop = threading.Event()
