@@ -74,8 +74,8 @@ class Admission:
     def remove_put(self, request: PutRequest) -> None:
         """Let a put wait no longer. Cost: O(1)."""
         tube = self._tubes[request.tube]
-        if tube.occupancy is not None:
-            tube.occupancy.puts.pop(request.ticket, None)
+        assert tube.occupancy is not None  # see `drop_occupancy`
+        tube.occupancy.puts.pop(request.ticket, None)
         request.session.puts.pop(request.ticket, None)
         del self.puts[request.ticket]
 
@@ -142,12 +142,14 @@ class Admission:
         del self.joins[request.ticket]
 
     def drop_occupancy(self, tube: Tube) -> None:
-        """Drop what a tube has only while it is limited or holds up a join.
+        """Drop what a tube has only while it is limited, or something waits there.
 
         Cost: O(1).
         """
         occupancy = tube.occupancy
-        if occupancy is not None and not (occupancy.maxsize or occupancy.joins):
+        if occupancy is not None and not (
+            occupancy.maxsize or occupancy.joins or occupancy.puts
+        ):
             tube.occupancy = None
             tube.settle()
 

@@ -93,10 +93,14 @@ class Dispatcher:
         self.jobs[job._id] = job  # from here on it is put
         tube.total_jobs += 1
         if job._delay:
-            tube.delayed.add(job)
-            self.schedule.plan_tube(tube, job._due_at)
+            self.delay(tube, job)
         else:
             self.make_ready(now, job)
+
+    def delay(self, tube: Tube, job: AnyJob) -> None:
+        """Give a delayed job that is in no index its place."""
+        tube.delayed.add(job)
+        self.schedule.plan_tube(tube, job._due_at)
 
     def insert_many(
         self,
@@ -276,8 +280,7 @@ class Dispatcher:
         # All of them get their outcomes first, so that nobody is let in meanwhile.
         requests = self.requests()
         for request in requests:
-            if request.outcome is None:
-                request.outcome = error()
+            request.outcome = error()
         for request in requests:
             self.strike_out(request)
 

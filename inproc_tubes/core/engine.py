@@ -674,9 +674,7 @@ class Engine:
         if delay:
             job._due_at = now + delay
             job._state = _DELAYED
-            tube = self.tubes[job._tube]
-            tube.delayed.add(job)
-            self.schedule.plan_tube(tube, job._due_at)
+            self.dispatch.delay(self.tubes[job._tube], job)
         else:
             self.dispatch.make_ready(now, job)
         self.dispatch.drop_if_idle(session)
@@ -819,6 +817,4 @@ class Engine:
 
         Cost: O(log n), amortised.
         """
-        if self.closed is not None:
-            return inf
         return self.schedule.next_due(self.queue.warns)

@@ -120,7 +120,7 @@ class Store:
             tube.ready.remove(job)
         elif job._state is _DELAYED:
             tube.delayed.remove(job)
-        elif job._state is _BURIED:
+        else:
             del tube.buried[job._id]
 
     def bury(self, job: AnyJob) -> None:
