@@ -480,7 +480,7 @@ class Monitor:
 
     # Fork
 
-    def leave_to_parent(self) -> None:
+    def leave_to_parent(self) -> None:  # pragma: no cover - in a forked child
         """Close a forked child's copy, and destroy nothing of what is in it.
 
         Another thread of the parent may have been in the middle of a turn. So nothing

@@ -12,6 +12,7 @@ import pytest
 from inproc_tubes import Broker, Job, JobState, TimedOutError
 from inproc_tubes.core.recovery import check
 from inproc_tubes.testing import FakeClock
+from tests.meddling import MeddlingClock
 from tests.shells import in_a_loop
 from tests.threads import LONG, start, waiting
 
@@ -197,3 +198,31 @@ async def test_an_iteration_that_is_cancelled_as_it_yields_has_taken_nothing(
     await asyncio.wait([task])
     assert task.cancelled()
     assert ("ready", 0) == states(broker)["job"]
+
+
+# Interrupted
+
+
+@in_a_loop
+async def test_a_batch_of_which_the_rest_is_interrupted_goes_back_to_its_place() -> (
+    None
+):
+    """By a Ctrl-C. Its first job has come between its two looks at the tube."""
+    clock = MeddlingClock()
+    broker = Broker(clock=clock)
+    producer, consumer = broker.producer(), broker.async_consumer()
+
+    def put() -> None:
+        producer.put_many(["first", "second"])
+        interrupt_once_it_has_a_job()
+
+    def interrupt_once_it_has_a_job() -> None:
+        if len(consumer._consumer._session.held):
+            raise KeyboardInterrupt
+        clock.meddle = interrupt_once_it_has_a_job
+
+    clock.meddle = put
+    with pytest.raises(KeyboardInterrupt):
+        await consumer.reserve_many(2)
+    assert {"first": ("ready", 0), "second": ("ready", 0)} == states(broker)
+    check(broker._engine)

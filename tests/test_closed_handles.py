@@ -8,7 +8,7 @@ import pytest
 
 from inproc_tubes import Broker, ClosedError, Consumer, Job, Producer
 from inproc_tubes.testing import FakeClock
-from tests.meddling import held, state
+from tests.meddling import MeddlingClock, held, state
 from tests.threads import LONG, waiting
 
 if TYPE_CHECKING:
@@ -87,6 +87,20 @@ def test_closing_twice_has_no_effect(broker: Broker) -> None:
     for handle in handles:
         handle.close()
         assert repr(handle).endswith(": the broker was closed>")
+
+
+def test_a_broker_that_is_closed_in_the_middle_of_a_turn_ends_with_that_turn() -> None:
+    """By a signal handler, say."""
+    clock = MeddlingClock()
+    broker = Broker(clock=clock)
+    future = waiting(broker, broker.consumer().reserve)
+    clock.meddle = broker.close
+    assert ["default"] == broker.tubes()
+    assert clock.was_in_turn
+    with pytest.raises(ClosedError, match=r"^the broker was closed$"):
+        future.result(LONG)
+    with pytest.raises(ClosedError, match=r"^the broker was closed$"):
+        broker.tubes()
 
 
 def test_handles_are_counted_until_they_are_closed(broker: Broker) -> None:

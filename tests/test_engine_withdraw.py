@@ -269,6 +269,21 @@ def test_withdrawing_after_the_session_was_closed_changes_nothing(
     assert (queue.state(1), queue.job(1).reserves) == ("ready", 1)
 
 
+def test_a_reserve_is_withdrawn_after_its_handle_was_dropped_with_a_job_in_hand(
+    queue: Queue,
+) -> None:
+    """The collector may end a consumer before the coroutine that waits for it."""
+    session = hold(queue, 60, "a", "b")
+    job = queue.job(1)
+    request = queue.wait(session)
+    queue.do("abandon", session, "the handle was dropped")
+    queue.do("withdraw", request)
+    assert (queue.all_waiting, held(session)) == (0, [1])
+    queue.put(tube="b")
+    assert told(request) is None
+    assert queue.job(1) is job
+
+
 @pytest.mark.parametrize("served", [True, False])
 def test_withdrawing_after_the_engine_was_closed_changes_nothing(
     queue: Queue, *, served: bool

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from inproc_tubes import Broker
+from inproc_tubes.core.recovery import check
 from inproc_tubes.testing import wait_until_waiting
 from tests.loops import FlowingClock, begin, in_loops
 from tests.shells import LoopThread, in_a_loop, timers_of
@@ -229,3 +230,72 @@ def test_a_loop_that_hangs_delays_no_other(
         assert "second" == thread.result(LONG).body
         assert not late.done()
     assert isinstance(late.exception(LONG), TimeoutError)
+
+
+# A wake-up that fails
+
+
+def out_of_stack(*_args: object) -> None:
+    raise RecursionError
+
+
+@in_a_loop
+async def test_a_put_that_runs_out_of_stack_as_it_wakes_a_coroutine_loses_nothing(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next turn wakes it."""
+    producer = broker.producer()
+    task = asyncio.ensure_future(broker.async_consumer().reserve())
+    await asyncio.sleep(0)
+    loop = asyncio.get_running_loop()
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "call_soon_threadsafe", out_of_stack)
+        error = start(lambda: producer.put("job")).exception(LONG)
+    assert isinstance(error, RecursionError)
+    await asyncio.sleep(0)
+    assert not task.done()
+    broker.tubes()
+    assert "job" == (await task).body
+    check(broker._engine)
+
+
+@in_a_loop
+async def test_a_put_that_runs_out_of_stack_as_it_sets_a_timer_has_the_next_turn_do_it(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    producer = broker.producer()
+    task = asyncio.ensure_future(broker.async_consumer().reserve())
+    await asyncio.sleep(0)
+    loop = asyncio.get_running_loop()
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "call_soon_threadsafe", out_of_stack)
+        put = start(lambda: producer.put("later", delay=50))
+        assert isinstance(put.exception(LONG), RecursionError)
+    await asyncio.sleep(0)
+    assert [] == timers()
+    broker.tubes()
+    await asyncio.sleep(0)
+    assert [50] == timers()
+    task.cancel()
+    await asyncio.wait([task])
+
+
+@in_a_loop
+async def test_an_error_that_looks_as_if_the_loop_was_closed_withdraws_nothing(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal handler, say, may raise a RuntimeError as well."""
+
+    def fail(*_args: object) -> None:
+        raise RuntimeError
+
+    producer = broker.producer()
+    task = asyncio.ensure_future(broker.async_consumer().reserve())
+    await asyncio.sleep(0)
+    loop = asyncio.get_running_loop()
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "call_soon_threadsafe", fail)
+        start(lambda: producer.put("later", delay=50)).result(LONG)
+    assert 1 == broker._monitor.waiting
+    producer.put("job")
+    assert "job" == (await task).body

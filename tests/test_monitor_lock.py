@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inproc_tubes import Broker, TimedOutError
+from inproc_tubes import Broker, ReentrantCallError, TimedOutError
+from inproc_tubes.core.recovery import rebuild
 from inproc_tubes.monitor import _ATTEMPTS, _guard, _let_guard_yield
 from inproc_tubes.testing import FakeClock
+from tests.meddling import MeddlingClock, held, state
 from tests.threads import LONG, start, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
+
+    from inproc_tubes.core.engine import Engine
 
 YIELD = "inproc_tubes.monitor.yield_thread"
 
@@ -28,7 +32,7 @@ def yielding_guard(lock: RLock) -> AbstractContextManager[object]:
     return guard
 
 
-def is_taken(lock: RLock) -> bool:
+def is_taken(lock: RLock | OldLock) -> bool:
     """Tell whether another thread would find the lock taken."""
 
     def attempt() -> bool:
@@ -156,6 +160,141 @@ def test_a_signal_that_raises_as_the_lock_is_taken_releases_it(
     with pytest.raises(KeyboardInterrupt), make(Interrupting()):
         pytest.fail("not interrupted")  # pragma: no cover - that is the point
     assert not is_taken(lock)  # pragma: no cover - the tracer was interrupted, too
+
+
+def test_a_turn_that_is_interrupted_as_it_releases_the_lock_releases_it_all_the_same(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of a with statement is not protected for a few steps."""
+
+    def interrupt(*_args: object) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(broker._monitor.guard), "__exit__", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        broker.tubes()
+    assert not is_taken(broker._monitor.lock)
+    assert ["default"] == broker.tubes()
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_a_finaliser_that_is_interrupted_as_it_takes_the_lock_releases_it(
+    old_lock: OldLock, old_broker: Broker
+) -> None:
+    """And what it has left to do is done after the next turn."""
+    consumer = held(old_broker, "job")
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    old_lock.when_taken = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        old_broker._monitor.abandon(consumer._session)
+    assert not is_taken(old_lock)
+    old_broker.tubes()
+    assert "ready" == state(old_broker)
+
+
+# A lock that cannot tell how often it was taken
+
+
+class OldLock:
+    """An RLock of an early CPython 3.11, or of gevent.
+
+    Attributes:
+        when_taken: Is called, once, when it has been taken.
+        when_free: Is called, once, when it has been released.
+    """
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self.when_taken: Callable[[], object] = lambda: None
+        self.when_free: Callable[[], object] = lambda: None
+
+    def acquire(self, blocking: bool = True) -> bool:  # noqa: FBT001, FBT002 - as that of a lock
+        taken = self._lock.acquire(blocking)
+        then, self.when_taken = self.when_taken, lambda: None
+        then()
+        return taken
+
+    def release(self) -> None:
+        self._lock.release()
+        then, self.when_free = self.when_free, lambda: None
+        then()
+
+    __enter__ = acquire
+
+    def __exit__(self, *_args: object) -> None:
+        self.release()
+
+    def _is_owned(self) -> bool:
+        return self._lock._is_owned()  # type: ignore[attr-defined, no-any-return]  # as threading.Condition does
+
+
+@pytest.fixture
+def clock() -> MeddlingClock:
+    return MeddlingClock()
+
+
+@pytest.fixture
+def old_broker(clock: MeddlingClock, monkeypatch: pytest.MonkeyPatch) -> Broker:
+    with monkeypatch.context() as patch:
+        patch.setattr("threading.RLock", OldLock)
+        return Broker(clock=clock)
+
+
+@pytest.fixture
+def old_lock(old_broker: Broker) -> OldLock:
+    lock: object = old_broker._monitor.lock
+    assert isinstance(lock, OldLock)
+    return lock
+
+
+def interrupted(_now: float) -> None:
+    """Serve as a verb that is broken off."""
+    raise KeyboardInterrupt
+
+
+def test_a_verb_in_the_middle_of_a_turn_is_refused_with_an_old_lock_too(
+    clock: MeddlingClock, old_broker: Broker
+) -> None:
+    def call() -> None:
+        with pytest.raises(ReentrantCallError):
+            old_broker.stats()
+
+    clock.meddle = call
+    assert ["default"] == old_broker.tubes()
+    assert clock.was_in_turn
+
+
+def test_a_turn_goes_on_after_one_that_was_broken_off_with_an_old_lock_too(
+    old_lock: OldLock, old_broker: Broker
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        old_broker._monitor.run(interrupted)
+    assert ["default"] == old_broker.tubes()
+    assert not is_taken(old_lock)
+
+
+def test_two_turns_after_one_that_was_broken_off_recover_once(
+    old_lock: OldLock, old_broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An old lock is released for a moment, and another thread takes its turn."""
+    recovered: list[None] = []
+
+    def count_and_rebuild(now: float, engine: Engine) -> None:
+        recovered.append(None)
+        rebuild(now, engine)
+
+    monkeypatch.setattr("inproc_tubes.monitor.rebuild", count_and_rebuild)
+    with pytest.raises(KeyboardInterrupt):
+        old_broker._monitor.run(interrupted)
+    others: list[list[str]] = []
+    old_lock.when_free = lambda: others.append(start(old_broker.tubes).result(LONG))
+    assert [["default"], ["default"]] == [old_broker.tubes(), *others]
+    assert 1 == len(recovered)
+    assert not is_taken(old_lock)
 
 
 # Which guard a broker has

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inproc_tubes import Broker, DrainingError, TimedOutError
+from inproc_tubes import Broker, ClosedError, DrainingError, TimedOutError
 from inproc_tubes.core.recovery import check
 from inproc_tubes.core.requests import ReserveRequest
 from tests.meddling import MeddlingClock
@@ -186,3 +186,21 @@ def test_such_a_put_is_dropped_if_its_producer_is_closed_before_it(
 
     assert [1] == in_a_turn(broker, clock, close_and_put)
     assert [] == broker.jobs("default")
+
+
+def test_such_a_put_is_refused_at_once_if_its_producer_was_closed(
+    broker: Broker, clock: MeddlingClock
+) -> None:
+    producer = broker.producer()
+    producer.close()
+    with pytest.raises(ClosedError, match=r"^the producer was closed$"):
+        in_a_turn(broker, clock, lambda: producer.put("job"))
+    assert 1 == broker.producer().put("next")  # no id was taken
+
+
+def test_such_a_batch_of_none_puts_none(broker: Broker, clock: MeddlingClock) -> None:
+    producer = broker.producer()
+    results = in_a_turn(broker, clock, lambda: producer.put_many([], tube="new"))
+    assert [[]] == results
+    assert ["default"] == broker.tubes()
+    assert 0 == broker.stats().cmd_put

@@ -20,6 +20,7 @@ from tests.threads import LONG, signalled, waiting
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
+    from threading import Lock
 
     from inproc_tubes.clock import Clock, Parked
 
@@ -61,6 +62,21 @@ class RecordingClock(InterruptingClock):
             assert self._changed.wait_for(
                 lambda: self.returns.get(name, 0) >= count, LONG
             ), self.returns
+
+
+class OutOfStack:
+    """A lock that cannot be released."""
+
+    def __init__(self, lock: Lock) -> None:
+        self.acquire = lock.acquire  # the thread may not quite sleep yet
+
+    def release(self) -> None:
+        raise RecursionError
+
+
+def interrupted(_now: float) -> None:
+    """Serve as a verb that is broken off."""
+    raise KeyboardInterrupt
 
 
 @pytest.fixture
@@ -289,6 +305,43 @@ def test_nothing_leads_when_nothing_waits(
     assert {} == sleepers._asleep
     assert sleepers._leader is None
     assert -INF == sleepers.armed_for
+
+
+def test_after_a_turn_that_was_broken_off_all_threads_look_and_one_leads(
+    broker: Broker, clock: RecordingClock
+) -> None:
+    """Whom the broken turn has woken, and who leads, is not known."""
+    broker.producer().put("delayed", delay=10)
+    futures = {n: waiting(broker, broker.consumer().reserve, n) for n in "abc"}
+    clock.wait_until_parked(a=10, b=INF, c=INF)
+    with pytest.raises(KeyboardInterrupt):
+        broker._monitor.run(interrupted)
+    broker.tubes()
+    for name in futures:
+        clock.wait_until_returned(name, 1)
+    clock.wait_until_parked(a=INF, b=INF, c=10)
+    clock.advance(10)
+    assert "delayed" == futures["a"].result(LONG).body
+    broker.close()
+
+
+def test_a_put_that_runs_out_of_stack_as_it_wakes_a_thread_loses_nothing(
+    broker: Broker, clock: RecordingClock
+) -> None:
+    """The next turn wakes it."""
+    producer = broker.producer()
+    future = waiting(broker, broker.consumer().reserve, "a")
+    clock.wait_until_parked(a=INF)
+    (sleeper,) = broker._sleepers._asleep
+    token = sleeper.token
+    sleeper.token = OutOfStack(token)  # type: ignore[assignment]  # it has what is called
+    with pytest.raises(RecursionError):
+        producer.put("job")
+    assert not future.done()
+    sleeper.token = token
+    broker.tubes()
+    assert "job" == future.result(LONG).body
+    check(broker._engine)
 
 
 # Interrupted

@@ -7,6 +7,7 @@ import os
 import select
 import selectors
 import socket
+from threading import Semaphore
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,8 @@ from tests.fakes.shared import HOME, PUT, RESERVED, answers, ask, collect, in_th
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from inproc_tubes.clock import Parked
 
 
 # What a socket does.
@@ -209,6 +212,40 @@ def test_a_real_clock_keeps_time_for_readers() -> None:
         assert ask(other, b"reserve\r\n") == b"RESERVED 2 1\r\nb\r\n"
 
 
+class ParkingClock(FakeClock):
+    """Tells how often a thread has parked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parked = Semaphore(0)
+
+    def park(self, sleeper: Parked, until: float) -> None:
+        self.parked.release()
+        super().park(sleeper, until)
+
+
+def test_after_a_turn_that_was_broken_off_a_thread_that_reads_looks_again() -> None:
+    """What the broken turn has told it is not known."""
+
+    def interrupted(_now: float) -> None:
+        raise KeyboardInterrupt
+
+    clock = ParkingClock()
+    with (
+        FakeBeanstalkd(clock=clock) as fake,
+        socket.create_connection(fake.address) as sock,
+    ):
+        sock.sendall(b"reserve\r\n")
+        answer = in_thread(lambda: sock.recv(1000))
+        assert clock.parked.acquire(timeout=10)
+        with pytest.raises(KeyboardInterrupt):
+            fake.broker._monitor.run(interrupted)
+        fake.broker.tubes()
+        assert clock.parked.acquire(timeout=10)
+        fake.broker.producer().put(b"a")
+        assert answer.result(timeout=10) == RESERVED
+
+
 # How it ends.
 
 
@@ -312,6 +349,19 @@ def test_a_socket_may_be_closed_in_the_middle_of_a_turn(
 
     fake.broker._monitor.run(close)
     assert fake.connections == 0
+    assert fake.broker.peek_ready().id == 1
+
+
+def test_a_socket_may_be_closed_in_the_middle_of_another_threads_turn(
+    fake: FakeBeanstalkd, sock: socket.socket
+) -> None:
+    """A finaliser may do it, and must not wait."""
+    fake.broker.producer().put(b"a")
+    assert ask(sock, b"reserve\r\n") == RESERVED
+    with fake.broker._monitor.lock:
+        in_thread(sock.close).result(timeout=10)
+        assert fake.connections == 0
+    fake.broker.tubes()
     assert fake.broker.peek_ready().id == 1
 
 

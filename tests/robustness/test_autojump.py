@@ -194,3 +194,37 @@ def test_a_close_while_all_wait_is_no_deadlock() -> None:
             assert [] == thread.result(LONG)
         with pytest.raises(ClosedError):
             broker.tubes()
+
+
+class InterruptedClock(FakeClock):
+    """Is interrupted, once, as it asks for the next moment, which all wait for."""
+
+    interrupts = False
+    interrupted = False
+
+    def _all_wait(self) -> bool:
+        all_wait = super()._all_wait()
+        self.interrupts = all_wait and not self.interrupted
+        return all_wait
+
+    def now(self) -> float:
+        if self.interrupts:
+            self.interrupts, self.interrupted = False, True
+            raise KeyboardInterrupt
+        return super().now()
+
+
+def test_a_jump_that_is_interrupted_keeps_no_lock() -> None:
+    """It has the locks of all brokers as it asks."""
+    clock = InterruptedClock(autojump=True)
+    brokers: list[Broker[int]] = [Broker(clock=clock) for _ in range(2)]
+    consumer = brokers[0].consumer()
+    with pytest.raises(KeyboardInterrupt):
+        consumer.reserve(timeout=5)
+    for broker in brokers:
+        assert ["default"] == start(broker.tubes).result(LONG)
+        assert 0 == broker._monitor.waiting
+        check(broker._engine)
+    with pytest.raises(TimedOutError):
+        consumer.reserve(timeout=5)
+    assert _START + 5 == clock.now()
