@@ -115,6 +115,11 @@ odd = (
 )
 
 working = weighted((3, puts), (5, reserves), (6, of_jobs))
+waits = weighted(
+    (2, st.just(b"reserve\r\n")),
+    (3, st.sampled_from([b"reserve-with-timeout %d\r\n" % n for n in range(1, 4)])),
+)
+feeding = weighted((4, puts), (2, of_jobs), (1, of_tubes), (1, reserves))
 commands = weighted(
     (3, puts), (3, reserves), (3, of_jobs), (2, of_tubes), (2, looks), (2, odd)
 )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from inproc_tubes import Broker
 
+    from .differential_choice import Choice
     from .real_server import RealServer, Wire
 
 SECOND = 1_000_000  # microseconds
@@ -76,9 +77,11 @@ class Pair:
         """Whether there are commands behind a reserve that waits."""
         return self.ours.waiting and bool(self.ours._input)
 
-    def send(
-        self, command: bytes, until: int, in_between: Callable[[], None] | None = None
-    ) -> None:
+    def keeps_a(self, word: bytes) -> bool:
+        """Whether there may be such a command behind a reserve that waits."""
+        return self.keeps and word in self.ours._input
+
+    def send(self, command: bytes, until: int, in_between: Callable[[], None]) -> None:
         """Go on with a command, as far as its byte `until`; else to its end.
 
         Args:
@@ -95,16 +98,17 @@ class Pair:
         elif command == b"reserve\r\n" and not self.ours.waiting:
             self._with_timeout = False
         self.real.send(piece)
-        if in_between is not None:
-            in_between()
+        in_between()
         self.ours.receive(piece)
 
-    def half_close(self) -> None:
+    def half_close(self, in_between: Callable[[], None]) -> None:
         self.real.half_close()
+        in_between()
         self.ours.receive_eof()
 
-    def close(self) -> None:
+    def close(self, in_between: Callable[[], None] = lambda: None) -> None:
         self.real.close()
+        in_between()
         self.ours.close()
 
     def moments(self) -> Iterator[int]:
@@ -119,24 +123,27 @@ class Pair:
             moment = round(job._due_at * SECOND)
             yield from (moment - SECOND, moment)
 
-    def shares_a_tube(self, other: Pair) -> bool:
-        watched = {tube.name for tube in self.ours.session.watched}
-        return any(tube.name in watched for tube in other.ours.session.watched)
-
     def listen(self) -> bool:
         """Take what ours says, and return whether that was anything."""
         said = b"".join(iter(self.ours.take, b""))
         self._ours += masked(said)
         return bool(said)
 
-    def is_complete(self) -> bool:
-        """Read what the real one has said; return whether that is all that ours has.
+    def hear(self, choice: Choice) -> bool:
+        """Read what the real one has said, and return whether that was anything.
 
         For whoever has just settled.
         """
+        before = len(self._real)
         while reply := self.real.arrived():
             self._real += masked(reply)
+            choice.hear(self.ours.session, reply)
         self._ended = reply == b""
+        return len(self._real) > before
+
+    def is_complete(self, choice: Choice) -> bool:
+        """As `hear`, but return whether that is all that ours has said."""
+        self.hear(choice)
         if self._ended or self.ours.closed:
             return self._ended
         return len(self._real) >= len(self._ours)

@@ -28,6 +28,7 @@ from inproc_tubes.core.recovery import check
 from inproc_tubes.protocol import ProtocolSession
 
 from . import differential_commands as say
+from .differential_choice import Choice, steer
 from .differential_pair import SECOND, Pair, ServersClock
 from .engine_driver import next_id
 from .real_server import RealServer, why_missing
@@ -40,8 +41,9 @@ EXCLUDED = {
     "pid, uptime, rusage-*, id, hostname, os, platform": (
         "they tell of the process and the machine; the size of that reply with them"
     ),
-    "several connections waiting on one tube": (
-        "whom the server serves is the order of its multiset; ours is the longest wait"
+    "who is served of several that wait for one tube": (
+        "the server promises no order, and ours is the longest wait; that it is one of "
+        "them is compared, and all that comes of it: see differential_choice"
     ),
     "two connections that are due at the same instant": (
         "if the one that is last in the server's heap moves in it, `heapremove` may "
@@ -69,9 +71,8 @@ EXCLUDED = {
         "the server shows memory that it has not written; all else that can be asked "
         "about such a job is"
     ),
-    "watch, ignore, pause-tube, peek and quit behind a reserve that waits": (
-        "they are carried out at a time of its choosing, and for each of them there is "
-        "a reason above to choose it here; other commands are sent"
+    "pause-tube <tube> 0 behind a reserve that waits": (
+        "it is carried out at a time of its choosing, for the nanosecond above"
     ),
     "commands behind the reserves of two connections at once": (
         "answered in one tick, they take turns with each other"
@@ -79,9 +80,10 @@ EXCLUDED = {
 }
 """What is not compared or not sent, and why."""
 
+_PAUSES_FOR_NO_TIME = re.compile(rb"pause-tube.* 0+\r\n")
 _LATE = 3  # microseconds: how late the clock comes to a due moment
 _TURNS = 60  # of the server, until a reply is taken to be missing
-_CONNECTIONS = 3
+_CONNECTIONS = 4
 _A_MOMENT = 10  # commands, until everything is looked at again
 _A_WHILE = 30  # commands, until somebody hangs up again
 
@@ -111,6 +113,8 @@ class ServerAgainstOurs(RuleBasedStateMachine):
         self.engine = self.broker._engine
         # As the connection does that the server's clock is moved by.
         self.control = ProtocolSession(self.broker, version=self.server.version)
+        self.choice = Choice()
+        steer(self.engine, self.choice)
         self.pairs = [Pair(self.broker, self.server) for _ in range(_CONNECTIONS)]
         self.onlooker = Pair(self.broker, self.server)
         self.in_doubt = False  # whether the server may have forgotten a connection
@@ -154,6 +158,21 @@ class ServerAgainstOurs(RuleBasedStateMachine):
             self.speak(number, command)
 
     @rule(
+        waits=st.lists(st.tuples(who, say.waits), min_size=2, max_size=3),
+        number=who,
+        said=st.lists(say.feeding, min_size=1, max_size=4),
+    )
+    def compete(
+        self, waits: list[tuple[int, bytes]], number: int, said: list[bytes]
+    ) -> None:
+        """Let several wait, and say on one connection what serves them."""
+        for waiter, command in waits:
+            if waiter != number:
+                self.speak(waiter, command)
+        for command in said:
+            self.speak(number, command)
+
+    @rule(
         number=who,
         waits=st.lists(say.reserves, max_size=2),
         seconds=st.sampled_from([0.25, 0.5, 1, 1, 2, 60]),
@@ -175,7 +194,7 @@ class ServerAgainstOurs(RuleBasedStateMachine):
         self.hung_up_at = self.commands
         self.move(self.now + 1)  # for the jobs that go to others
         if half:
-            self.pairs[number].half_close()
+            self.pairs[number].half_close(self.hear)
             self.compare()
         else:
             self.reconnect(number)
@@ -204,7 +223,7 @@ class ServerAgainstOurs(RuleBasedStateMachine):
         command = pair.begun or self.with_ids(pair, command)
         if self.in_doubt or self.is_excluded(pair, command):
             return
-        if re.fullmatch(rb"pause-tube.* 0+\r\n", command):
+        if _PAUSES_FOR_NO_TIME.fullmatch(command):
             self.move(self.now + 1)
             if pair in self.pairs:  # time may have cost it its connection
                 self.send(pair, command, until, self.a_microsecond)
@@ -222,14 +241,30 @@ class ServerAgainstOurs(RuleBasedStateMachine):
         until: int = 0,
         in_between: Callable[[], None] | None = None,
     ) -> None:
-        pair.send(command, until, in_between)
+        pair.send(command, until, in_between or self.hear)
         if not pair.begun:
             self.commands += 1
             ServerAgainstOurs.compared += 1
 
     def a_microsecond(self) -> None:
         self.server.jump(1 / SECOND)
+        self.hear()
         self.broker._monitor.look()
+
+    def hear(self, but: int | None = None) -> None:
+        """Hear whom the server has served, where it had the choice.
+
+        Commands in one piece take it a turn each.
+        """
+        if sum(pair.ours.waiting for pair in self.pairs) < 2:
+            return
+        pairs = [pair for i, pair in enumerate(self.pairs) if i != but]
+        turns = 2 if any(pair.keeps for pair in pairs) else 1
+        left = turns
+        while left:
+            self.server.settle()
+            heard = [pair.hear(self.choice) for pair in pairs]
+            left = turns if any(heard) else left - 1
 
     def with_ids(self, pair: Pair, command: bytes) -> bytes:
         """Put an id in place of each mark: of the jobs held, then of all others."""
@@ -244,17 +279,13 @@ class ServerAgainstOurs(RuleBasedStateMachine):
         """Tell whether EXCLUDED has it that this is not sent now."""
         others = [other for other in self.pairs if other is not pair]
         if pair.ours.waiting:
-            if command.startswith((b"watch", b"ignore", b"pause", b"peek ", b"quit")):
+            if _PAUSES_FOR_NO_TIME.fullmatch(command):
                 return True
             if any(other.keeps for other in others):
                 return True
         if command.startswith(b"peek "):
             return any(each.ours.session.incoming for each in self.pairs)
-        return (
-            command.startswith(b"reserve")
-            and command != b"reserve-with-timeout 0\r\n"
-            and any(o.ours.waiting and pair.shares_a_tube(o) for o in others)
-        )
+        return command.startswith(b"put") and any(o.keeps_a(b"peek ") for o in others)
 
     # Time
 
@@ -285,12 +316,13 @@ class ServerAgainstOurs(RuleBasedStateMachine):
         while target % SECOND in taken:
             target += 1
         self.server.jump((target - self.now) / SECOND)
+        self.hear()
         self.broker._monitor.look()
         self.compare()
 
     def reconnect(self, number: int) -> None:
         others = [pair for pair in self.pairs if pair is not self.pairs[number]]
-        self.pairs[number].close()
+        self.pairs[number].close(lambda: self.hear(but=number))
         self.listen(others)  # first: whoever has got its jobs goes on, and may count
         self.pairs[number] = Pair(self.broker, self.server)
         self.compare()
@@ -302,14 +334,17 @@ class ServerAgainstOurs(RuleBasedStateMachine):
         # Commands in one piece take the server a turn each.
         for _ in range(_TURNS):
             self.server.settle()
-            if all(pair.is_complete() for pair in pairs):
+            if all(pair.is_complete(self.choice) for pair in pairs):
                 break
-        for pair in pairs:
-            pair.compare()
+        if self.choice.is_clear:
+            for pair in pairs:
+                pair.compare()
 
     def compare(self) -> None:
         """Compare all, and reconnect those that have to."""
         self.listen([*self.pairs, self.onlooker])
+        self.in_doubt |= not self.choice.is_clear
+        self.choice.forget()
         check(self.engine)
         moments = [moment for pair in self.pairs for moment in {*pair.moments()}]
         self.in_doubt |= len(moments) > len({*moments})

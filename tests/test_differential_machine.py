@@ -11,12 +11,15 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from inproc_tubes.protocol import ProtocolSession
 
 from . import differential_pair
+from .differential_choice import Choice
 from .differential_pair import SECOND
 from .real_server import why_missing
 from .test_differential import ServerAgainstOurs, soak
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from inproc_tubes.core.session import Session
 
 pytestmark = [
     pytest.mark.real,
@@ -85,7 +88,7 @@ def test_what_begins_has_a_fraction_of_a_second_of_its_own(
 ) -> None:
     say_all(machine, 0, PUT, PUT, PUT, b"reserve", b"reserve")
     say_all(machine, 1, b"reserve")
-    first, second, _ = machine.pairs
+    first, second, *_ = machine.pairs
     assert len({*first.moments()}) == 2  # at the same instant, twice
     assert not {m % SECOND for m in first.moments()} & {
         m % SECOND for m in second.moments()
@@ -155,15 +158,73 @@ def test_the_clock_lands_beside_the_end_of_a_ttr(machine: ServerAgainstOurs) -> 
     assert not machine.pairs[0].ours.session.held
 
 
+def test_whom_the_server_serves_of_several_is_taken_over(
+    machine: ServerAgainstOurs,
+) -> None:
+    """It goes on in its multiset, where the first one has come back as the last."""
+    for number in (0, 1):
+        say_all(machine, number, b"reserve")
+    for job_id in (1, 2):
+        say_all(machine, 3, PUT)
+        assert machine.pairs[0].ours.session.held.get(job_id)
+        say_all(machine, 0, b"delete %d" % job_id, b"reserve")
+    say_all(machine, 3, PUT)
+    assert machine.pairs[1].ours.session.held.get(3)
+
+
+def test_one_that_the_server_could_not_have_served_is_found_out(
+    machine: ServerAgainstOurs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (0, 1):
+        say_all(machine, number, b"reserve")
+    elsewhere = machine.pairs[2].ours.session
+    hear = Choice.hear
+
+    def mishear(self: Choice, session: Session, reply: bytes) -> None:
+        hear(self, elsewhere if reply.startswith(b"RESERVED") else session, reply)
+
+    monkeypatch.setattr(Choice, "hear", mishear)
+    say_all(machine, 3, PUT)
+    say_all(machine, 0, b"delete 1", b"reserve")
+    with pytest.raises(AssertionError, match="beanstalkd: b'RESERVED"):
+        machine.speak(3, PUT + b"\r\n")
+
+
+def test_where_the_order_of_two_choices_is_unknown_the_servers_are_replaced(
+    machine: ServerAgainstOurs,
+) -> None:
+    for number in (0, 1):
+        say_all(machine, number, b"reserve")
+        machine.choice.hear(machine.pairs[number].ours.session, b"RESERVED 1 1\r\n")
+    machine.speak(3, PUT + b"\r\n")
+    assert machine.in_doubt
+
+
+@pytest.mark.parametrize(
+    "command",
+    [b"watch t", b"ignore default", b"pause-tube default 1", b"peek 1", b"quit"],
+)
+def test_commands_behind_a_reserve_are_carried_out_when_it_is_answered(
+    machine: ServerAgainstOurs, command: bytes
+) -> None:
+    say_all(machine, 2, PUT, PUT, b"reserve", b"reserve", b"bury 1 0", b"bury 2 0")
+    for number in (0, 1):
+        say_all(machine, number, b"reserve")
+    say_all(machine, 0, command, b"list-tubes-watched")
+    assert machine.pairs[0].keeps
+    say_all(machine, 2, b"kick 2")
+    assert not machine.pairs[0].keeps
+
+
 EXCLUDED_WHEN = {
-    "behind a reserve that waits": ((b"reserve",), (), b"watch t"),
-    "behind a second one": (
+    "a pause for no time behind a reserve that waits": (
         (b"reserve",),
-        (b"watch t", b"ignore default", b"reserve", b"use t"),
-        b"use t",
+        (),
+        b"pause-tube default 0",
     ),
-    "to wait where another waits": ((), (b"reserve",), b"reserve"),
+    "behind a second one": ((b"reserve",), (b"reserve", b"use t"), b"use t"),
     "peek during a put": ((), (b"put 0 0 3 9",), b"peek @0"),
+    "put before a peek": ((), (b"reserve", b"peek @0"), b"put 0 0 3 1\r\na"),
 }
 
 
