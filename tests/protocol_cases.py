@@ -7,6 +7,7 @@ moves the clock; `half` and `close` do so to a connection, and `ended` wants it 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -556,7 +557,11 @@ CASES: dict[str, Sequence[Step]] = {
             ),
         ),
     ],
-    "timeouts as 1.12 reads them": [
+}
+
+# What strtol makes of them, and what 1.13 does, which reads a number and what is behind.
+_TIMEOUTS: dict[str, Sequence[Step]] = {
+    "1.12": [
         a(b"reserve-with-timeout abc", b"TIMED_OUT"),
         a(b"reserve-with-timeout ", b"TIMED_OUT"),
         a(b"reserve-with-timeout 0abc", b"TIMED_OUT"),
@@ -573,4 +578,44 @@ CASES: dict[str, Sequence[Step]] = {
         ("a", b"", b""),
         ("b", b"", b""),
     ],
+    "1.13": [
+        a(b"reserve-with-timeout abc", b"BAD_FORMAT"),
+        a(b"reserve-with-timeout ", b"BAD_FORMAT"),
+        a(b"reserve-with-timeout -1", b"BAD_FORMAT"),
+        a(b"reserve-with-timeout 2147483648", b"BAD_FORMAT"),
+        a(b"reserve-with-timeout 4294967296", b"BAD_FORMAT"),
+        a(b"reserve-with-timeout 0abc", b"TIMED_OUT"),
+        a(b"reserve-with-timeout   0", b"TIMED_OUT"),
+        a(b"reserve-with-timeout 1", b""),
+        1.0,
+        ("a", b"", TIMED_OUT),
+        a(b"reserve-with-timeout 2147483647", b""),
+        2e9,
+        ("a", b"", b""),
+    ],
 }
+VERSIONS = list(_TIMEOUTS)
+
+# What both versions of the server answer alike, but for the names in statistics.
+NAMES = [*CASES, "timeouts"]
+
+
+def steps_of(name: str, version: str) -> Sequence[Step]:
+    """Return a case, with the replies of a version."""
+    if name == "timeouts":
+        return _TIMEOUTS[version]
+    return [
+        (step[0], step[1], _as_told_by(version, step[2]))
+        if isinstance(step, tuple) and len(step) == 3
+        else step
+        for step in CASES[name]
+    ]
+
+
+def _as_told_by(version: str, reply: bytes) -> bytes:
+    """Return a reply of 1.12 as a version tells it: since 1.13 names are in quotes."""
+    if version == "1.12" or not reply.startswith(b"OK "):
+        return reply
+    _, _, text = reply.partition(b"\r\n")
+    text = re.sub(rb"^(name|tube): (.*)$", rb'\1: "\2"', text, flags=re.MULTILINE)
+    return ok(text.removesuffix(b"\r\n")) + b"\r\n"

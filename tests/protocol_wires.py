@@ -21,8 +21,8 @@ TURNS = 300  # of the server, until a reply is taken to be missing
 
 
 class OurWire:
-    def __init__(self, broker: Broker) -> None:
-        self.session = ProtocolSession(broker)
+    def __init__(self, broker: Broker, version: str) -> None:
+        self.session = ProtocolSession(broker, version=version)
 
     def exchange(self, data: bytes, _expected: bytes = b"") -> bytes:
         self.session.receive(data)
@@ -40,7 +40,8 @@ class OurWire:
 
 
 class OurServer:
-    def __init__(self) -> None:
+    def __init__(self, version: str) -> None:
+        self.version = version
         self.clock = FakeClock()
         self.broker = Broker(clock=self.clock)
 
@@ -49,7 +50,7 @@ class OurServer:
         self.control = self.connect()
 
     def connect(self) -> OurWire:
-        return OurWire(self.broker)
+        return OurWire(self.broker, self.version)
 
     def advance(self, seconds: float) -> None:
         # As late as the real server's clock: see real_server.
@@ -94,6 +95,7 @@ class ARealServer:
 
     def __enter__(self) -> Self:
         self.server.__enter__()
+        self.version = self.server.version
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -101,23 +101,6 @@ def test_a_limit_shows_in_no_statistics_of_the_wire() -> None:
 
 # Version 1.13
 
-VERSION_113 = [
-    (b"abc", b"BAD_FORMAT\r\n"),
-    (b"", b"BAD_FORMAT\r\n"),
-    (b"-1", b"BAD_FORMAT\r\n"),
-    (b"2147483648", b"BAD_FORMAT\r\n"),
-    (b"4294967296", b"BAD_FORMAT\r\n"),
-    (b"0abc", b"TIMED_OUT\r\n"),
-    (b"  0", b"TIMED_OUT\r\n"),
-    (b"2147483647", b""),
-]
-
-
-@pytest.mark.parametrize(("timeout", "reply"), VERSION_113)
-def test_timeouts_as_1_13_reads_them(timeout: bytes, reply: bytes) -> None:
-    session = ProtocolSession(Broker(), version="1.13")
-    assert answer(session, b"reserve-with-timeout %b\r\n" % timeout) == reply
-
 
 def test_1_13_puts_strings_in_quotes() -> None:
     session = ProtocolSession(Broker(), version="1.13")

@@ -50,6 +50,7 @@ class Server:
     """What a shared test body may ask of either server."""
 
     address: tuple[str, int]
+    version: str
     advance: Callable[[float], object]
     drain: Callable[[], object]
 
@@ -65,11 +66,11 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """Start an empty server, in memory or real, for one test."""
     if request.param == "fake":
         fake: FakeBeanstalkd = request.getfixturevalue("fake")
-        yield Server(fake.address, fake.clock.advance, fake.drain)
+        yield Server(fake.address, fake.version, fake.clock.advance, fake.drain)
         return
     with RealServer() as real:
         assert not isinstance(real.address, str)
-        yield Server(real.address, real.advance, real.drain)
+        yield Server(real.address, real.version, real.advance, real.drain)
 
 
 @pytest.fixture(params=_BOTH)

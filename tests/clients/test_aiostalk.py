@@ -662,12 +662,12 @@ def test_stats_tube_tells_all_of_a_tube(
 
 
 def test_stats_tells_all_of_the_server(
-    run: Run, client: aiostalk.Client, stats_keys: list[str]
+    run: Run, client: aiostalk.Client, stats_keys: list[str], server: Server
 ) -> None:
     run(client.put("a"))
     stats = run(client.stats())
     assert list(stats) == stats_keys
-    assert stats["version"] == "1.12"
+    assert stats["version"] == server.version
     assert stats["max-job-size"] == BIGGEST
     assert stats["draining"] == "false"
     assert (stats["cmd-put"], stats["cmd-stats"], stats["total-jobs"]) == (1, 1, 1)

@@ -670,12 +670,12 @@ def test_stats_tube_tells_all_of_a_tube(
 
 
 def test_stats_tells_all_of_the_server(
-    connection: Connection, stats_keys: list[str]
+    connection: Connection, stats_keys: list[str], server: Server
 ) -> None:
     connection.put("a")
     stats = connection.stats()
     assert list(stats) == stats_keys
-    assert stats["version"] == "1.12"
+    assert stats["version"] == server.version
     assert stats["max-job-size"] == BIGGEST
     assert stats["draining"] is False
     assert (stats["cmd-put"], stats["cmd-stats"], stats["total-jobs"]) == (1, 1, 1)
