@@ -155,7 +155,10 @@ class Wire:
             self._settle()
 
     def _receive(self) -> None:
-        data = self._socket.recv(1 << 20)
+        try:
+            data = self._socket.recv(1 << 20)
+        except ConnectionResetError:
+            data = b""  # it has closed, and not read all that was sent
         self._received += data
         self._ended = not data
 

@@ -114,6 +114,16 @@ def test_the_end_of_a_connection_reads_as_nothing(server: RealServer) -> None:
     assert wire.poll() == b""
 
 
+def test_the_end_reads_as_nothing_also_if_more_was_sent_than_is_read() -> None:
+    with RealServer(unix_socket=True) as server:
+        wire = server.connect()
+        wire.send(b"reserve\r\nquit\r\n")
+        wire.send(100 * b"list-tube-used\r\n")
+        put(server.connect())
+        assert wire.reply() == b"RESERVED 1 3\r\njob\r\n"
+        assert wire.reply() == b""
+
+
 def test_a_half_closed_connection_is_still_answered(server: RealServer) -> None:
     wire = server.connect()
     wire.send(b"reserve\r\n")
