@@ -6,6 +6,7 @@ what a fixture needs when a test asks for it, and patches nothing before.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["broker", "fake_beanstalkd", "fake_clock"]
 
 _INI = "beanstalkd_address"
+_GUARD = "beanstalkd_guard"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,6 +30,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         _INI,
         "where fake_beanstalkd is reached: host:port, or the path of a Unix socket",
         default="127.0.0.1:11300",
+    )
+    parser.addini(
+        _GUARD,
+        "addresses, separated by spaces, where no test may reach a real beanstalkd",
+        default="",
     )
 
 
@@ -38,6 +45,31 @@ def pytest_configure(config: pytest.Config) -> None:
         "beanstalkd(address=..., version=..., max_job_size=...): "
         "the arguments of the fake_beanstalkd of this test",
     )
+    if guarded := config.getini(_GUARD).split():
+        from .fakes.guarding import Guard  # noqa: PLC0415 - see the module
+
+        advice = f"{_GUARD} lets no test reach a real server, ask for fake_beanstalkd"
+        config.add_cleanup(Guard(map(_address, guarded), advice).lift)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup() -> None:
+    """Mend what another plugin has replaced before this test."""
+    _rearm()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call() -> None:
+    """Mend what another plugin has replaced before this test."""
+    _rearm()
+
+
+def _rearm() -> None:
+    # pytest-socket replaces `socket.socket` and its connect before each test, and after
+    # it. A server that lives for longer than a test is to be reached all the same.
+    routing = sys.modules.get("inproc_tubes.fakes.routing")
+    if routing is not None:  # pragma: no branch - our own run has loaded it
+        routing.rearm()
 
 
 @pytest.fixture

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
+import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,12 +15,14 @@ from inproc_tubes.errors import ClosedError
 from inproc_tubes.protocol import ProtocolSession
 from inproc_tubes.testing import FakeClock
 
-from .connection import os_error
+from .addresses import LOOPBACK, key_of, loopback_number
+from .listening import Listener
 from .reading import ServedBroker
-from .routing import add, key_of, number_of, remove
+from .refusals import os_error, parents
+from .registry import number_of
+from .routing import add, remove
 
 if TYPE_CHECKING:
-    import os
     from types import TracebackType
 
     from inproc_tubes.clock import Clock
@@ -35,15 +39,21 @@ class FakeBeanstalkd:
 
     - Looking on: `broker`, `clock`, `address`, `connections`.
     - Intervening: `drain`, `reset`; `refuse`, `drop`, `restore` for outages.
+    - Beyond this process: `listen`.
 
-    Blocking clients reach it in their own thread, and clients of asyncio in their
-    loop's: it has no thread and no port. Every other address behaves as ever. Several
-    may be active at once, each at its own address. May be shared by threads. Entered
-    again, it is as if just started.
+    Blocking clients reach it in their own thread, and clients of asyncio and uvloop in
+    their loop's: it has no thread and no port, unless it is to `listen`. What cannot be
+    connected in memory (trio, Twisted, Tornado, selectors, eventlet) is refused with an
+    `OSError`; nothing goes to a real server at its address. Every other address behaves
+    as ever. Several may be active at once, each at its own address. May be shared by
+    threads. Entered again, it is as if just started.
+
+    It stays the parent's in a forked child, where it refuses everything.
 
     Args:
         address: Host and port, or the path of a Unix socket. The host may be a name
-            that does not resolve; "localhost" and "127.0.0.1" are the same.
+            that does not resolve. "localhost", "127.0.0.1" and "::1" are one place,
+            but for a server that is made for another one of them.
         clock: What tells it the time; if None, a new `FakeClock` that jumps to the
             next due moment whenever all of its users wait.
         version: The version of beanstalkd whose protocol it speaks, "1.12" or "1.13".
@@ -69,14 +79,20 @@ class FakeBeanstalkd:
         # A version that there is not is refused now, not when a client connects.
         ProtocolSession(Broker(), version=version)
         self._key = key
-        self._address = key if isinstance(key, str) else address
+        self._address: Any = address
+        if not isinstance(address, tuple):
+            self._address = os.fsdecode(address)
         self._clock = FakeClock(autojump=True) if clock is None else clock
         self.version = version
         self._max_job_size = max_job_size
         self._refuses = False
+        self.inherited = False
         # A dict for its order.
         self._connections: dict[Connection, None] = {}
         self._broker = self._new_broker()
+        self._is_active = False
+        self._listeners: list[Listener] = []
+        _all.add(self)
 
     @property
     def address(self) -> Any:
@@ -115,6 +131,7 @@ class FakeBeanstalkd:
         self.drop()
         self._broker.close()
         self._broker = self._new_broker()
+        self.inherited = False
         self.restore()
 
     def refuse(self) -> None:
@@ -122,6 +139,8 @@ class FakeBeanstalkd:
 
         Cost: O(1).
         """
+        for listener in self._listeners:
+            listener.refuse()
         self._refuses = True
 
     def restore(self) -> None:
@@ -130,6 +149,8 @@ class FakeBeanstalkd:
         Cost: O(1).
         """
         self._refuses = False
+        for listener in self._listeners:
+            listener.restore()
 
     def drop(self) -> None:
         """End all connections now, also one that waits for a job.
@@ -138,6 +159,8 @@ class FakeBeanstalkd:
 
         Cost: O(number of connections), and what closing each of them costs.
         """
+        for listener in self._listeners:
+            listener.accept()
         connections = list(self._connections)
         sessions = [connection.session.session for connection in connections]
         # First, so that nobody is handed a job of another who is dropped as well.
@@ -146,10 +169,59 @@ class FakeBeanstalkd:
         for connection in connections:
             connection.end()
 
+    def listen(self, port: int = 0, host: str = "127.0.0.1") -> tuple[str, int]:
+        """Serve the same broker on a real port as well, from a thread of its own.
+
+        For what connects from outside this process (child processes, other languages,
+        tools), and for what cannot be connected in memory. It ends with the server.
+        There is no autojump for clients in other processes: no clock knows whether they
+        wait. So the server goes by a `MonotonicClock`, or a `FakeClock` moved by hand.
+
+        Args:
+            port: The port; 0 for one that is free. It may be that of its own address,
+                where this process goes on to reach it in memory.
+            host: Where on loopback. It is never on another network.
+
+        Returns:
+            Host and port.
+
+        Raises:
+            ValueError: That host is not loopback, or the clock jumps by itself.
+            RuntimeError: The server is not active.
+            OSError: The port is taken.
+
+        Cost: A thread that sleeps, and two or three system calls for each command.
+        """
+        number = loopback_number(host)
+        if number is None:
+            message = (
+                f"a FakeBeanstalkd listens on loopback only, and not on {host!r}, "
+                "since it lets everybody in"
+            )
+            raise ValueError(message)
+        if isinstance(self._clock, FakeClock) and self._clock.autojump:
+            message = (
+                "an autojumping clock does not know whether other processes wait: "
+                "give the FakeBeanstalkd clock=MonotonicClock(), or clock=FakeClock() "
+                "and advance it"
+            )
+            raise ValueError(message)
+        if not self._is_active or self.inherited:
+            message = (
+                "the FakeBeanstalkd is not active: enter it first, in a with block"
+            )
+            raise RuntimeError(message)
+        listener = Listener(self, number, port)
+        self._listeners.append(listener)
+        if self._refuses:
+            listener.refuse()
+        return listener.address
+
     def __enter__(self) -> Self:
         if self._broker._engine.closed is not None:
             self.reset()
         add(self, self._key)
+        self._is_active = True
         return self
 
     def __exit__(
@@ -158,10 +230,13 @@ class FakeBeanstalkd:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        remove(self._key)
-        self.refuse()
+        remove(self)
+        self._is_active = False
+        self._refuses = True
         self.drop()
         self._broker.close()
+        while self._listeners:
+            self._listeners.pop().stop()
 
     def __repr__(self) -> str:
         return f"<FakeBeanstalkd at {self._address!r}>"
@@ -169,10 +244,20 @@ class FakeBeanstalkd:
     def _new_broker(self) -> ServedBroker:
         return ServedBroker(clock=self._clock, max_job_size=self._max_job_size)
 
-    def check_listens(self) -> None:
-        """Raise ConnectionRefusedError if it takes no connections now."""
+    def admit(self) -> Self:
+        """Return itself; raise ConnectionRefusedError if it takes no connections."""
+        if self.inherited:
+            raise parents(errno.ECONNREFUSED)
         if self._refuses:
             raise os_error(errno.ECONNREFUSED)
+        return self
+
+    def leave_to_parent(self) -> None:
+        """Be the parent's, in a forked child: refuse everything, until it is reset."""
+        self.inherited = True
+        self._connections.clear()
+        while self._listeners:
+            self._listeners.pop().leave_to_parent()
 
     def add(self, connection: Connection) -> None:
         """Learn of a new connection. For `Connection`."""
@@ -187,8 +272,24 @@ class FakeBeanstalkd:
         if isinstance(self._key, str):
             return self._key
         host, port = self._key
+        number = number_of(host)
+        if number in LOOPBACK.values():  # which is one place
+            number = LOOPBACK[family]
         rest = () if family == socket.AF_INET else (0, 0)
-        return (number_of(host), port, *rest)
+        return (number, port, *rest)
+
+
+_all: weakref.WeakSet[FakeBeanstalkd] = weakref.WeakSet()
+
+
+def _leave_all_to_parent() -> None:  # pragma: no cover - runs in a forked child only
+    for server in list(_all):
+        server.leave_to_parent()
+
+
+# Windows cannot fork.
+if hasattr(os, "register_at_fork"):  # pragma: no branch - tests run where one can
+    os.register_at_fork(after_in_child=_leave_all_to_parent)
 
 
 # A verb of a turn: it calls no user's code.

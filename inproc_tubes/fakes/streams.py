@@ -154,7 +154,11 @@ class FakeTransport(asyncio.Transport):
 
     def _read(self) -> None:
         while not (self._paused or self._closing or self._ended):
-            data, ended = self._connection.take()
+            try:
+                data, ended = self._connection.take()
+            except OSError as error:  # a forked child's, of its parent's
+                self._lose(error)
+                return
             if data:
                 self._protocol.data_received(data)
             elif ended:

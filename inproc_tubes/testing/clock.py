@@ -63,6 +63,11 @@ class FakeClock:
         self._users.add(threading.current_thread())
         self._parked: dict[Thread, Parked] = {}
 
+    @property
+    def autojump(self) -> bool:
+        """Whether time jumps by itself. Cost: O(1)."""
+        return self._autojump
+
     def now(self) -> float:
         """Return the time in seconds. Cost: O(1)."""
         if self._autojump:

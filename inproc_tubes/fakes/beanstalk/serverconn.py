@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import socket
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from inproc_tubes.clock import MonotonicClock
-from inproc_tubes.fakes.connection import plug_in
-from inproc_tubes.fakes.routing import find, key_of
+from inproc_tubes.fakes.addresses import key_of
+from inproc_tubes.fakes.registry import find
 from inproc_tubes.fakes.server import FakeBeanstalkd
+from inproc_tubes.fakes.sockets import plug_in, socket_classes
 
 from . import errors, protohandler
 from .protohandler import Reply, check_name, load_yaml
@@ -18,8 +18,8 @@ from .protohandler import Reply, check_name, load_yaml
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from inproc_tubes.fakes.addresses import Key
     from inproc_tubes.fakes.connection import Server
-    from inproc_tubes.fakes.routing import Key
 
 __all__ = ["ConnectionError", "ServerConn", "logger"]
 
@@ -86,7 +86,7 @@ class ServerConn:
         self.port = port
         self.job = job
         self.poller = None
-        self._socket = socket.socket()
+        self._socket = socket_classes()[0]()  # the standard library's
         # It was no leak to forget a connection, so nothing may warn of one.
         weakref.finalize(self, self._socket.close)
         plug_in(self._socket, _server_at(server, port))
@@ -263,8 +263,8 @@ class ServerConn:
 
 def _server_at(server: str, port: int) -> Server:
     address = (server, port)
-    active = find(address)
-    if active is not None:
+    active = find(key_of(address))
+    if isinstance(active, FakeBeanstalkd):  # and no guard, which keeps from the network
         return active
     # The first of several threads decides.
     return _own.get(key_of(address)) or _own.setdefault(

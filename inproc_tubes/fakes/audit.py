@@ -1,0 +1,67 @@
+"""The last line: an audit hook, which sees every connection that Python makes.
+
+CPython raises an audit event before it connects, whoever asks it to: a socket that was
+made before another tool has put its own function over ours, a class of sockets that we
+do not know, code in C that calls the methods of `_socket.socket`. What is not served by
+then is refused. A hook cannot be taken away again; without a server it does nothing.
+
+It also sees sockets being made, names being resolved, and so mends in time what another
+tool has undone, and learns the numbers of our names.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+from . import registry
+from .refusals import refuse_to_connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["install"]
+
+_CONNECTING = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
+_RESOLVING = frozenset({"socket.getaddrinfo", "socket.gethostbyname"})
+_EVENTS = _CONNECTING | _RESOLVING | {"socket.__new__"}
+
+# What has been installed, for good.
+_installed: list[Callable[[str, Any], None]] = []
+
+
+def install(rearm: Callable[[], None]) -> None:
+    """Install the hook, once in a process.
+
+    Args:
+        rearm: Puts back in place whatever of ours another tool has replaced.
+    """
+    if _installed:
+        return
+
+    def hook(event: str, args: Any) -> None:
+        # In this order: nearly every event is none of these.
+        if event not in _EVENTS or registry.is_empty():
+            return
+        if event in _RESOLVING:
+            registry.learn(args[0])
+            return
+        rearm()
+        if event in _CONNECTING:
+            _refuse_to_connect(*args)
+
+    # For debuggers and coverage, to which a hook is hidden otherwise.
+    hook.__cantrace__ = True  # type: ignore[attr-defined] # see sys.addaudithook
+    _installed.append(hook)
+    sys.addaudithook(hook)
+
+
+def _refuse_to_connect(sock: socket.socket, address: Any) -> None:
+    if sock.type != socket.SOCK_STREAM:
+        return
+    place, _ = registry.find_for_socket(sock, address)
+    if place is not None:
+        place.admit()
+        cls = type(sock)
+        refuse_to_connect(f"a {cls.__module__}.{cls.__qualname__} past our patches")
