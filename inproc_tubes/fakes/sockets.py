@@ -151,7 +151,10 @@ class InMemorySocket(_Base):
     def fileno(self) -> int:
         """Refuse: nothing ever comes over the operating system's socket."""
         if super().fileno() >= 0:
-            refuse_use("file descriptor to wait for (select, selectors)")
+            refuse_use(
+                "file descriptor to wait for (select, selectors): "
+                "let the FakeBeanstalkd listen() on a port for that"
+            )
         return -1
 
     def detach(self) -> int:
