@@ -344,6 +344,23 @@ def test_a_put_that_runs_out_of_stack_as_it_wakes_a_thread_loses_nothing(
     check(broker._engine)
 
 
+def test_a_close_that_runs_out_of_stack_as_it_wakes_a_thread_is_ended_by_the_next_one(
+    broker: Broker, clock: RecordingClock
+) -> None:
+    futures = {n: waiting(broker, broker.consumer().reserve, n) for n in "ab"}
+    clock.wait_until_parked(a=INF, b=INF)
+    first, _ = broker._sleepers._asleep
+    token = first.token
+    first.token = OutOfStack(token)  # type: ignore[assignment]  # it has what is called
+    with pytest.raises(RecursionError):
+        broker.close()
+    assert not any(future.done() for future in futures.values())
+    first.token = token
+    broker.close()
+    for future in futures.values():
+        assert isinstance(future.exception(LONG), ClosedError)
+
+
 # Interrupted
 
 
