@@ -14,7 +14,12 @@ from inproc_tubes.core.job import JobState, new_job
 from inproc_tubes.core.recovery import check, rebuild
 from inproc_tubes.core.requests import JoinRequest, PutRequest
 from inproc_tubes.core.turn import TURN
-from inproc_tubes.errors import DrainingError, TimedOutError, TubeFullError
+from inproc_tubes.errors import (
+    DrainingError,
+    StoppedError,
+    TimedOutError,
+    TubeFullError,
+)
 from tests.breaking import BrokenOffError, break_off
 from tests.engine_driver import Queue, held, take_turn, told
 
@@ -261,6 +266,57 @@ def test_a_session_whose_opening_was_broken_off_is_none() -> None:
     for queue in broken_off_everywhere(Queue, opening):
         assert not queue.engine.clients.sessions
         assert queue.do("list_tubes") == ["default"]
+
+
+def stoppable() -> Queue:
+    """Return an engine in which a session holds a job, and waits in all ways."""
+    queue = Queue()
+    session = queue.session("a", "b", used="full")
+    queue.do("limit_tube", "full", 1)
+    queue.put(tube="full")
+    queue.put(tube="b")
+    assert queue.reserve_all(session) == [2]
+    queue.wait(session, 60)
+    queue.wait(session, told_of_deadlines=False)
+    queue.offer(session)
+    queue.join("full", timeout=60)
+    return queue
+
+
+def test_a_session_whose_stop_was_broken_off_is_stopped_or_as_before() -> None:
+    def stop(queue: Queue) -> None:
+        session = next(iter(queue.engine.clients.sessions))
+        queue.engine.stop_session(queue.now, session, "stopped")
+
+    ends = set()
+    for queue in broken_off_everywhere(stoppable, stop):
+        (session,) = queue.engine.clients.sessions
+        is_stopped = session.stopped is not None
+        ends.add(is_stopped)
+        assert queue.waiting == (0 if is_stopped else 2)
+        woken = dict.fromkeys(queue.answered)  # some of them twice, maybe
+        assert [told(r) for r in woken] == [StoppedError] * 2 * is_stopped
+        assert len(session.watched) == (0 if is_stopped else 2)
+        assert ("a" in queue.engine.tubes) is not is_stopped
+        assert held(session) == [2]
+        assert queue.all_waiting == queue.waiting + 2
+    assert ends == {False, True}
+
+
+def test_a_broker_whose_stop_was_broken_off_is_stopped_or_as_before() -> None:
+    ends = set()
+    for queue in broken_off_everywhere(
+        stoppable, lambda queue: queue.engine.stop(queue.now, "all stopped")
+    ):
+        (session,) = queue.engine.clients.sessions
+        is_stopped = queue.engine.stopped is not None
+        ends.add(is_stopped)
+        assert (session.stopped is not None) == is_stopped
+        assert queue.all_waiting == (0 if is_stopped else 4)
+        woken = dict.fromkeys(queue.answered)  # some of them twice, maybe
+        assert [told(r) for r in woken] == [StoppedError] * 4 * is_stopped
+        assert held(session) == [2]
+    assert ends == {False, True}
 
 
 def test_a_session_whose_closing_was_broken_off_is_closed_or_as_before() -> None:

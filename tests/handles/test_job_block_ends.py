@@ -134,10 +134,9 @@ def test_one_failure_in_a_task_group_of_three_buries_one_job_and_gives_two_back(
     broker: Broker, producer: Producer
 ) -> None:
     async def work(turn: asyncio.Event) -> None:
-        async for job in broker.async_consumer():
-            with job:
-                await turn.wait()
-                raise ZeroDivisionError
+        with await broker.async_consumer().reserve():
+            await turn.wait()
+            raise ZeroDivisionError
 
     async def main() -> None:
         never, now = asyncio.Event(), asyncio.Event()
