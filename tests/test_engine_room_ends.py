@@ -271,6 +271,7 @@ def test_jobs_that_were_let_in_are_taken_back_by_a_withdrawal(
     stats = queue.do("stats_tube", "default")
     assert (stats.total_jobs, stats.cmd_delete) == (2, 1)
     assert stats.current_jobs_delayed == 0
+    assert queue.count("cmd_put") == 3  # what was taken back was asked for
 
 
 def test_a_tube_that_held_only_what_is_taken_back_vanishes(

@@ -82,8 +82,8 @@ class Admission:
     def too_late(self, request: PutRequest) -> TubeFullError:
         """Return what is raised where a put has waited too long. Cost: O(1)."""
         occupancy = self._tubes[request.tube].occupancy
-        maxsize = 0 if occupancy is None else occupancy.maxsize
-        return TubeFullError(request.tube, maxsize, len(request.jobs))
+        assert occupancy is not None  # else it would not have waited
+        return TubeFullError(request.tube, occupancy.maxsize, len(request.jobs))
 
     def is_done(self, request: JoinRequest) -> bool:
         """Find what holds a join up; with nothing left, set its outcome.
@@ -156,7 +156,7 @@ class Admission:
     # Recovery
 
     def rebuild(self, sessions: list[Session]) -> None:
-        """Let all puts and joins wait anew. Cost: O(n log n)."""
+        """Let all puts and joins wait anew. Cost: O(n)."""
         for session in sessions:
             session.puts.clear()
         for tube in self._tubes.values():
@@ -164,12 +164,12 @@ class Admission:
                 tube.occupancy.puts.clear()
                 tube.occupancy.joins.clear()
                 self.drop_occupancy(tube)
-        for put in sorted(self.puts.values(), key=lambda one: one.ticket):
+        for put in self.puts.values():
             tube = self._tubes[put.tube]
             if tube.occupancy is None:  # the limit has just gone; it will be let in
                 tube.occupancy = Occupancy()
             self.add_put(tube, put)
-        for join in sorted(self.joins.values(), key=lambda one: one.ticket):
+        for join in self.joins.values():
             if not self.is_done(join):
                 self.add_join(join)
 

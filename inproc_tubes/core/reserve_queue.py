@@ -148,7 +148,7 @@ class ReserveQueue:
     # Recovery
 
     def rebuild(self, tubes: Iterable[Tube], sessions: Iterable[Session]) -> None:
-        """Let all sessions watch, and all requests wait, anew. Cost: O(n log n)."""
+        """Let all sessions watch, and all requests wait, anew. Cost: O(n)."""
         self._watch_sets.clear()
         for tube in tubes:
             tube.tickets.clear()
@@ -163,7 +163,7 @@ class ReserveQueue:
                 session.used.using += 1
             for tube in session.watched:
                 tube.watching += 1
-        for request in sorted(self.requests.values(), key=lambda one: one.ticket):
+        for request in self.requests.values():
             self.add(request)
 
     def _check(self, tubes: Iterable[Tube], sessions: list[Session]) -> None:
