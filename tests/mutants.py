@@ -151,6 +151,21 @@ EQUIVALENT: dict[tuple[str, str, str], str] = (
     }
     | {
         (
+            "core/clients.py",
+            "return list(dict.fromkeys((*self.sessions, *self._abandoned)))",
+            (
+                "list(dict.fromkeys((*self.sessions, *self._abandoned)))"
+                " -> dict.fromkeys((*self.sessions, *self._abandoned))"
+            ),
+        ): "nobody does more than go through it",
+        (
+            "core/session.py",
+            "if job is None and job_id in self._timed:",
+            "job is None and job_id in self._timed -> (job_id in self._timed)",
+        ): "no job is in both: a matter of speed",
+    }
+    | {
+        (
             "core/session.py",
             "self._number = 0  # the last one given",
             f"0 -> {first}",

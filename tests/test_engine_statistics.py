@@ -411,3 +411,16 @@ def test_a_tube_s_statistics_have_beanstalkd_s_names_and_whole_seconds() -> None
         ("pause", 10),
         ("pause-time-left", 7),
     ]
+
+
+@pytest.mark.parametrize(
+    ("timeout", "name"), [(None, "cmd_reserve"), (0, "cmd_reserve_with_timeout")]
+)
+def test_the_reserves_of_a_session_count_when_it_is_gone(
+    queue: Queue, timeout: float | None, name: str
+) -> None:
+    session = queue.session()
+    queue.put()
+    queue.do("reserve", session, timeout)
+    queue.do("close_session", session, "closed")
+    assert queue.count(name) == 1

@@ -136,6 +136,7 @@ def test_a_session_that_is_closed_aborts_its_put(queue: Queue) -> None:
     queue.do("begin_put", session, BODY, 0, 0, 60)
     queue.do("close_session", session, "closed")
     assert not queue.engine.jobs
+    assert session.incoming is None
     assert "t" not in queue.engine.tubes
 
 

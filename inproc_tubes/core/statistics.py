@@ -117,8 +117,8 @@ class TubeStats(_Stats):
     cmd_pause_tube: int
     pause: float
     pause_time_left: float
-    maxsize: int = 0
-    current_putting: int = 0
+    maxsize: int
+    current_putting: int
 
     def __repr__(self) -> str:
         jobs = counts(

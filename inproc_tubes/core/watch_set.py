@@ -87,8 +87,7 @@ class WatchSet(Generic[S]):
             tube = self.tubes[name]
             key = tube.best_key
             if key is None:
-                heappop(heap)
-                del self._bounds[name]
+                del self._bounds[name]  # its bound in the heap is void now
             elif key == bound:
                 return tube
             else:
