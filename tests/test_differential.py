@@ -24,6 +24,7 @@ from hypothesis.stateful import (
 )
 
 from inproc_tubes import Broker, MonotonicClock
+from inproc_tubes.core.job import JobState
 from inproc_tubes.core.recovery import check
 from inproc_tubes.protocol import ProtocolSession
 
@@ -81,7 +82,10 @@ EXCLUDED = {
 """What is not compared or not sent, and why."""
 
 _PAUSES_FOR_NO_TIME = re.compile(rb"pause-tube.* 0+\r\n")
-_LATE = 3  # microseconds: how late the clock comes to a due moment
+# Microseconds:
+_LATE = 20  # how late the clock comes to a due moment, if there is room
+_APART = 100  # between what begins at different times, in fractions of a second
+_ROOM = 4  # to come between two due moments, and beside both
 _TURNS = 60  # of the server, until a reply is taken to be missing
 _CONNECTIONS = 4
 _A_MOMENT = 10  # commands, until everything is looked at again
@@ -186,13 +190,13 @@ class ServerAgainstOurs(RuleBasedStateMachine):
             self.speak(number, command)
         for _ in range(times):
             due = self.broker._monitor.next_due() * SECOND
-            self.move(round(min(due + _LATE, self.now + seconds * SECOND)))
+            self.move(round(min(due, self.now + seconds * SECOND)))
 
     @precondition(lambda self: self.commands - self.hung_up_at > _A_WHILE)
     @rule(number=who, half=st.booleans())
     def hang_up(self, number: int, half: bool) -> None:  # noqa: FBT001 - a rule's
         self.hung_up_at = self.commands
-        self.move(self.now + 1)  # for the jobs that go to others
+        self.get_apart()  # for the jobs that go to others
         if half:
             self.pairs[number].half_close(self.hear)
             self.compare()
@@ -217,15 +221,16 @@ class ServerAgainstOurs(RuleBasedStateMachine):
 
     def speak(self, number: int, command: bytes, until: int = 0) -> None:
         """Let a connection go on with what it has begun, or else begin a command."""
-        if not self.is_apart(number, command):
-            self.move(self.now + 1)
+        begins = command.startswith((b"reserve", b"touch"))
+        self.get_apart(self.pairs[number] if begins else None)
         pair = self.pairs[number]
         command = pair.begun or self.with_ids(pair, command)
         if self.in_doubt or self.is_excluded(pair, command):
             return
         if _PAUSES_FOR_NO_TIME.fullmatch(command):
             self.move(self.now + 1)
-            if pair in self.pairs:  # time may have cost it its connection
+            is_alone = self.room_from(self.now) > _ROOM
+            if is_alone and pair in self.pairs:  # time may have cost it its connection
                 self.send(pair, command, until, self.a_microsecond)
         else:
             self.send(pair, command, until)
@@ -289,32 +294,43 @@ class ServerAgainstOurs(RuleBasedStateMachine):
 
     # Time
 
-    def is_apart(self, number: int, command: bytes) -> bool:
-        """Tell whether what a command begins now will be due alone.
+    def get_apart(self, own: Pair | None = None) -> None:
+        """Let time pass until what begins now will be due alone.
 
         All durations are whole seconds, so it is the fractions that are compared. One
-        connection may have several that are alike.
+        connection may have several that are alike, if it is the only one.
         """
-        begins = command.startswith((b"reserve", b"touch"))
-        return not any(
-            moment % SECOND == self.now % SECOND
+        while not self.in_doubt and any(
+            abs(distance) < _APART and (distance or pair is not own)
             for pair in self.pairs
-            if not (begins and pair is self.pairs[number])
             for moment in pair.moments()
-        )
+            for distance in [(moment - self.now + SECOND // 2) % SECOND - SECOND // 2]
+        ):
+            self.move(self.now + _APART)
+
+    def room_from(self, moment: int) -> int:
+        """Return how long it is from a moment until something more is due."""
+        due = [moment for pair in self.pairs for moment in pair.moments()]
+        due += [
+            round(job._due_at * SECOND)
+            for job in self.engine.jobs.values()
+            if job._state is JobState.DELAYED
+        ]
+        due += [round(t.paused_until * SECOND) for t in self.engine.tubes.values()]
+        return min((each - moment for each in due if each > moment), default=SECOND)
 
     def move(self, target: int) -> None:
-        """Let it be `target`, or a little later: beside all fractions there are."""
+        """Let it be `target`, or a little after what is due before.
+
+        Never beyond what is due next, and beside the fractions of all moments.
+        """
+        due = self.broker._monitor.next_due() * SECOND
+        if due <= target:
+            room = self.room_from(round(due))
+            target = max(round(due) + min(_LATE, room // 2), self.now + 1)
+            self.in_doubt |= room < _ROOM
         if self.in_doubt:
             return
-        taken = {
-            (moment + beside) % SECOND
-            for pair in self.pairs
-            for moment in pair.moments()
-            for beside in (-1, 0, 1)
-        }
-        while target % SECOND in taken:
-            target += 1
         self.server.jump((target - self.now) / SECOND)
         self.hear()
         self.broker._monitor.look()

@@ -150,11 +150,33 @@ def test_a_connection_that_gets_jobs_goes_on_before_the_next_one_is_opened(
     assert machine.pairs[1].ours.session.held
 
 
+def test_the_clock_lands_between_two_moments(machine: ServerAgainstOurs) -> None:
+    say_all(machine, 0, PUT, b"reserve")
+    due = max(machine.pairs[0].moments())
+    job = machine.broker.producer().put(b"a", delay=3 + 10 / SECOND)
+    assert machine.room_from(due) == 10
+    machine.move(due + 1000)
+    assert machine.now == due + 5
+    machine.broker.delete(job)
+
+
+def test_servers_where_two_moments_leave_no_room_are_replaced(
+    machine: ServerAgainstOurs,
+) -> None:
+    say_all(machine, 0, PUT, b"reserve")
+    due = max(machine.pairs[0].moments())
+    machine.broker.producer().put(b"a", delay=3 + 3 / SECOND)
+    machine.move(due)
+    assert machine.in_doubt
+    machine.start_anew()
+    machine.move(machine.now + 1)
+
+
 def test_the_clock_lands_beside_the_end_of_a_ttr(machine: ServerAgainstOurs) -> None:
     say_all(machine, 0, PUT, b"reserve")
     due = max(machine.pairs[0].moments())
     machine.move(due)
-    assert machine.now == due + 2
+    assert machine.now == due + 20
     assert not machine.pairs[0].ours.session.held
 
 

@@ -34,9 +34,22 @@ if TYPE_CHECKING:
 __all__ = ["patches"]
 
 
-def patches() -> Iterator[Patch]:
+def patches() -> list[Patch]:
     """Return what is to be patched."""
-    for cls in _loop_classes(asyncio.AbstractEventLoop):
+    classes = list(_subclasses(asyncio.AbstractEventLoop))
+    if classes != _patched_classes:
+        _patches[:] = dict.fromkeys(_patches_of(classes))
+        _patched_classes[:] = classes
+    return _patches
+
+
+# The last answer, since it is asked for each time that a socket is made.
+_patches: list[Patch] = []
+_patched_classes: list[type[Any]] = []
+
+
+def _patches_of(classes: list[type[Any]]) -> Iterator[Patch]:
+    for cls in classes:
         for name, over in _OVER.items():
             owner = next((c for c in cls.__mro__ if name in vars(c)), None)
             if owner is None or owner is asyncio.AbstractEventLoop:
@@ -46,10 +59,10 @@ def patches() -> Iterator[Patch]:
             yield patch(owner if is_loop else cls, name, over)
 
 
-def _loop_classes(cls: type[Any]) -> Iterator[type[Any]]:
+def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
     for each in cls.__subclasses__():
         yield each
-        yield from _loop_classes(each)
+        yield from _subclasses(each)
 
 
 # Streams

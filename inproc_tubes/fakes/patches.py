@@ -34,14 +34,16 @@ class Patch:
         self._over = over
         # {layer: what is there without it}; weak, since others may keep one, or none.
         self._layers: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+        self._last: Any = None  # to see at a glance that all is well
 
     def apply(self) -> None:
         """Put a layer on top, if there is none."""
-        if vars(self._owner).get(self._name) in self._layers:
-            return
         before = vars(self._owner).get(self._name, _INHERITED)
+        if before is self._last or before in self._layers:
+            return
         layer = self._over(getattr(self._owner, self._name))
         self._layers[layer] = before
+        self._last = layer
         setattr(self._owner, self._name, layer)
 
     def undo(self) -> None:

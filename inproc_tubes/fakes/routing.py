@@ -23,7 +23,11 @@ def add(server: Place, key: Key) -> None:
     """
     with registry.lock:
         registry.add(server, key)
-        _arm()
+        try:
+            _arm()
+        except BaseException:  # Ctrl-C
+            remove(server)
+            raise
 
 
 def remove(server: Place) -> None:

@@ -255,6 +255,18 @@ def test_a_hook_does_nothing_without_a_server() -> None:
     assert registry.is_empty()
 
 
+def test_a_server_that_is_interrupted_as_it_begins_has_not_begun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(routing, "_arm", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        FakeBeanstalkd().__enter__()
+    assert registry.is_empty()
+
+
 def test_servers_may_begin_and_end_in_several_threads_at_once(
     fake: FakeBeanstalkd,
 ) -> None:

@@ -33,6 +33,7 @@ from inproc_tubes import (
     TubesError,
     TubeStats,
 )
+from inproc_tubes.fakes import FakeBeanstalkd
 from inproc_tubes.testing import FakeClock, wait_until_waiting
 
 if TYPE_CHECKING:
@@ -88,6 +89,12 @@ assert_type(fake.advance(seconds=0.5), None)
 assert_type(fake.advance_to_next(), float)
 assert_type(wait_until_waiting(broker, 2), None)
 assert_type(wait_until_waiting(broker, n=2, timeout=0.5), None)
+assert_type(fake.autojump, bool)
+
+with FakeBeanstalkd(clock=fake) as fake_server:
+    assert_type(fake_server, FakeBeanstalkd)
+    assert_type(fake_server.listen(), tuple[str, int])
+    assert_type(fake_server.listen(port=11300, host="::1"), tuple[str, int])
 
 # Producers
 
