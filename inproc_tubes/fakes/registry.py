@@ -181,7 +181,7 @@ def may_be_ours(key: Key | None) -> bool:
     """Tell whether a name has to be resolved: it may be another one of ours."""
     if key is None or isinstance(key, str) or is_number(key[0]):
         return False
-    return key[1] in {ours[1] for ours in (*_servers, *_guards)}
+    return key[1] in {ours[1] for ours in list(_servers) + list(_guards)}
 
 
 def has_host(host: Any) -> bool:
@@ -189,7 +189,7 @@ def has_host(host: Any) -> bool:
     name = name_of(host)
     if name is None or is_number(name):
         return False
-    return name in {ours[0] for ours in (*_servers, *_guards)}
+    return name in {ours[0] for ours in list(_servers) + list(_guards)}
 
 
 def learn(host: Any) -> None:
