@@ -7,6 +7,9 @@ then is refused. A hook cannot be taken away again; without a server it does not
 
 It also sees sockets being made, names being resolved, and so mends in time what another
 tool has undone, and learns the numbers of our names.
+
+For all other events the hook is as short as can be, and it is not traced. `sys.settrace`
+raises an event, too, and in CPython 3.11 it fails if another thread comes in between.
 """
 
 from __future__ import annotations
@@ -40,21 +43,26 @@ def install(rearm: Callable[[], None]) -> None:
     if _installed:
         return
 
-    def hook(event: str, args: Any) -> None:
-        # In this order: nearly every event is none of these.
-        if event not in _EVENTS or registry.is_empty():
-            return
-        if event in _RESOLVING:
-            registry.learn(args[0])
-            return
-        rearm()
-        if event in _CONNECTING:
-            _refuse_to_connect(*args)
+    def hook(event: str, args: Any) -> None:  # pragma: no cover - it is not traced
+        if event in _EVENTS and not registry.is_empty():
+            see(event, args, rearm)
 
-    # For debuggers and coverage, to which a hook is hidden otherwise.
-    hook.__cantrace__ = True  # type: ignore[attr-defined] # see sys.addaudithook
     _installed.append(hook)
     sys.addaudithook(hook)
+
+
+def see(event: str, args: Any, rearm: Callable[[], None]) -> None:
+    """Do what is to be done at an event, while there are servers or guards.
+
+    Raises:
+        OSError: It is a connection to one of them.
+    """
+    if event in _RESOLVING:
+        registry.learn(args[0])
+        return
+    rearm()
+    if event in _CONNECTING:
+        _refuse_to_connect(*args)
 
 
 def _refuse_to_connect(sock: socket.socket, address: Any) -> None:

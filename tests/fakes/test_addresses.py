@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inproc_tubes.fakes import FakeBeanstalkd
+from inproc_tubes.fakes import FakeBeanstalkd, registry
 from inproc_tubes.fakes.addresses import key_of, key_of_connect, key_of_lookup
 from tests.fakes.shared import HOME, UNIX, answers
 
@@ -201,6 +201,9 @@ def test_a_host_of_ours_that_does_not_exist_teaches_nothing() -> None:
         with pytest.raises(socket.gaierror):
             socket.gethostbyname("machine.invalid")
         assert socket.gethostbyname("127.0.0.1") == "127.0.0.1"
+        for host in (None, "other.invalid", "127.0.0.1"):
+            registry.learn(host)
+        assert _reached(INET, "127.0.0.1") is None
 
 
 def test_localhost_is_on_both_versions_but_for_another_server() -> None:
@@ -214,9 +217,7 @@ def test_localhost_is_on_both_versions_but_for_another_server() -> None:
 
 
 def _reached(family: int, host: str) -> Any:
-    from inproc_tubes.fakes.registry import find  # noqa: PLC0415 # a question of this
-
-    return find(key_of_connect(family, (host, PORT)))
+    return registry.find(key_of_connect(family, (host, PORT)))
 
 
 def test_to_listen_at_an_address_of_a_fake_it_is_resolved_as_ever(

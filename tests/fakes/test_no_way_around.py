@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inproc_tubes.fakes import FakeBeanstalkd, registry, routing
+from inproc_tubes.fakes import FakeBeanstalkd, audit, registry, routing
 from inproc_tubes.fakes.patches import Patch
 from inproc_tubes.fakes.sockets import plug_in, socket_classes
 from tests.fakes.shared import HOME, answers, in_thread
@@ -161,6 +161,28 @@ def test_a_socket_that_connects_as_it_sends_is_refused(fake: FakeBeanstalkd) -> 
             sock.sendmsg([b"x"], [], socket.MSG_FASTOPEN, fake.address)
         with pytest.raises(BrokenPipeError):
             sock.sendmsg([b"x"])
+
+
+def test_the_hook_does_what_is_to_be_done_at_each_event(
+    fake: FakeBeanstalkd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Called here, since no tool that traces is told of what happens in a hook."""
+    rearmed = []
+
+    def see(event: str, *args: Any) -> None:
+        audit.see(event, args, lambda: rearmed.append(event))
+
+    with _socket_of_c() as sock, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+        see("socket.__new__", sock, 0, 0, 0)
+        see("socket.connect", sock, ("127.0.0.1", 1))
+        see("socket.connect", datagrams, fake.address)
+        with pytest.raises(OSError, match=WHAT_TO_DO):
+            see("socket.connect", sock, fake.address)
+    assert len(rearmed) == 4
+    learned: list[str] = []
+    monkeypatch.setattr(registry, "learn", learned.append)
+    see("socket.gethostbyname", "queue")
+    assert (learned, len(rearmed)) == (["queue"], 4)
 
 
 def test_datagrams_have_nothing_to_do_with_it(fake: FakeBeanstalkd) -> None:
