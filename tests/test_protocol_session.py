@@ -35,6 +35,18 @@ def test_what_the_process_has_used_is_told_to_the_microsecond() -> None:
     assert re.search(rb"\nrusage-utime: \d+\.\d{6}\nrusage-stime: \d+\.\d{6}\n", told)
 
 
+@pytest.mark.parametrize(("age", "shown"), [(0.9999994, 0), (0.9999996, 1), (1.9, 1)])
+def test_times_are_rounded_to_the_microsecond_and_then_truncated_to_seconds(
+    age: float, shown: int
+) -> None:
+    """A subtraction of two clock readings loses bits: a second stays a second."""
+    clock = FakeClock(start=0.0)
+    session = ProtocolSession(Broker(clock=clock))
+    answer(session, b"put 0 0 60 3\r\njob\r\n")
+    clock.advance(age)
+    assert b"\nage: %d\n" % shown in answer(session, b"stats-job 1\r\n")
+
+
 # A limited tube, which the server does not have
 
 

@@ -151,8 +151,6 @@ class Clients:
 
         Cost: that of `close`.
         """
-        if session.closed is not None:
-            return
         dispatch = self._dispatch
         in_hand = []
         for job_id in [job._id for job in session.held.in_sequence()]:
