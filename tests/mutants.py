@@ -159,6 +159,11 @@ EQUIVALENT: dict[tuple[str, str, str], str] = (
             ),
         ): "nobody does more than go through it",
         (
+            "core/reserve_queue.py",
+            "session.only = session.watched[0]",
+            "0 -> -1",
+        ): "there is just one",
+        (
             "core/session.py",
             "if job is None and job_id in self._timed:",
             "job is None and job_id in self._timed -> (job_id in self._timed)",

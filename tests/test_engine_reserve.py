@@ -300,3 +300,21 @@ def test_ignore_takes_effect_on_what_waits_already(queue: Queue) -> None:
     assert queue.state(1) == "ready"
     queue.put(tube="b")
     assert told(request) == 2
+
+
+@pytest.mark.parametrize(
+    ("verb", "tubes", "change", "others"),
+    [("ignore", ("a", "b"), "b", ("a",)), ("watch", ("a",), ["b"], ("a", "b"))],
+)
+def test_a_reserve_keeps_its_turn_where_its_session_comes_to_wait_with_others(
+    queue: Queue,
+    verb: str,
+    tubes: tuple[str, ...],
+    change: object,
+    others: tuple[str, ...],
+) -> None:
+    session = queue.session(*tubes)
+    first, second = queue.wait(session), queue.wait(queue.session(*others))
+    queue.do(verb, session, change)
+    queue.put(tube="a")
+    assert [told(first), told(second)] == [1, None]
