@@ -159,6 +159,11 @@ EQUIVALENT: dict[tuple[str, str, str], str] = (
             ),
         ): "nobody does more than go through it",
         (
+            "core/side_lanes.py",
+            "if lane and lane[0] == key & ID_MASK:",
+            "lane and lane[0] == key & ID_MASK -> lane",
+        ): "the next of the lane enters the heap earlier, and comes in its turn",
+        (
             "core/reserve_queue.py",
             "session.only = session.watched[0]",
             "0 -> -1",
