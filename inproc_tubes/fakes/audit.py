@@ -8,14 +8,16 @@ then is refused. A hook cannot be taken away again; without a server it does not
 It also sees sockets being made, names being resolved, and so mends in time what another
 tool has undone, and learns the numbers of our names.
 
-For all other events the hook is as short as can be, and it is not traced. `sys.settrace`
-raises an event, too, and in CPython 3.11 it fails if another thread comes in between.
+`sys.settrace` raises an event, too, and in CPython 3.11 it fails if another thread comes
+in between, as it may in any hook. So there, the hook is not installed while a program is
+traced, by coverage or by a debugger.
 """
 
 from __future__ import annotations
 
 import socket
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 from . import registry
@@ -35,12 +37,12 @@ _installed: list[Callable[[str, Any], None]] = []
 
 
 def install(rearm: Callable[[], None]) -> None:
-    """Install the hook, once in a process.
+    """Install the hook, once in a process, if that is safe.
 
     Args:
         rearm: Puts back in place whatever of ours another tool has replaced.
     """
-    if _installed:
+    if _installed or not is_safe():
         return
 
     def hook(event: str, args: Any) -> None:  # pragma: no cover - it is not traced
@@ -49,6 +51,12 @@ def install(rearm: Callable[[], None]) -> None:
 
     _installed.append(hook)
     sys.addaudithook(hook)
+
+
+def is_safe() -> bool:
+    """Tell whether a hook would break no tool that traces."""
+    tracers = sys.gettrace, sys.getprofile, threading.gettrace, threading.getprofile
+    return sys.version_info[:2] > (3, 11) or not any(tracer() for tracer in tracers)
 
 
 def see(event: str, args: Any, rearm: Callable[[], None]) -> None:

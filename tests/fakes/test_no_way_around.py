@@ -17,10 +17,10 @@ import pytest
 from inproc_tubes.fakes import FakeBeanstalkd, audit, registry, routing
 from inproc_tubes.fakes.patches import Patch
 from inproc_tubes.fakes.sockets import plug_in, socket_classes
-from tests.fakes.shared import HOME, answers, in_thread
+from tests.fakes.shared import answers, in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 WHAT_TO_DO = r"may not reach a real server at its address: let it listen\(\) on a port"
 
@@ -49,29 +49,6 @@ def is_reached(fake: FakeBeanstalkd) -> bool:
 # Others replace what we patch.
 
 
-def test_a_connect_that_another_puts_back_is_mended_with_the_next_socket(
-    fake: FakeBeanstalkd, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """pytest-socket does so after each test."""
-    monkeypatch.setattr(socket.socket, "connect", _socket.socket.connect)
-    assert is_reached(fake)
-    monkeypatch.setattr(socket.socket, "connect_ex", _socket.socket.connect_ex)
-    with socket.socket() as sock:
-        assert sock.connect_ex(fake.address) == 0
-        assert answers(sock)
-
-
-def test_a_socket_that_was_made_before_is_refused_once(
-    fake: FakeBeanstalkd, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with socket.socket() as sock:
-        monkeypatch.setattr(socket.socket, "connect", _socket.socket.connect)
-        with pytest.raises(OSError, match=WHAT_TO_DO):
-            sock.connect(fake.address)
-        sock.connect(fake.address)
-        assert answers(sock)
-
-
 def test_what_another_puts_over_ours_is_called_for_other_addresses(
     fake: FakeBeanstalkd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +61,7 @@ def test_what_another_puts_over_ours_is_called_for_other_addresses(
 
     with monkeypatch.context() as other:
         other.setattr(socket.socket, "connect", connect)
+        routing.rearm()
         assert is_reached(fake)  # by another layer of ours, over it
         with socket.socket() as sock, pytest.raises(ConnectionRefusedError):
             sock.connect(("127.0.0.1", 1))
@@ -129,38 +107,7 @@ def test_a_layer_that_comes_to_light_again_is_as_good_as_new() -> None:
     assert Owner.name is theirs
 
 
-# Others go past what we patch.
-
-
-PAST = {
-    "a socket of the module in C": _socket.socket,
-    "a class of its own": type("Own", (_socket.socket,), {}),
-}
-
-
-@pytest.mark.parametrize("verb", ["connect", "connect_ex"])
-@pytest.mark.parametrize("make", PAST.values(), ids=PAST)
-def test_what_python_connects_to_is_seen_last_of_all(
-    fake: FakeBeanstalkd, make: Callable[[], Any], verb: str
-) -> None:
-    sock = make()
-    with pytest.raises(OSError, match=WHAT_TO_DO):
-        getattr(sock, verb)(fake.address)
-    with pytest.raises(ConnectionRefusedError):
-        sock.connect(("127.0.0.1", 1))
-    sock.close()
-    assert fake.connections == 0
-
-
-@pytest.mark.skipif(not hasattr(socket, "MSG_FASTOPEN"), reason="Linux has it")
-def test_a_socket_that_connects_as_it_sends_is_refused(fake: FakeBeanstalkd) -> None:
-    with socket.socket() as sock:
-        with pytest.raises(OSError, match=WHAT_TO_DO):
-            sock.sendto(b"x", socket.MSG_FASTOPEN, fake.address)
-        with pytest.raises(OSError, match=WHAT_TO_DO):
-            sock.sendmsg([b"x"], [], socket.MSG_FASTOPEN, fake.address)
-        with pytest.raises(BrokenPipeError):
-            sock.sendmsg([b"x"])
+# Others go past what we patch: see test_audit_hook.
 
 
 def test_the_hook_does_what_is_to_be_done_at_each_event(
@@ -189,14 +136,6 @@ def test_datagrams_have_nothing_to_do_with_it(fake: FakeBeanstalkd) -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as sock:
         sock.connect(fake.address)
         assert sock.connect_ex(fake.address) == 0
-
-
-def test_a_server_that_refuses_is_told_so_past_our_patches(
-    fake: FakeBeanstalkd,
-) -> None:
-    fake.refuse()
-    with _socket_of_c() as sock, pytest.raises(ConnectionRefusedError):
-        sock.connect(fake.address)
 
 
 def _socket_of_c() -> Any:
@@ -254,6 +193,7 @@ def test_a_class_that_keeps_its_methods_in_its_objects_is_refused(
 
     monkeypatch.setattr(socket, "socket", Green)
     green = Green()
+    routing.rearm()
     with pytest.raises(OSError, match=rf"Green .*{WHAT_TO_DO}"):
         green.connect(fake.address)
     with pytest.raises(OSError, match=WHAT_TO_DO):
@@ -265,16 +205,6 @@ def test_a_class_that_keeps_its_methods_in_its_objects_is_refused(
 
 
 # What is done once, and at the same time.
-
-
-def test_a_hook_does_nothing_without_a_server() -> None:
-    with FakeBeanstalkd():
-        pass
-    with socket.socket() as sock, pytest.raises(ConnectionRefusedError):
-        sock.connect(HOME)
-    routing.rearm()
-    assert socket.socket.connect is _socket.socket.connect
-    assert registry.is_empty()
 
 
 def test_a_server_that_is_interrupted_as_it_begins_has_not_begun(
