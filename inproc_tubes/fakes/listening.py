@@ -16,7 +16,7 @@ from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING
 
-from inproc_tubes.errors import ClosedError
+from inproc_tubes.errors import ClosedError, ReentrantCallError
 
 from .connection import Connection
 
@@ -119,6 +119,8 @@ class Listener:
             self._waker.send(b"\0")
 
     def _have_done(self, function: Callable[[], object]) -> None:
+        if self._server.broker.monitor.is_in_turn():
+            raise ReentrantCallError  # the thread may wait for the end of that turn
         done = threading.Event()
         self._orders.append(function)
         self._orders.append(done.set)

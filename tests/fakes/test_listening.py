@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from inproc_tubes import DeadlockError, MonotonicClock
+from inproc_tubes import DeadlockError, MonotonicClock, ReentrantCallError
 from inproc_tubes.fakes import FakeBeanstalkd
 from inproc_tubes.testing import FakeClock, wait_until_waiting
 from tests.fakes.shared import HOME, PUT, RESERVED, answers, ask
@@ -223,6 +223,17 @@ def test_it_ends_with_the_server_and_begins_anew() -> None:
         assert fake.connections == 0
     fake.refuse()
     fake.restore()
+
+
+def test_it_is_not_waited_for_in_the_middle_of_a_turn(
+    fake: FakeBeanstalkd, sock: socket.socket
+) -> None:
+    def refuse(_now: float) -> None:
+        fake.refuse()
+
+    with pytest.raises(ReentrantCallError):
+        fake.broker._monitor.run(refuse)
+    assert answers(sock)
 
 
 def test_what_is_told_to_a_listener_that_has_ended_is_not_waited_for(
