@@ -41,11 +41,11 @@ def allow_ours() -> None:
     if socket.socket is _classes.get("ours"):
         return
     undo()
-    if socket.socket.__module__ == _TOOL:
+    if getattr(socket.socket, "__module__", None) == _TOOL:
         _classes["theirs"] = socket.socket
         _classes["ours"] = _class_over(socket.socket)
         _put("socket", _classes["ours"])
-    if socket.getaddrinfo.__module__ == _TOOL:
+    if getattr(socket.getaddrinfo, "__module__", None) == _TOOL:
         original = sys.modules[_TOOL]._true_getaddrinfo
         _lookups["original"] = original
         _lookups["theirs"] = socket.getaddrinfo

@@ -11,6 +11,7 @@ import ssl
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -202,6 +203,18 @@ def test_a_class_that_keeps_its_methods_in_its_objects_is_refused(
     monkeypatch.undo()
     with _socket_of_c() as sock, pytest.raises(OSError, match=r"Socket.*cannot be"):
         plug_in(sock, fake)
+
+
+@pytest.mark.parametrize("name", ["socket", "getaddrinfo"])
+def test_a_mock_in_the_place_of_a_socket_is_left_alone(
+    fake: FakeBeanstalkd, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    mock = Mock()
+    monkeypatch.setattr(socket, name, mock)
+    routing.rearm()
+    assert getattr(socket, name) is mock
+    monkeypatch.undo()
+    assert is_reached(fake)
 
 
 # What is done once, and at the same time.
