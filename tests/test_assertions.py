@@ -207,3 +207,123 @@ def test_a_job_that_is_given_back_for_ever_is_told_and_kept() -> None:
     assert "again" == broker.peek_ready().body
     with pytest.raises(NotFoundError):
         broker.peek_buried()
+
+
+# Bodies whose == is no bool
+
+
+class Elements:
+    """What comes of a comparison: numpy's is another array."""
+
+    def __init__(self, *elements: object) -> None:
+        self._elements = elements
+
+    def all(self) -> object:
+        """Tell whether all of them are true, as an array without a dimension."""
+        return Truth(value=all(self._elements))
+
+
+class Truth:
+    """A truth that is no bool, as numpy has them."""
+
+    def __init__(self, *, value: bool) -> None:
+        self._value = value
+
+    def __bool__(self) -> bool:
+        return self._value
+
+    def all(self) -> Truth:
+        """Return itself."""
+        return self
+
+
+class Array:
+    """A numpy.ndarray, as far as it can be compared."""
+
+    def __init__(self, *elements: object) -> None:
+        self._elements = elements
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """How many there are in each dimension."""
+        return (len(self._elements),)
+
+    def __eq__(self, other: object) -> object:  # type: ignore[override]  # as numpy's
+        theirs = other._elements if isinstance(other, Array) else [other] * 99
+        return Elements(*(a == b for a, b in zip(self._elements, theirs, strict=False)))
+
+    __hash__ = object.__hash__
+
+
+class Table(Array):
+    """A pandas.DataFrame: it cannot be compared with one that has other labels."""
+
+    def __eq__(self, other: object) -> object:  # type: ignore[override]  # as pandas'
+        message = "Can only compare identically-labeled objects"
+        raise ValueError(message)
+
+    __hash__ = object.__hash__
+
+
+def put(body: object) -> Broker:
+    broker = a_broker()
+    broker.producer().put(body)
+    return broker
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted", "equal"),
+    [
+        (Array(1, 2), Array(1, 2), True),
+        (Array(1, 2), Array(1, 3), False),
+        (Array(), Array(), True),
+        (Array(1, 2), Array(1), False),
+        (Array(1, 1), 1, False),
+        (1, Array(1, 1), False),
+        (Array(1, 2), [1, 2], False),
+        (Table(1), Table(1), False),
+        ({"a": 1}, {"a": 1}, True),
+    ],
+)
+def test_an_array_is_compared_with_one_of_its_shape_and_as_a_whole(
+    body: object, wanted: object, *, equal: bool
+) -> None:
+    broker = put(body)
+    check = assert_put if equal else refute_put
+    check(broker, "default", body=wanted)
+
+
+def test_the_same_array_need_not_be_compared() -> None:
+    body = Table(1)
+    assert_put(put(body), "default", body=body)
+
+
+def test_a_comparison_without_any_truth_is_refused() -> None:
+    class Query:
+        """As those of an ORM, which are compared in a database."""
+
+        def __eq__(self, other: object) -> object:  # type: ignore[override]  # as above
+            return Query()
+
+        __hash__ = None  # type: ignore[assignment]  # as above
+
+        def __bool__(self) -> bool:
+            raise TypeError
+
+    message = r"^== of two Query is neither True nor False: give a function instead$"
+    with pytest.raises(TypeError, match=message):
+        assert_put(put(Query()), "default", body=Query())
+    assert_put(put(Query()), "default", body=lambda body: isinstance(body, Query))
+
+
+def test_an_error_of_a_comparison_is_an_error_of_the_test() -> None:
+    class Broken:
+        """It cannot be compared."""
+
+        def __eq__(self, other: object) -> bool:
+            raise ValueError
+
+        __hash__ = None  # type: ignore[assignment]  # as above
+
+    with pytest.raises(ValueError, match=r"^$"):
+        refute_put(put(Broken()), "default", body=Broken())

@@ -80,7 +80,9 @@ def assert_put(
     """Assert that there is a job in this tube to which all that is given applies.
 
     Each of ``body``, ``priority``, ``delay`` and ``ttr`` is a value, or a function
-    that is asked about the job's.
+    that is asked about the job's. Values are compared by ``==``. Where that gives no bool,
+    as with arrays of numpy and tables of pandas, two are equal if they have the same
+    ``shape`` and ``all()`` of the comparison is true.
 
     Args:
         broker: The broker, such as that of a fake server, whose bodies are bytes.
@@ -97,6 +99,7 @@ def assert_put(
 
     Raises:
         AssertionError: There is none.
+        TypeError: Bodies like this one cannot be compared: give a function.
         BadTubeNameError: That is no tube name.
         ClosedError: The broker was closed.
 
@@ -276,7 +279,40 @@ def _fits(value: Any, want: Any, tolerance: float) -> bool:
         return bool(want(value))
     if tolerance and isinstance(want, (int, float)):
         return bool(abs(value - want) <= tolerance)
-    return bool(value == want)
+    return _are_equal(value, want)
+
+
+def _are_equal(value: Any, want: Any) -> bool:
+    """Compare by ``==``, also where that gives no bool; see `assert_put`.
+
+    Raises:
+        TypeError: It gives something that has no truth and no ``all()``.
+    """
+    # Else numpy would stretch one of them, and pandas raise.
+    if _shape(value) != _shape(want):
+        return False
+    try:
+        equal = value == want
+        while hasattr(equal, "all") and not isinstance(equal, bool):
+            # Once for each dimension, where it goes along one of them.
+            before, equal = equal, equal.all()
+            if type(equal) is type(before):
+                break
+    except ValueError:
+        if _shape(value) is None:
+            raise
+        return False  # tables with other labels
+    try:
+        return bool(equal)
+    except (TypeError, ValueError) as error:
+        kind = type(value).__name__
+        message = f"== of two {kind} is neither True nor False: give a function instead"
+        raise TypeError(message) from error
+
+
+def _shape(value: Any) -> Any:
+    """Return the shape of an array or a table; None for all else, numpy's scalars too."""
+    return getattr(value, "shape", None) or None
 
 
 def _wanted(body: Any, priority: Any, delay: Any, ttr: Any) -> dict[str, Any]:
