@@ -40,6 +40,10 @@ class Parked(Protocol):
     def answered(self) -> bool:
         """Whether what it waits for is decided, although it may still sleep."""
 
+    @property
+    def waits_for(self) -> str:
+        """What it waits for, in words."""
+
 
 class Timed(Protocol):
     """What goes by a clock: the monitor of a broker, as a clock sees it."""
@@ -56,8 +60,12 @@ class Timed(Protocol):
     def look(self) -> None:
         """Carry out what is due."""
 
-    def fail_all(self, error: type[TubesError]) -> None:
-        """Answer all that waits with this error."""
+    def fail_all(self, error: Callable[[str], TubesError]) -> None:
+        """Answer all that waits with an error, which is made of what it waits for."""
+
+    @property
+    def waiting(self) -> int:
+        """How much waits, in threads and elsewhere."""
 
 
 class Clock(Protocol):

@@ -244,11 +244,34 @@ class ReentrantCallError(TubesError, RuntimeError):
 
 
 class DeadlockError(TubesError):
-    """Under an autojumping `FakeClock`: all threads wait, and nothing will come.
+    """Under an autojumping `FakeClock`: nobody could ever go on.
 
     Without it the test would hang. The likely cause is a job that was never put,
-    or put into a tube that nobody watches, or never deleted.
+    or put into a tube that nobody watches, or never deleted; or a thread or a coroutine
+    that waits for something else than the clock's brokers.
+
+    Attributes:
+        verb: The wait that this ends, and its tubes: ``"reserve from 'orders'"``; "" if
+            it was none.
+        why: Why it would never have ended.
+        waits: Where each thread and coroutine stands, and what it waits for: a line each.
+        advice: What can be done about it.
     """
 
+    def __init__(
+        self,
+        verb: str = "",
+        why: str = "every thread waits, and nothing will ever be due",
+        waits: tuple[str, ...] = (),
+        advice: str = "",
+    ) -> None:
+        super().__init__(verb, why, waits, advice)
+        self.verb = verb
+        self.why = why
+        self.waits = waits
+        self.advice = advice
+
     def __str__(self) -> str:
-        return "every thread waits, and nothing will ever be due"
+        title = f"{self.why}: {self.verb}" if self.verb else self.why
+        lines = [title, *(f"  {line}" for line in self.waits)]
+        return "\n".join([*lines, self.advice] if self.advice else lines)

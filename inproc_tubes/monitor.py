@@ -473,8 +473,8 @@ class Monitor:
         with suppress(ClosedError):
             self.run(_nothing)
 
-    def fail_all(self, error: type[TubesError]) -> None:
-        """Answer all that waits with this error."""
+    def fail_all(self, error: Callable[[str], TubesError]) -> None:
+        """Answer all that waits with an error, which is made of what it waits for."""
         with suppress(ClosedError):
             self.run(self.engine.dispatch.fail_all, error)
 

@@ -316,10 +316,25 @@ TABLE: dict[str, tuple[Verb, Values]] = {
     "FakeClock.__init__.start": (
         lambda _, x: FakeClock(x),
         [
-            *NONE,
             *refused(TypeError, "1", True, 1j, object),  # noqa: FBT003  # not as a flag
             *refused(ValueError, nan, inf, -inf),
         ],
+    ),
+    "FakeClock.__init__.grace": (
+        lambda _, x: FakeClock(grace=x),
+        [
+            *NONE,
+            *refused(TypeError, "1", True, 1j, object),  # noqa: FBT003  # as above
+            *refused(ValueError, nan, -1, -inf),
+        ],
+    ),
+    "FakeClock.__init__.wall": (
+        lambda _, x: FakeClock(wall=x),
+        refused(TypeError, 1, "2030-01-01", object()),
+    ),
+    "FakeClock.drive.loop": (
+        lambda w, x: w.clock.drive(x),
+        refused(TypeError, 1, "loop", object()),
     ),
     "FakeClock.advance.seconds": (
         lambda w, x: w.clock.advance(x),
@@ -338,6 +353,7 @@ UNCHECKED = {
     "Broker.async_producer.context",
     "Broker.producer.context",
     "FakeClock.__init__.autojump",
+    "FakeClock.__init__.loop_time",
     "FakeClock.attach",
     "FakeClock.park",
     "FakeClock.seconds_until",

@@ -16,6 +16,7 @@ class Sleeper:
     """A thread that is parked, as a clock sees it."""
 
     answered = False
+    waits_for = "a test"
 
     def __init__(self, token: Lock) -> None:
         self.token = token

@@ -150,7 +150,23 @@ TABLE: list[tuple[TubesError, type[Exception], str, dict[str, Any]]] = [
         DeadlockError(),
         TubesError,
         "every thread waits, and nothing will ever be due",
-        {},
+        {
+            "verb": "",
+            "why": "every thread waits, and nothing will ever be due",
+            "waits": (),
+            "advice": "",
+        },
+    ),
+    (
+        DeadlockError("join of 'a'", "time cannot jump", ("one", "two"), "Shut it."),
+        TubesError,
+        "time cannot jump: join of 'a'\n  one\n  two\nShut it.",
+        {
+            "verb": "join of 'a'",
+            "why": "time cannot jump",
+            "waits": ("one", "two"),
+            "advice": "Shut it.",
+        },
     ),
 ]
 ERRORS = [pytest.param(row[0], id=repr(row[0])) for row in TABLE]

@@ -41,7 +41,7 @@ LAYERS = {
         {"errors", "core", "clock", "monitor", "at_exit", "failures", "waiting"},
     ),
     "protocol": Layer({"protocol"}, {"errors", "core"}),
-    "testing": Layer({"testing"}, {"errors", "core", "clock", "handles"}),
+    "testing": Layer({"testing"}, {"errors", "core", "clock", "waiting", "handles"}),
     "fakes": Layer(
         {"fakes"},
         {"errors", "core", "clock", "monitor", "handles", "protocol", "testing"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from threading import Event
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +16,9 @@ from inproc_tubes import (
 )
 from inproc_tubes.testing import FakeClock, wait_until_waiting
 from tests.threads import LONG, start, waiting
+
+if TYPE_CHECKING:
+    from inproc_tubes.testing.stillness import Decision
 
 START = 1_000_000.0
 
@@ -361,9 +365,9 @@ def test_a_dropped_consumer_is_no_deadlock() -> None:
     del holder
     jump = clock._jump_if_all_wait
 
-    def drop_and_jump() -> None:
+    def drop_and_jump() -> Decision:
         dropped.clear()
-        jump()
+        return jump()
 
     clock._jump_if_all_wait = drop_and_jump  # type: ignore[method-assign]  # as the
     # collector might: after the turn of the reserve

@@ -275,12 +275,15 @@ class Dispatcher:
         for name in dict.fromkeys(request.tube for request in requests):
             self.after_leaving(now, self.tubes[name])
 
-    def fail_all(self, _now: float, error: Callable[[], TubesError]) -> None:
-        """Answer every request with this error. Cost: O(number of requests)."""
+    def fail_all(self, _now: float, error: Callable[[str], TubesError]) -> None:
+        """Answer every request with an error, which is made of what it waits for.
+
+        Cost: O(number of requests), and for each that of its tubes.
+        """
         # All of them get their outcomes first, so that nobody is let in meanwhile.
         requests = self.requests()
         for request in requests:
-            request.outcome = error()
+            request.outcome = error(request.describe())
         for request in requests:
             self.strike_out(request)
 

@@ -14,6 +14,8 @@ from inproc_tubes.errors import ClosedError, TimedOutError, TubesError
 from .job import Job
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .job import AnyJob
     from .session import Session
 
@@ -126,6 +128,13 @@ class ReserveRequest(Request["AnyJob"]):
             raise ClosedError(self.session.closed)
         return super().result()
 
+    def describe(self) -> str:
+        """Name the command, and the watched tubes. Cost: O(number of tubes)."""
+        verb = "reserve"
+        if self.timeout != inf:
+            verb = f"reserve-with-timeout {self.timeout:g}"
+        return f"{verb} from {_quoted(tube.name for tube in self.session.watched)}"
+
 
 class PutRequest(Request["list[int]"]):
     """One pending ``put``, or a batch. Its outcome are the ids of its jobs.
@@ -152,6 +161,12 @@ class PutRequest(Request["list[int]"]):
         self.jobs = jobs
         self.tube = tube
 
+    def describe(self) -> str:
+        """Name the command, and the tube that is full. Cost: O(1)."""
+        used = self.session.used
+        name = self.tube or ("" if used is None else used.name)
+        return f"put into {name!r}, which is full"
+
 
 class JoinRequest(Request[int]):
     """One pending ``join``. Its outcome is the number of buried jobs.
@@ -173,3 +188,11 @@ class JoinRequest(Request[int]):
     def too_late(self) -> TubesError:
         """Return the outcome when its timeout has passed. Cost: O(1)."""
         return TimedOutError(self.timeout, "no end of the work")
+
+    def describe(self) -> str:
+        """Name the verb, and the tubes. Cost: O(number of tubes)."""
+        return f"join of {'all tubes' if self.tubes is None else _quoted(self.tubes)}"
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in names)

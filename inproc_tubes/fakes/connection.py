@@ -201,7 +201,7 @@ class SocketConnection(Connection):
         monitor = broker.monitor
         clock = monitor.clock
         timeout_at = inf if timeout is None else clock.now() + timeout
-        reader = Reader(timeout_at)
+        reader = Reader(timeout_at, self.session)
         # Before looking again: no output comes unnoticed.
         self.add_reader(reader)
         try:

@@ -17,12 +17,18 @@ from inproc_tubes.broker import Broker
 from inproc_tubes.monitor import Monitor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from threading import Lock
 
     from inproc_tubes.clock import Clock
     from inproc_tubes.errors import TubesError
+    from inproc_tubes.protocol import ProtocolSession
 
-__all__ = ["Reader", "Readers", "ServedBroker", "Sleeper"]
+__all__ = ["SOMETHING", "Reader", "Readers", "ServedBroker", "Sleeper"]
+
+
+# What a client reads that has asked for nothing.
+SOMETHING = "a read from a connection, though no command is under way"
 
 
 class Sleeper(Protocol):
@@ -41,15 +47,21 @@ class Sleeper(Protocol):
 class Reader:
     """A thread that reads from a connection which has nothing to read yet."""
 
-    __slots__ = ("answered", "due_at", "error", "timeout_at", "token")
+    __slots__ = ("_session", "answered", "due_at", "error", "timeout_at", "token")
 
-    def __init__(self, timeout_at: float) -> None:
+    def __init__(self, timeout_at: float, session: ProtocolSession) -> None:
+        self._session = session
         self.timeout_at = timeout_at
         self.due_at = timeout_at
         self.answered = False
         self.error: TubesError | None = None
         self.token: Lock = threading.Lock()
         self.token.acquire()
+
+    @property
+    def waits_for(self) -> str:
+        """Which command is under way, and for which tubes."""
+        return self._session.waits_for or SOMETHING
 
     def begin_to_wait(self) -> None:
         """Be ready to be woken, before looking whether there is something to read."""
@@ -103,10 +115,10 @@ class Readers:
             if sleeper.due_at <= now:
                 sleeper.answer()
 
-    def answer_all(self, error: type[TubesError]) -> None:
+    def answer_all(self, error: Callable[[str], TubesError]) -> None:
         """Wake them all with an error."""
         for sleeper in list(self._asleep):
-            sleeper.answer(error())
+            sleeper.answer(error(SOMETHING))
 
     def rearm(self, due_at: float) -> None:
         """Have them look again: something is due before ``armed_for``."""
@@ -147,8 +159,8 @@ class ServedMonitor(Monitor):
         super().look()
         self.readers.answer_due(self.now())
 
-    def fail_all(self, error: type[TubesError]) -> None:
-        """Answer all that waits with this error.
+    def fail_all(self, error: Callable[[str], TubesError]) -> None:
+        """Answer all that waits with an error, which is made of what it waits for.
 
         Sessions first: whoever reads from one that waits is told there, once.
         """

@@ -12,9 +12,11 @@ from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from inproc_tubes.errors import DeadlockError
 from inproc_tubes.testing import FakeClock
 
 from .connection import Connection, Server
+from .reading import SOMETHING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,6 +117,11 @@ class FakeTransport(asyncio.Transport):
         """Return whether the protocol is handed what comes."""
         return not self._paused and not self._closing
 
+    @property
+    def waits_for(self) -> str:
+        """Which command its client waits for. For `FakeClock`, which asks its task."""
+        return self._connection.session.waits_for or SOMETHING
+
     def get_protocol(self) -> asyncio.BaseProtocol:
         """Return the protocol."""
         return self._protocol
@@ -136,7 +143,7 @@ class FakeTransport(asyncio.Transport):
         """Do the same: nothing is ever left to be written."""
         self._lose(None)
 
-    def _lose(self, error: OSError | None) -> None:
+    def _lose(self, error: OSError | DeadlockError | None) -> None:
         if self._closing:
             return
         self._closing = True
@@ -156,7 +163,9 @@ class FakeTransport(asyncio.Transport):
         while not (self._paused or self._closing or self._ended):
             try:
                 data, ended = self._connection.take()
-            except OSError as error:  # a forked child's, of its parent's
+            except (OSError, DeadlockError) as error:
+                # A forked child's, of its parent's; or whoever reads is to be told, and
+                # the loop has no other way.
                 self._lose(error)
                 return
             if data:

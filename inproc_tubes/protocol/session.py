@@ -127,6 +127,12 @@ class ProtocolSession:
         """
         return self._request is not None and self._request.outcome is None
 
+    @property
+    def waits_for(self) -> str:
+        """Which command is waiting, and for which tubes; "" if none is."""
+        request = self._request
+        return "" if request is None else request.describe()
+
     def receive(self, data: bytes) -> None:
         """Take in what the client has sent, in whatever pieces.
 

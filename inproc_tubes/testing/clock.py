@@ -1,35 +1,51 @@
 """A clock that is moved by hand, or that jumps by itself.
 
-How an autojumping clock knows that nobody can go on
-    A thread counts if it is alive and has used a broker of the clock (`FakeClock.now`
-    notes it), or has made the clock. It waits if it is parked and not answered. The
-    engine answers a request before anything is woken, so a thread that was answered and
-    has not run yet counts as busy, and time does not jump over its head. All threads are
-    looked at in one instant: with the locks of all brokers of the clock.
+Whether it may jump is for `users` to find out. All are looked at in one instant: with the
+locks of all brokers of the clock.
 """
 
 from __future__ import annotations
 
+import itertools
+import sys
 import threading
 import weakref
 from contextlib import contextmanager
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
 from inproc_tubes.checks import check_seconds
 from inproc_tubes.errors import DeadlockError
 
+from .stillness import Decision
+from .users import State, Users
+
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterator
-    from threading import Thread
 
     from inproc_tubes.broker import Broker
     from inproc_tubes.clock import Parked, Timed
 
+    from .wall import Wall, WallClock
+
 __all__ = ["FakeClock", "wait_until_waiting"]
 
-# So often a parked thread looks whether another one has ended, which nobody tells it.
+# So often a parked thread looks whether another one has ended or is blocked, and an event
+# loop whether time may jump now, which nobody tells them.
 _GLANCE = 0.005
+
+_START = 1_000_000.0
+
+_ELSEWHERE = "time cannot jump, as something waits that no broker of the clock can wake"
+_ADVICE_ELSEWHERE = (
+    "End such threads and tasks before (shut a pool down), or let them wait in a broker; "
+    "or move the clock by hand (FakeClock.advance). FakeClock(grace=...) gives them more "
+    "time, and FakeClock(loop_time=True) runs an event loop's timers by the clock."
+)
+_NOTHING_DUE = "every thread waits, and nothing will ever be due"
+_ADVICE = "Put the job that is waited for, watch its tube, or wait with a timeout."
 
 
 class FakeClock:
@@ -39,29 +55,64 @@ class FakeClock:
     if time had flowed: threads and coroutines that are blocked in a broker are answered.
 
     Args:
-        autojump: Let time jump to the next due moment whenever every living thread
-            that has used one of the clock's brokers, and the thread that has made the
-            clock, waits in one of them. If nothing will ever be due then, all of them
-            are answered `DeadlockError`. A thread that runs an event loop counts as busy, and so
-            does one that waits for something else, such as the end of a thread.
-        start: The time at which it starts, in seconds; far from any real clock's, so
-            that code that forgot the clock is found out.
+        start: The time at which it starts, in seconds; None for that of ``wall``, or else
+            1,000,000, far from any real clock's, so that code that forgot the clock is
+            found out.
+        autojump: Let time jump to the next due moment whenever everybody waits: every
+            living thread that has used one of the clock's brokers, and the thread that
+            has made the clock, waits in one of them, or runs an event loop in which all
+            tasks wait for one of them, or for each other. If nothing will ever be due
+            then, all of them are answered `DeadlockError`. Time does not jump over the
+            head of what waits elsewhere: for a thread, a process, a network, or a timer of
+            the event loop that is due before.
+        loop_time: Run the timers of the event loops that use the clock by the clock, too:
+            ``asyncio.sleep``, ``asyncio.timeout``, ``loop.call_later``. That begins with
+            the first use in a loop, or if the clock is made there; see `drive`.
+        grace: How many real seconds a thread or a task that waits elsewhere may hold an
+            autojumping clock. If nothing has moved for so long, all that waits in the
+            clock's brokers is answered `DeadlockError`, and if nothing does, time jumps
+            to the next timer of ``loop_time``. Give it inf under a debugger.
+        wall: What ``time_machine.travel`` or ``freezegun.freeze_time`` has returned as it
+            was entered. It is moved along whenever the clock is.
+
+    Raises:
+        ValueError: ``start`` or ``grace`` is negative or NaN, or ``start`` is infinite.
+        TypeError: That is no number, or no such wall.
     """
 
-    def __init__(self, start: float = 1_000_000.0, *, autojump: bool = False) -> None:
-        self._time = float(check_seconds("start", start))
+    def __init__(
+        self,
+        start: float | None = None,
+        *,
+        autojump: bool = False,
+        loop_time: bool = False,
+        grace: float = 1.0,
+        wall: Wall | None = None,
+    ) -> None:
+        self._grace = grace if grace == inf else check_seconds("grace", grace)
+        if start is not None:
+            start = float(check_seconds("start", start))
+        self._wall: WallClock | None = None
+        if wall is not None:
+            from .wall import WallClock  # noqa: PLC0415 - most tests have none
+
+            self._wall = WallClock(wall)
+            start = self._wall.begun_at if start is None else start
+        self._time = self._start = _START if start is None else start
         self._autojump = autojump
+        self._loop_time = loop_time
         # The monitors of the brokers that go by it, in the order of coming.
         self._timed: weakref.WeakValueDictionary[int, Timed] = (
             weakref.WeakValueDictionary()
         )
-        self._attached = 0
+        self._numbers = itertools.count()
         # Guards the moving of time. It is taken before the lock of any broker.
         self._lock = threading.RLock()
-        # Weak: a thread that has ended is not kept.
-        self._users: weakref.WeakSet[Thread] = weakref.WeakSet()
-        self._users.add(threading.current_thread())
-        self._parked: dict[Thread, Parked] = {}
+        # The thread that moves the time: what it does then is no use of the clock.
+        self._mover: int | None = None
+        self._users = Users(self._grace, wait_until_waiting.__code__)
+        self._poller: threading.Thread | None = None
+        self._note_use()
 
     @property
     def autojump(self) -> bool:
@@ -70,29 +121,29 @@ class FakeClock:
 
     def now(self) -> float:
         """Return the time in seconds. Cost: O(1)."""
-        if self._autojump:
-            self._users.add(threading.current_thread())
+        if (self._autojump or self._loop_time) and (
+            self._mover is None or self._mover != threading.get_ident()
+        ):
+            self._note_use()
         return self._time
 
     def attach(self, timed: Timed) -> None:
         """Move the time of this broker's monitor too. Cost: O(1)."""
-        with self._lock:
-            self._attached += 1
-            self._timed[self._attached] = timed
+        self._timed[next(self._numbers)] = timed
 
     def park(self, sleeper: Parked, until: float) -> None:  # noqa: ARG002 - who moves time wakes
         """Let the calling thread sleep until it is woken. Cost: O(1)."""
         if not self._autojump:
             sleeper.token.acquire()
             return
-        thread = threading.current_thread()
-        self._parked[thread] = sleeper
+        user = self._users.current()
+        self._users.parked[user] = sleeper
         try:
             self._jump_if_all_wait()
             while not sleeper.token.acquire(timeout=_GLANCE):
                 self._jump_if_all_wait()
         finally:
-            self._parked.pop(thread, None)
+            self._users.parked.pop(user, None)
 
     def seconds_until(self, moment: float) -> float:  # noqa: ARG002 - no moment comes by itself
         """Return inf: whoever moves the time tells the brokers. Cost: O(1)."""
@@ -108,7 +159,8 @@ class FakeClock:
         Cost: that of what falls due.
         """
         seconds = check_seconds("seconds", seconds)
-        with self._lock:
+        self.now()  # it uses the clock
+        with self._moving():
             until = self._time + seconds
             while (moment := self._next_due()) <= until:
                 self._move(moment)
@@ -122,46 +174,195 @@ class FakeClock:
 
         Cost: that of what falls due.
         """
-        with self._lock:
+        self.now()  # it uses the clock
+        with self._moving():
             moment = self._next_due()
             if moment == inf:
-                raise DeadlockError
+                raise DeadlockError(why="nothing will ever be due")
             self._move(moment)
             return self._time
 
+    def follow_wall(self) -> float:
+        """Advance to where the ``wall`` is, which was moved otherwise than by this clock.
+
+        Returns:
+            By how many seconds that was.
+
+        Raises:
+            ValueError: The wall was moved back.
+            TypeError: The clock has no wall.
+
+        Cost: that of what falls due.
+        """
+        if self._wall is None:
+            message = "the clock was made without a wall to follow"
+            raise TypeError(message)
+        with self._moving():
+            lead = self._wall.take_lead()
+            self.advance(lead)
+            return lead
+
+    def drive(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Run the timers of an event loop by this clock, as ``loop_time`` does.
+
+        That is ``asyncio.sleep``, ``asyncio.timeout``, ``loop.call_later``, and ``loop.time``
+        itself. Timers that are set already go by the loop's own time still. When the
+        clock is gone, the others do so again, too.
+
+        Args:
+            loop: The loop, None for the running one. Another one must not run.
+
+        Raises:
+            RuntimeError: None is running.
+            TypeError: That is no event loop.
+
+        Cost: O(1).
+        """
+        import asyncio  # noqa: PLC0415 - there is no loop without it
+
+        from .loop_timers import LoopTimers  # noqa: PLC0415 - it imports asyncio
+
+        if loop is None:
+            loop = asyncio.get_running_loop()
+        given: object = loop
+        if not isinstance(given, asyncio.AbstractEventLoop):
+            message = f"loop is an event loop, not {type(given).__name__}"
+            raise TypeError(message)
+        timers = LoopTimers.of(loop)
+        if timers is None or not timers.goes_by(self):
+            self.attach(LoopTimers(self, loop))
+
+    # Moving
+
+    @contextmanager
+    def _moving(self) -> Iterator[None]:
+        """Let nobody else move the time."""
+        with self._lock:
+            before, self._mover = self._mover, threading.get_ident()
+            try:
+                yield
+            finally:
+                self._mover = before
+
     def _all_timed(self) -> list[Timed]:
-        return [timed for _, timed in sorted(self._timed.items())]
+        # Without a lock: a broker may be made in the middle of another one's turn.
+        refs = sorted(self._timed.valuerefs(), key=lambda ref: ref.key)
+        return [timed for timed in (ref() for ref in refs) if timed is not None]
 
     def _next_due(self) -> float:
         return min((timed.next_due() for timed in self._all_timed()), default=inf)
 
-    def _move(self, moment: float) -> None:
+    def _set_time(self, moment: float) -> None:
         self._time = max(self._time, moment)
+        if self._wall is not None:
+            self._wall.move_to(self._time - self._start)
+
+    def _move(self, moment: float) -> None:
+        self._set_time(moment)
         for timed in self._all_timed():
             timed.look()
+        self._users.note_change()
 
-    def _jump_if_all_wait(self) -> None:
+    # Who uses the clock
+
+    def _note_use(self) -> None:
+        """Note that the calling thread uses the clock, and the event loop that it runs."""
+        thread = self._users.current()
+        events = sys.modules.get("asyncio.events")
+        loop = None if events is None else events._get_running_loop()
+        if loop is None:
+            return
+        if self._loop_time:
+            self.drive(loop)
+        if self._autojump:
+            user = self._users.loop(loop)
+            if user is None:
+                from .loops import LoopUser  # noqa: PLC0415 - it imports asyncio
+
+                user = LoopUser(self, loop)
+                self._users.add_loop(loop, user)
+            user.thread = weakref.ref(thread)
+            user.ask()
+
+    def _look_later(self) -> None:
+        """Have the event loops look again, in a moment.
+
+        A thread does so, and no timer of theirs, which may go by any clock.
+        """
         with self._lock:
-            # First what was left to do: a dropped consumer's job may answer a request.
-            self._next_due()
-            with self._standstill():
-                if not self._all_wait():
-                    return
-                moment = self._next_due()
-                if moment == inf:
-                    for timed in self._all_timed():
-                        timed.fail_all(DeadlockError)
-                    return
-                self._time = max(self._time, moment)
-            self._move(moment)
+            if self._poller is None or not self._poller.is_alive():
+                poller = threading.Thread(
+                    target=_poll, args=(weakref.ref(self),), name="FakeClock"
+                )
+                poller.daemon = True
+                self._poller = poller
+                poller.start()
 
-    def _all_wait(self) -> bool:
-        for thread in list(self._users):
-            if thread.is_alive():
-                sleeper = self._parked.get(thread)
-                if sleeper is None or sleeper.answered:
-                    return False
+    def _ask(self) -> bool:
+        """Have the event loops look, and tell whether that may be of use again."""
+        with self._lock:
+            running = self._users.running()
+            if not running or not (self._users.parked or self._waiting()):
+                self._poller = None
+                return False
+        for user in running.values():
+            user.ask()
         return True
+
+    # Jumping
+
+    def _jump_if_all_wait(self) -> Decision:
+        """Let time jump if everybody waits; each that waits calls this."""
+        with self._moving():
+            # Before all brokers are locked: what was left to do may run destructors.
+            self._finish_up()
+            with self._standstill():
+                decision = self._look_around()
+            if decision is Decision.GONE_ON:
+                self._move(self._time)
+            return decision
+
+    def _finish_up(self) -> float:
+        """Do what turns have left to do, and return when something is due next.
+
+        A dropped consumer's job may answer a request.
+        """
+        before = self._waiting()
+        moment = self._next_due()
+        if self._waiting() != before:
+            self._users.note_change()
+        return moment
+
+    def _look_around(self) -> Decision:
+        """Set the time if everybody waits, or end all waits; with all locks."""
+        if not self._waiting() and not self._users.parked:
+            return Decision.IDLE
+        moment = self._finish_up()
+        state = self._users.look(moment - self._time)
+        if state is State.BUSY:
+            return Decision.HELD
+        if state is State.UNSEEN:
+            return Decision.AGAIN
+        if state is State.BLOCKED:
+            told = self._fail_all(_ELSEWHERE, _ADVICE_ELSEWHERE)
+        else:
+            told = moment == inf and self._fail_all(_NOTHING_DUE, _ADVICE)
+        if not told:
+            # Where nobody could be told, only timers of loops wait. They have their time.
+            self._set_time(moment)
+        return Decision.GONE_ON
+
+    def _fail_all(self, why: str, advice: str) -> bool:
+        """Answer all that waits in a broker, and tell whether there was any."""
+        waits = tuple(self._users.describe(self))
+        error = partial(DeadlockError, why=why, waits=waits, advice=advice)
+        before = self._waiting()
+        for timed in self._all_timed():
+            timed.fail_all(error)
+        return bool(self._users.parked) or self._waiting() != before
+
+    def _waiting(self) -> int:
+        return sum(timed.waiting for timed in self._all_timed())
 
     @contextmanager
     def _standstill(self) -> Iterator[None]:
@@ -179,6 +380,18 @@ class FakeClock:
     def __repr__(self) -> str:
         kind = "autojumping " if self._autojump else ""
         return f"<{kind}FakeClock at {self._time:g}>"
+
+
+def _poll(clock: weakref.ref[FakeClock]) -> None:
+    """Have a clock ask its event loops again and again, in a thread, while it lives."""
+    pause = threading.Lock()
+    pause.acquire()
+    while True:
+        pause.acquire(timeout=_GLANCE)
+        polling = clock()
+        if polling is None or not polling._ask():
+            return
+        del polling
 
 
 def wait_until_waiting(broker: Broker, n: int, timeout: float = 10) -> None:

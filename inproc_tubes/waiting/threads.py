@@ -50,6 +50,11 @@ class ThreadSleeper:
         """Whether its request has its outcome."""
         return self._request.outcome is not None
 
+    @property
+    def waits_for(self) -> str:
+        """What its request is, and for which tubes."""
+        return self._request.describe()
+
     def wake(self) -> None:
         """Wake it: its request is answered. Needs the monitor's lock."""
         self._sleepers.leave(self)

@@ -29,6 +29,8 @@ from tests.threads import LONG, start
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from inproc_tubes.testing.stillness import Decision
+
 _START = 1_000_000.0
 
 
@@ -197,15 +199,14 @@ def test_a_close_while_all_wait_is_no_deadlock() -> None:
 
 
 class InterruptedClock(FakeClock):
-    """Is interrupted, once, as it asks for the next moment, which all wait for."""
+    """Is interrupted, once, as it asks all brokers for the next moment."""
 
     interrupts = False
     interrupted = False
 
-    def _all_wait(self) -> bool:
-        all_wait = super()._all_wait()
-        self.interrupts = all_wait and not self.interrupted
-        return all_wait
+    def _look_around(self) -> Decision:
+        self.interrupts = not self.interrupted
+        return super()._look_around()
 
     def now(self) -> float:
         if self.interrupts:

@@ -229,7 +229,7 @@ def test_an_autojumping_clock_keeps_no_thread_that_has_ended() -> None:
         run(number)
     gc.collect()
     assert [None] * 5 == [thread() for thread in threads]
-    assert {} == clock._parked
+    assert {} == clock._users.parked
 
 
 @pytest.mark.usefixtures("uncollected")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, assert_type
+
+import freezegun
+import time_machine
 
 from inproc_tubes import (
     AsyncConsumer,
@@ -82,11 +86,18 @@ assert_type(MonotonicClock().now(), float)
 fake = FakeClock()
 FakeClock(5)
 FakeClock(start=5.5, autojump=True)
+FakeClock(start=None, loop_time=True, grace=0.5)
+FakeClock(wall=time_machine.travel(0).start())
+FakeClock(wall=freezegun.freeze_time("2030-01-01").start())
+FakeClock(wall=object())  # type: ignore[arg-type]  # not a wall
 FakeClock(5, True)  # type: ignore[call-arg]  # noqa: FBT003  # by keyword only
 assert_type(fake.now(), float)
 assert_type(fake.advance(1), None)
 assert_type(fake.advance(seconds=0.5), None)
 assert_type(fake.advance_to_next(), float)
+assert_type(fake.follow_wall(), float)
+assert_type(fake.drive(), None)
+assert_type(fake.drive(asyncio.new_event_loop()), None)
 assert_type(wait_until_waiting(broker, 2), None)
 assert_type(wait_until_waiting(broker, n=2, timeout=0.5), None)
 assert_type(fake.autojump, bool)

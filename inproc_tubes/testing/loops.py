@@ -1,0 +1,419 @@
+"""The event loops that use a clock: whether each of them is idle, and what for.
+
+How a loop is known to be idle
+    Its tasks are looked at in a callback of its own. If all of them wait, each for the
+    same future as before, and whatever was to be called before has been called, none of
+    them can run until something comes from outside.
+
+What comes from outside
+    A task that waits for a broker of the clock, or for a client's connection to a fake
+    of its, is woken by a jump. One that waits for another task, a lock, an event or a queue
+    is woken by somebody else in the loop. All others are woken from outside, by a thread,
+    a process or a network: time does not jump over their heads. So it is with a timer of
+    the loop that is due before.
+
+All of this is seen from Python alike for asyncio's loops and for uvloop's. The latter hide
+their timers and transports, but let the collector, and us, find them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import types
+import weakref
+from math import inf
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from inproc_tubes.waiting.coroutines import Anchor, LoopAnswer, _ring
+
+from .stillness import Decision, Stillness, stand
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import FrameType
+
+    from .stillness import ThreadUser
+
+__all__ = ["LoopUser", "is_idle_timer", "timers_of"]
+
+# So often a loop is looked at without a pause while its tasks can run.
+_SPINS = 100
+
+# Whoever waits in these modules waits for something else in the loop.
+_WITHIN = {
+    "asyncio.locks",
+    "asyncio.mixins",
+    "asyncio.queues",
+    "asyncio.runners",
+    "asyncio.taskgroups",
+    "asyncio.tasks",
+    "asyncio.timeouts",
+}
+# In anyio some functions do, and others wait for a thread or a network.
+_ANYIO = "anyio._backends._asyncio"
+_WITHIN_ANYIO = {"__aexit__", "_call_in_runner_task", "acquire", "wait"}
+_OUT_OF_ANYIO = {"run_sync_in_worker_thread"}
+# And here for a process.
+_OUT = {"asyncio.base_subprocess", "asyncio.subprocess", "asyncio.unix_events"}
+
+# What a timer calls that somebody waits for: sleep, timeout, wait, and anyio's timeout.
+_AWAITED_TIMERS = {
+    "_set_result_unless_cancelled",
+    "Timeout._on_timeout",
+    "_release_waiter",
+    "CancelScope._timeout",
+}
+
+
+class Stamps(Protocol):
+    """What tells what was before what."""
+
+    def stamp(self) -> int:
+        """Return a number that is higher than any before."""
+
+    def note_change(self) -> None:
+        """Note that something has run."""
+
+
+class JumpingClock(Protocol):
+    """The clock, as a loop that uses it sees it."""
+
+    @property
+    def _users(self) -> Stamps: ...
+
+    def _jump_if_all_wait(self) -> Decision:
+        """Let time jump if everybody waits."""
+
+    def _look_later(self) -> None:
+        """Have the loops looked at again in a moment."""
+
+
+class Wait(NamedTuple):
+    """What a task waits for."""
+
+    text: str
+    outside: bool
+    """Whether nobody knows when it is over."""
+
+
+def _nobody() -> None:
+    """Serve as the reference to a thread that is not known yet."""
+
+
+class LoopUser:
+    """An event loop that uses a clock.
+
+    Attributes:
+        thread: Returns the thread that it last ran in, if that is alive.
+        is_asked: Whether the loop has still to look.
+        checked_at: All that was sent to the loop before this stamp has been received,
+            and it was idle since; 0 if it was not.
+        is_outside: Whether one of its tasks waits for something outside, when idle.
+        timer: In how many seconds its first timer is due, and whether a task waits for it.
+        stillness: For how long it was idle.
+        waiting: Which task waits for which future, and for which timers the loop, when
+            idle.
+    """
+
+    def __init__(self, clock: JumpingClock, loop: asyncio.AbstractEventLoop) -> None:
+        # Weak, both: this ends with the one or the other.
+        self._clock = weakref.ref(clock)
+        self._loop = weakref.ref(loop)
+        self.thread: Callable[[], ThreadUser | None] = _nobody
+        self.is_asked = False
+        self.checked_at = 0
+        self.is_outside = False
+        self.timer = (inf, False)
+        self.stillness = Stillness()
+        self._looked_at = 0
+        self.waiting: object = None
+        self._spins = 0
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the loop runs now."""
+        loop = self._loop()
+        return loop is not None and loop.is_running()
+
+    def ask(self) -> None:
+        """Have the loop look, after all that was sent to it before."""
+        loop = self._loop()
+        if self.is_asked or loop is None:
+            return
+        self.is_asked = True
+        try:
+            if asyncio._get_running_loop() is loop:
+                loop.call_soon(self._look)
+            else:
+                loop.call_soon_threadsafe(self._look)
+        except BaseException as error:
+            self.is_asked = False
+            if not isinstance(error, RuntimeError):  # that it was closed
+                raise
+
+    def _look(self) -> None:
+        self.is_asked = False
+        clock, loop = self._clock(), self._loop()
+        if clock is None or loop is None:
+            return
+        before, self._looked_at = self._looked_at, clock._users.stamp()
+        tasks = _waiting_tasks(loop)
+        timers = timers_of(loop)
+        waiting = None if tasks is None else _weakly(tasks, timers)
+        if tasks is None or waiting != self.waiting:
+            self.waiting = waiting
+            self.checked_at = 0
+            clock._users.note_change()
+        else:
+            waits = _waits(loop, tasks, clock)
+            self.is_outside = any(wait.outside for _, wait in waits)
+            self.checked_at = before
+            self.timer = _first_timer(loop, timers)
+        if tasks is None:
+            self._spins += 1
+            decision = Decision.AGAIN if self._spins < _SPINS else Decision.HELD
+        else:
+            self._spins = 0
+            decision = clock._jump_if_all_wait()
+        if decision in {Decision.GONE_ON, Decision.AGAIN}:
+            self.ask()
+        elif decision is Decision.HELD:
+            clock._look_later()
+
+    def see(self, left: float, now: float, step: float) -> list[Stillness]:
+        """Look at it as it is idle.
+
+        Args:
+            left: In how many seconds something is due, by the clock that it uses.
+            now: See `Stillness.see`.
+            step: See `Stillness.see`.
+
+        Returns:
+            For how long it was idle, if something may come from elsewhere before.
+        """
+        self.stillness.see(self.waiting, now, step)
+        timer_left, is_awaited = self.timer
+        if timer_left < left and is_awaited:
+            return [Stillness()]  # something does come
+        is_held = self.is_outside or timer_left < left
+        return [self.stillness] if is_held else []
+
+    def describe(self, thread: str, clock: object) -> Iterator[str]:
+        """Tell for each task what it waits for."""
+        loop = self._loop()
+        tasks = None if loop is None else _waiting_tasks(loop)
+        if loop is None or tasks is None:
+            return
+        for task, wait in _waits(loop, tasks, clock):
+            yield f"{thread}, task {task.get_name()!r}: {wait.text}"
+        for _, timer in timers_of(loop):
+            yield f"{thread}, a timer of the loop: {timer!r}"
+
+
+# Tasks
+
+
+def _waiting_tasks(
+    loop: asyncio.AbstractEventLoop,
+) -> dict[asyncio.Task[Any], asyncio.Future[Any]] | None:
+    """Return the future that each task waits for; None if one of them can run."""
+    waiting = {}
+    for task in asyncio.all_tasks(loop):
+        future = task._fut_waiter  # type: ignore[attr-defined]  # nobody else knows
+        if future is None or future.done():
+            return None
+        waiting[task] = future
+    return waiting
+
+
+def _weakly(tasks: dict[Any, Any], timers: list[tuple[float, Any]]) -> object:
+    """Return what is equal as long as nothing runs, and keeps none of them alive.
+
+    A timer that is due is gone before it is run.
+    """
+    pairs = [(weakref.ref(task), weakref.ref(future)) for task, future in tasks.items()]
+    return frozenset(pairs), frozenset(weakref.ref(handle) for _, handle in timers)
+
+
+def _waits(
+    loop: asyncio.AbstractEventLoop,
+    tasks: dict[asyncio.Task[Any], asyncio.Future[Any]],
+    clock: object,
+) -> Iterator[tuple[asyncio.Task[Any], Wait]]:
+    """Tell what each task waits for."""
+    is_connected = _has_transports(loop)
+    for task, future in tasks.items():
+        yield task, _wait_of(task, future, clock, is_connected=is_connected)
+
+
+def _wait_of(
+    task: asyncio.Task[Any],
+    future: asyncio.Future[Any],
+    clock: object,
+    *,
+    is_connected: bool,
+) -> Wait:
+    """Tell what a task waits for.
+
+    Args:
+        task: The task.
+        future: What it waits for, directly.
+        clock: Whose brokers are meant.
+        is_connected: Whether anything might come over a network.
+    """
+    frames = list(_frames(task.get_coro()))
+    if not frames:
+        return Wait("nobody knows what", outside=True)
+    at = stand(reversed(frames))
+    answer = frames[-1].f_locals.get("self")
+    if isinstance(answer, LoopAnswer):
+        monitor = answer._sleepers._monitor()
+        ours = monitor is not None and monitor.clock is clock
+        verb = answer._request.describe()
+        return Wait(f"{verb}, {at}", outside=not ours)
+    causes = list(_futures(future, frames[-1]))
+    module = frames[-1].f_globals.get("__name__", "")
+    function = frames[-1].f_code.co_name
+    if (
+        module in _OUT
+        or (module == _ANYIO and function in _OUT_OF_ANYIO)
+        or any(_is_of_an_executor(cause) for cause in causes)
+    ):
+        return Wait(f"a thread or process, {at}", outside=True)
+    if module == "asyncio.streams":
+        transport = getattr(answer, "_transport", None)
+        command = getattr(transport, "waits_for", None)
+        return Wait(f"{command or 'a connection'}, {at}", outside=command is None)
+    is_within = (
+        module in _WITHIN
+        or (module == _ANYIO and function in _WITHIN_ANYIO)
+        or any(isinstance(cause, asyncio.Task) for cause in causes)
+        or not is_connected
+    )
+    return Wait(f"{future!r}, {at}", outside=not is_within)
+
+
+def _frames(awaited: object) -> Iterator[FrameType]:
+    """Return the frames of what waits for one another, the innermost one last."""
+    while awaited is not None:
+        frame = None
+        for kind in "cr", "gi", "ag":
+            frame = getattr(awaited, f"{kind}_frame", None)
+            if frame is not None:
+                yield frame
+                inner = "gi_yieldfrom" if kind == "gi" else f"{kind}_await"
+                awaited = getattr(awaited, inner)
+                break
+        if frame is None:
+            # What wraps a coroutine or a generator, in C, has no attribute for it.
+            awaited = next(filter(_is_awaited, gc.get_referents(awaited)), None)
+
+
+def _is_awaited(value: object) -> bool:
+    return isinstance(value, (types.CoroutineType, types.AsyncGeneratorType))
+
+
+def _futures(future: Any, frame: FrameType) -> Iterator[Any]:
+    """Return all that a task waits for by this future, as far as one can see."""
+    yield future
+    yield from getattr(future, "_children", ())  # of a gather
+    for callback in _callbacks(future):
+        if getattr(callback, "__name__", "") == "_outer_done_callback":  # of a shield
+            cells = callback.__closure__
+            yield from filter(asyncio.isfuture, (cell.cell_contents for cell in cells))
+    if frame.f_globals.get("__name__") == "asyncio.tasks":  # wait, wait_for
+        for value in frame.f_locals.values():
+            inner: Iterable[Any] = value if isinstance(value, (set, list)) else (value,)
+            yield from filter(asyncio.isfuture, inner)
+
+
+def _is_of_an_executor(future: Any) -> bool:
+    """Tell whether it is the twin of a concurrent.futures.Future."""
+    return any(
+        getattr(callback, "__name__", "") == "_call_check_cancel"
+        for callback in _callbacks(future)
+    )
+
+
+def _callbacks(future: Any) -> list[Any]:
+    # Another library's may have none that we know of.
+    return [callback for callback, _ in getattr(future, "_callbacks", None) or ()]
+
+
+# Timers and transports
+
+
+def timers_of(loop: Any) -> list[tuple[float, Any]]:
+    """Return the timers of a loop itself that somebody may wait for, and when they are due.
+
+    That is by the loop's own clock.
+    """
+    handles: Iterable[Any] = getattr(loop, "_scheduled", None) or (
+        handle
+        for handles in gc.get_referents(loop)
+        if type(handles) is set
+        for handle in handles
+        if hasattr(handle, "when")
+    )
+    return [
+        (handle.when(), handle)
+        for handle in handles
+        if not handle.cancelled() and not is_idle_timer(handle)
+    ]
+
+
+def _parts(handle: Any) -> tuple[Any, list[Any]]:
+    """Return what a timer calls, and all that it refers to."""
+    callback = getattr(handle, "_callback", None)
+    if callback is not None:
+        return callback, list(handle._args)
+    callback, arguments, *_ = gc.get_referents(handle)  # uvloop's
+    return callback, list(arguments or ())
+
+
+def is_idle_timer(handle: Any) -> bool:
+    """Tell whether a timer is one of ours that nothing comes of."""
+    callback, arguments = _parts(handle)
+    if callback is _ring:
+        sleepers = arguments[0]()
+        return sleepers is None or not sleepers._asleep
+    return isinstance(getattr(callback, "__self__", None), Anchor)
+
+
+def _first_timer(
+    loop: asyncio.AbstractEventLoop, timers: list[tuple[float, Any]]
+) -> tuple[float, bool]:
+    """Return in how many seconds a timer is due, and whether a task waits for it."""
+    if not timers:
+        return inf, False
+    when, handle = min(timers, key=lambda timer: timer[0])
+    name = getattr(_parts(handle)[0], "__qualname__", "")
+    left = when - type(loop).time(loop)
+    return left, name in _AWAITED_TIMERS
+
+
+def _has_transports(loop: Any) -> bool:
+    """Tell whether anything might come over a network, but for new connections."""
+    selector: Any = getattr(loop, "_selector", None)
+    if hasattr(selector, "get_map"):
+        own = loop._ssock.fileno()
+        return any(
+            key.fd != own and not _accepts(key.data)
+            for key in selector.get_map().values()
+        )
+    # uvloop's; another loop than these two is believed to have one.
+    is_known = False
+    for found in gc.get_referents(loop):
+        if isinstance(found, weakref.WeakValueDictionary):
+            if len(found):
+                return True
+            is_known = True
+    return not is_known
+
+
+def _accepts(data: tuple[Any, Any]) -> bool:
+    """Tell by what the loop will call whether that is a server's socket."""
+    reader, _ = data
+    name = getattr(getattr(reader, "_callback", None), "__name__", "")
+    return name == "_accept_connection"
