@@ -31,23 +31,23 @@ def order(broker: Broker, item: str) -> None:
 
 
 def test_a_worker_that_hangs_loses_its_job(
-    broker: Broker, fake_clock: FakeClock
+    tubes_broker: Broker, fake_clock: FakeClock
 ) -> None:
-    broker.producer().put("work", ttr=60)
-    consumer = broker.consumer()
+    tubes_broker.producer().put("work", ttr=60)
+    consumer = tubes_broker.consumer()
     consumer.reserve()  # and never does it
     fake_clock.advance(60)
     assert consumer.reserve().timeouts == 1
     print("a worker that hung for 60 s has lost its job")
 
 
-def test_an_order_is_shipped_and_asked_about(broker: Broker) -> None:
-    order(broker, "scarf")
-    assert_put(broker, "orders", body=lambda body: "scarf" in body, priority=0)
-    assert_put(broker, "orders", delay=3600)
+def test_an_order_is_shipped_and_asked_about(tubes_broker: Broker) -> None:
+    order(tubes_broker, "scarf")
+    assert_put(tubes_broker, "orders", body=lambda body: "scarf" in body, priority=0)
+    assert_put(tubes_broker, "orders", delay=3600)
     done: list[str] = []
-    drain(broker, "orders", lambda job: done.append(job.body), with_delayed=True)
-    assert_empty(broker)
+    drain(tubes_broker, "orders", lambda job: done.append(job.body), with_delayed=True)
+    assert_empty(tubes_broker)
     print(", ".join(done))
 
 

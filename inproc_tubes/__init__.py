@@ -19,32 +19,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .broker import Broker
-from .clock import Clock, MonotonicClock
-from .consumer import Consumer
-from .core.failure import JobError
-from .core.job import Job, JobState
-from .errors import (
-    BadTubeNameError,
-    ClosedError,
-    DeadlineSoonError,
-    DeadlockError,
-    DrainingError,
-    JobTooBigError,
-    NotFoundError,
-    NotIgnoredError,
-    ReentrantCallError,
-    StoppedError,
-    TimedOutError,
-    TubeFullError,
-    TubesError,
-)
-from .producer import Producer
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .aio import AsyncConsumer, AsyncProducer
+    from .broker import Broker
+    from .clock import Clock, MonotonicClock
+    from .consumer import Consumer
+    from .core.failure import JobError
+    from .core.job import Job, JobState
     from .core.statistics import BrokerStats, JobStats, TubeStats
+    from .errors import (
+        BadTubeNameError,
+        ClosedError,
+        DeadlineSoonError,
+        DeadlockError,
+        DrainingError,
+        JobTooBigError,
+        NotFoundError,
+        NotIgnoredError,
+        ReentrantCallError,
+        StoppedError,
+        TimedOutError,
+        TubeFullError,
+        TubesError,
+    )
+    from .producer import Producer
 
 __all__ = [
     "AsyncConsumer",
@@ -75,22 +75,47 @@ __all__ = [
     "TubesError",
 ]
 
-# {name: its module}: asyncio, and the dataclasses of the statistics, each cost more to
-# import than all the rest.
-_LATE = {
-    "AsyncConsumer": "aio",
-    "AsyncProducer": "aio",
-    "BrokerStats": "core.statistics",
-    "JobStats": "core.statistics",
-    "TubeStats": "core.statistics",
+# {module: its names}. Nothing is imported before it is used: pytest imports the package in
+# every run, for the plugin, and asyncio and the dataclasses of the statistics each cost
+# more than all the rest.
+_MODULES = {
+    "aio": ("AsyncConsumer", "AsyncProducer"),
+    "broker": ("Broker",),
+    "clock": ("Clock", "MonotonicClock"),
+    "consumer": ("Consumer",),
+    "core.failure": ("JobError",),
+    "core.job": ("Job", "JobState"),
+    "core.statistics": ("BrokerStats", "JobStats", "TubeStats"),
+    "errors": (
+        "BadTubeNameError",
+        "ClosedError",
+        "DeadlineSoonError",
+        "DeadlockError",
+        "DrainingError",
+        "JobTooBigError",
+        "NotFoundError",
+        "NotIgnoredError",
+        "ReentrantCallError",
+        "StoppedError",
+        "TimedOutError",
+        "TubeFullError",
+        "TubesError",
+    ),
+    "producer": ("Producer",),
 }
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
-    if name in _LATE:
-        from importlib import import_module  # noqa: PLC0415 - needed as late
+    if name not in _MODULE_OF:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    from importlib import import_module  # noqa: PLC0415 - needed as late
 
-        found: object = getattr(import_module(f".{_LATE[name]}", __name__), name)
-        return found
-    message = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(message)
+    found: object = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

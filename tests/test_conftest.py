@@ -35,7 +35,7 @@ def run(pytester: pytest.Pytester, request: pytest.FixtureRequest) -> Iterator[R
         str(Path(__file__).with_name("conftest.py"))
     )
     assert conftest is not None
-    pytester.makeini("[pytest]\nmarkers = real")
+    pytester.makeini("[pytest]\nmarkers = real\naddopts = -p no:asyncio -p no:randomly")
 
     def run(source: str, *arguments: str) -> pytest.RunResult:
         pytester.makepyfile(source)

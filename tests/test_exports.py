@@ -168,7 +168,7 @@ def test_all_is_all_there_is() -> None:
         and not inspect.ismodule(value)
         and name not in {"annotations", "TYPE_CHECKING"}  # not its own
     }
-    assert public | inproc_tubes._LATE.keys() == set(inproc_tubes.__all__)
+    assert public | inproc_tubes._MODULE_OF.keys() == set(inproc_tubes.__all__)
 
 
 @pytest.mark.parametrize("name", [*errors.__all__, *VERBS])

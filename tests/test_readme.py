@@ -54,6 +54,9 @@ def test_a_block_of_tests_passes_with_the_settings_shown(
     assert "beanstalkd_address" in settings
     pytester.makepyprojecttoml(settings)
     pytester.makepyfile("\n" * (line - 1) + source)
-    result = pytester.runpytest("--strict-markers", "--strict-config", "-Werror")
+    alone = ("-p", "no:asyncio", "-p", "no:randomly")  # see pyproject.toml
+    result = pytester.runpytest(
+        "--strict-markers", "--strict-config", "-Werror", *alone
+    )
     result.assert_outcomes(passed=source.count("\ndef test_"))
     assert prints is None  # what tests print is not shown

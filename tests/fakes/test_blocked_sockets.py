@@ -159,5 +159,7 @@ def test_a_suite_with_disable_socket_reaches_a_fake_of_the_session(
     pytester: pytest.Pytester,
 ) -> None:
     pytester.makepyfile(SUITE)
-    result = pytester.runpytest_subprocess("--disable-socket", "-Werror")
+    result = pytester.runpytest_subprocess(
+        "--disable-socket", "-Werror", "-p", "no:asyncio"
+    )
     result.assert_outcomes(passed=8)
