@@ -40,8 +40,10 @@ def assert_in_order(lines: list[str], output: str) -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_prints_what_it_promises(example: Path) -> None:
-    # Without the cache, which is the outer run's.
-    pytest_too = ["-m", "pytest", "-rP", "-p", "no:cacheprovider"]
+    # Without the cache, which is the outer run's; with the plugin for coroutines, which
+    # our own suite does without.
+    pytest_too = ["-m", "pytest", "-rP", "-p", "no:cacheprovider", "-p", "asyncio"]
+    pytest_too += ["-o", "asyncio_default_fixture_loop_scope=function"]
     how = pytest_too if example.name.startswith("test_") else []
     result = subprocess.run(  # noqa: S603  # our own example
         [sys.executable, "-W", "error", *how, example],
