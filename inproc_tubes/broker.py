@@ -93,6 +93,11 @@ class Broker(Generic[T]):
     def _new_monitor(clock: Clock) -> Monitor:
         return Monitor(clock)
 
+    @property
+    def clock(self) -> Clock:
+        """What tells it the time. Cost: O(1)."""
+        return self._monitor.clock
+
     def producer(
         self, tube: str = DEFAULT_TUBE, *, context: bool = False
     ) -> Producer[T]:

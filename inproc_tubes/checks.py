@@ -23,9 +23,11 @@ __all__ = [
     "OCTETS",
     "check_bound",
     "check_count",
+    "check_integer",
     "check_job_id",
     "check_max_job_size",
     "check_maxsize",
+    "check_number",
     "check_priority",
     "check_seconds",
     "check_states",
@@ -41,12 +43,28 @@ MAX_JOB_ID = 2**64 - 1
 _SHOWN_BITS = 128
 
 
-def _check_integer(what: str, value: object, low: int, high: float) -> int:
+def check_integer(what: str, value: object, low: int, high: float) -> int:
+    """Return an int from ``low`` to ``high``."""
     if not isinstance(value, int) or isinstance(value, bool):
         message = f"{what} is an int, not {type(value).__name__}"
         raise TypeError(message)
     if not low <= value <= high:
         message = f"{what} is from {low} to {high}, not {_shown(value)}"
+        raise ValueError(message)
+    return value
+
+
+def check_number(what: str, value: object, low: float, high: float) -> float:
+    """Return an int or a float from ``low`` to ``high``."""
+    return _check_range(what, value, low, high, "")
+
+
+def _check_range(what: str, value: object, low: float, high: float, unit: str) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        message = f"{what} is an int or a float, not {type(value).__name__}"
+        raise TypeError(message)
+    if not low <= value <= high:  # false for NaN, too
+        message = f"{what} is from {low} to {high}{unit}, not {_shown(value)}"
         raise ValueError(message)
     return value
 
@@ -60,43 +78,37 @@ def _shown(value: float) -> str:
 
 def check_priority(value: object) -> int:
     """Return a priority, 0 (the most urgent) to 2**32 - 1."""
-    return _check_integer("priority", value, 0, MAX_PRIORITY)
+    return check_integer("priority", value, 0, MAX_PRIORITY)
 
 
 def check_bound(value: object) -> int:
     """Return how many jobs to kick at most, 0 or more."""
-    return _check_integer("bound", value, 0, math.inf)
+    return check_integer("bound", value, 0, math.inf)
 
 
 def check_maxsize(value: object) -> int:
     """Return how many jobs a tube may have, 0 for any number."""
-    return _check_integer("maxsize", value, 0, math.inf)
+    return check_integer("maxsize", value, 0, math.inf)
 
 
 def check_count(value: object) -> int:
     """Return how many jobs to reserve at most, 1 or more."""
-    return _check_integer("n", value, 1, math.inf)
+    return check_integer("n", value, 1, math.inf)
 
 
 def check_job_id(value: object) -> int:
     """Return a job's id, 0 to 2**64 - 1 (no job has the id 0)."""
-    return _check_integer("a job id", value, 0, MAX_JOB_ID)
+    return check_integer("a job id", value, 0, MAX_JOB_ID)
 
 
 def check_max_job_size(value: object) -> int | None:
     """Return a limit for bodies in bytes, None for no limit."""
-    return None if value is None else _check_integer("max_job_size", value, 0, math.inf)
+    return None if value is None else check_integer("max_job_size", value, 0, math.inf)
 
 
 def check_seconds(what: str, value: object, most: int = MAX_SECONDS) -> float:
     """Return a duration in seconds, from 0 to ``most``, fractions allowed."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        message = f"{what} is an int or a float, not {type(value).__name__}"
-        raise TypeError(message)
-    if not 0 <= value <= most:  # false for NaN, too
-        message = f"{what} is from 0 to {most} seconds, not {_shown(value)}"
-        raise ValueError(message)
-    return value
+    return _check_range(what, value, 0, most, " seconds")
 
 
 def check_timeout(value: object) -> float | None:

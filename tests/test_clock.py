@@ -118,3 +118,9 @@ def test_a_broker_goes_by_the_machines_clock_if_it_is_given_none() -> None:
 def test_a_clock_has_four_methods(clock: Clock) -> None:
     for name in ("now", "attach", "park", "seconds_until"):
         assert callable(getattr(clock, name))
+
+
+def test_a_broker_tells_which_clock_it_goes_by() -> None:
+    clock = FakeClock()
+    assert clock is Broker(clock=clock).clock
+    assert isinstance(Broker().clock, MonotonicClock)
