@@ -73,6 +73,7 @@ ON_DEMAND = (
     "inproc_tubes.pytest_plugin",
     "inproc_tubes.testing",
     "inproc_tubes.waiting.coroutines",
+    "inproc_tubes.worker",
     "inspect",
     "logging",
     "pytest",
@@ -86,6 +87,7 @@ PATHS = (
     "inproc_tubes.protocol",
     "inproc_tubes.pytest_plugin",
     "inproc_tubes.testing",
+    "inproc_tubes.worker",
 )
 
 

@@ -40,14 +40,18 @@ LAYERS = {
         {"holder", "producer", "consumer", "aio", "broker"},
         {"errors", "core", "clock", "monitor", "at_exit", "failures", "waiting"},
     ),
+    "face": Layer({"__init__"}, {"errors", "core", "clock", "handles"}),
+    # What is built on what users have: the face, and checks of arguments.
+    "worker": Layer({"worker"}, {"clock", "face"}),
     "protocol": Layer({"protocol"}, {"errors", "core"}),
-    "testing": Layer({"testing"}, {"errors", "core", "clock", "waiting", "handles"}),
+    "testing": Layer(
+        {"testing"}, {"errors", "core", "clock", "waiting", "handles", "worker"}
+    ),
     "fakes": Layer(
         {"fakes"},
         {"errors", "core", "clock", "monitor", "handles", "protocol", "testing"},
     ),
     "plugin": Layer({"pytest_plugin"}, {"core", "handles", "testing", "fakes"}),
-    "face": Layer({"__init__"}, {"errors", "core", "clock", "handles"}),
 }
 LAYER_OF = {member: name for name, row in LAYERS.items() for member in row.members}
 
@@ -215,7 +219,32 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert [] == circles(graph)
 
 
+WORKER = [file for file in FILES if file.parts[0] == "worker"]
+
+
+def reaches(source: str) -> list[str]:
+    """Find the private names that code reads of anything but of its own object."""
+    return [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.endswith("__")
+        and ast.unparse(node.value) != "self"
+    ]
+
+
+@pytest.mark.parametrize("file", WORKER, ids=str)
+def test_a_worker_uses_nothing_that_a_user_could_not(file: Path) -> None:
+    assert [] == reaches(read(file))
+
+
 # What the tests above would notice
+
+
+@pytest.mark.parametrize("source", ["broker._monitor", "self.run.consumer._session"])
+def test_a_reach_into_something_private_would_be_noticed(source: str) -> None:
+    assert [source] == reaches(source)
 
 
 @pytest.mark.parametrize(
@@ -258,6 +287,13 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         ("protocol/session.py", "from inproc_tubes.broker import Broker"),
         ("protocol/session.py", "from inproc_tubes.monitor import Monitor"),
         ("protocol/session.py", "from inproc_tubes.checks import check_count"),
+        ("worker/run.py", "from inproc_tubes.core.job import Job"),
+        ("worker/run.py", "from inproc_tubes.monitor import Monitor"),
+        ("worker/run.py", "from inproc_tubes.broker import Broker"),
+        ("worker/run.py", "from inproc_tubes.testing import FakeClock"),
+        ("worker/run.py", "import time"),
+        ("broker.py", "from .worker import Worker"),
+        ("__init__.py", "from .worker import Worker"),
         ("testing/clock.py", "import time"),
         ("testing/clock.py", "from inproc_tubes.fakes import FakeBeanstalkd"),
         ("fakes/server.py", "from inproc_tubes.pytest_plugin import broker"),
@@ -287,6 +323,9 @@ def test_a_violation_would_be_noticed(file: str, source: str) -> None:
         ("broker.py", "from .consumer import Consumer"),
         ("broker.py", "def late():\n    from .aio import AsyncConsumer"),
         ("protocol/session.py", "from inproc_tubes.core.job import Job"),
+        ("worker/run.py", "from inproc_tubes import Broker"),
+        ("worker/run.py", "from inproc_tubes.checks import check_timeout"),
+        ("worker/run.py", "from .timer import Timer"),
         ("fakes/server.py", "from inproc_tubes.fakes.routing import add"),
         ("fakes/server.py", "from .routing import add"),
         ("fakes/server.py", "from ..protocol import ProtocolSession"),

@@ -1,0 +1,464 @@
+"""The worker whose handlers run in threads.
+
+The threads of a run
+    Each thread that does jobs takes one after the other from the consumer, which all of
+    them share. They are daemons, so that a handler that was given up does not keep the
+    program from ending. The *keeper* is none. It keeps time, and ends when all others
+    have ended or were given up. So a program that comes to its end waits for the jobs
+    in hand.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from inproc_tubes import ClosedError, DeadlineSoonError, TimedOutError
+from inproc_tubes.checks import check_integer, check_timeout
+
+from .policy import Backoff
+from .run import Run
+from .settings import Settings, T, check_handled
+from .timer import Sleeper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import EllipsisType, TracebackType
+
+    from inproc_tubes import Broker, Consumer, Job
+
+    from .attempt import Attempt
+    from .settings import Function
+
+    F = TypeVar("F", bound="Callable[[Job[Any]], object]")
+
+__all__ = ["Worker"]
+
+# CPython may miss a signal that comes in the very moment in which its main thread falls
+# asleep. So that sleeps for so many seconds at most, and sees the signal then.
+_GLANCE = 1.0
+
+# Beyond any machine, but not beyond a wrong number.
+_MAX_THREADS = 100_000
+
+
+class Worker(Generic[T]):
+    """Does the jobs of some tubes, in threads.
+
+    - Before it runs: `handles`, `every`.
+    - `run` runs it until a signal or `stop` comes. With ``with worker:`` it runs beside
+      the block, and stops at its end.
+    - In a test, with ``threads=0``: `run_pending` and `run_until_empty`.
+
+    A handler is called with the job. When it returns, the job is deleted, unless the
+    handler has settled it. When it raises an `Exception`, the job is released with the
+    delay of the `Backoff`, or buried after too many tries, and keeps the exception as
+    `Job.error`. `Retry` and `Bury` decide otherwise. Any other exception gives the job
+    back and ends the worker, which raises it.
+
+    A job that is still being done after half of its ``ttr`` is touched, so that it does
+    not expire. A handler that has lost its job all the same finds ``job.lost``
+    true, and its result is not counted. Where the producer of a job keeps the context,
+    see `Broker.producer`, the handler runs in that.
+
+    All times are by the broker's clock. What happens is logged as "inproc_tubes.worker".
+    A worker may run again after it has ended. It may be shared by threads.
+
+    Args:
+        broker: The broker.
+        handlers: Functions, each by the name of the tube whose jobs it does.
+        threads: How many jobs are done at once. With 0 it has no threads.
+        retry: What becomes of a job whose handler fails; None buries it at once.
+        max_runtime: For how many seconds at most a job is touched; None for ever. Then a
+            warning is logged each 10 ``ttr``.
+        stop_timeout: The timeout in seconds, see `stop`, of a stop by a signal, by the
+            end of the with-block, or by the end of the program; None for no end.
+        log_bodies: Whether the log shows the bodies of jobs, shortened.
+
+    Raises:
+        BadTubeNameError: One of the names is no tube name.
+        TypeError: One of the arguments has the wrong type.
+        ValueError: One of them is out of its range.
+    """
+
+    def __init__(
+        self,
+        broker: Broker[T],
+        handlers: Mapping[str, Function[T]] | None = None,
+        *,
+        threads: int = 1,
+        retry: Backoff | None = Backoff(),  # noqa: B008 - it is frozen
+        max_runtime: float | None = None,
+        stop_timeout: float | None = None,
+        log_bodies: bool = False,
+    ) -> None:
+        self._threads = check_integer("threads", threads, 0, _MAX_THREADS)
+        self._settings = Settings(
+            type(self).__name__,
+            broker,
+            handlers,
+            retry=retry,
+            max_runtime=max_runtime,
+            stop_timeout=stop_timeout,
+            log_bodies=log_bodies,
+            takes_coroutines=False,
+        )
+        self._pool: _Pool[T] | None = None
+
+    def handles(
+        self, *tubes: str, retry: Backoff | EllipsisType | None = ...
+    ) -> Callable[[F], F]:
+        """Return a decorator: the function does the jobs of these tubes.
+
+        Args:
+            tubes: Their names, at least one.
+            retry: What becomes of a job that the function fails with; left out, what
+                the worker was told.
+
+        Raises:
+            BadTubeNameError: One of them is no tube name.
+            ValueError: One of them has a handler already.
+            TypeError: The function is none, or one that returns coroutines.
+            RuntimeError: The worker is running.
+
+        Cost: O(number of tubes).
+        """
+        names = check_handled(tubes)
+
+        def register(function: F) -> F:
+            self._settings.handle(names, function, retry)
+            return function
+
+        return register
+
+    def every(
+        self,
+        seconds: float,
+        tube: str,
+        body: T,
+        *,
+        priority: int = 65536,
+        ttr: float = 60,
+    ) -> None:
+        """Put a job again and again, while the worker runs.
+
+        The first one is put after so many seconds. A beat is left out if the job of an
+        earlier one is still ready, delayed or reserved, if the tube is full, and if the
+        time of the next has come already.
+
+        Args:
+            seconds: From one beat to the next, more than 0.
+            tube: Where to, whoever does its jobs.
+            body: The body of all these jobs.
+            priority: Their priority, see `Producer.put`.
+            ttr: Their time to run.
+
+        Raises:
+            BadTubeNameError: That is no tube name.
+            ValueError: A number is out of its range.
+            TypeError: One of them is no number.
+            RuntimeError: The worker is running.
+
+        Cost: O(1).
+        """
+        self._settings.repeat(seconds, tube, body, priority, ttr)
+
+    def run(self) -> None:
+        """Do jobs until SIGINT, SIGTERM or `stop` comes, and the current ones are done.
+
+        A second signal ends this at once, and gives back what is in hand. The signals'
+        handlers are put back at the end. Signals come to the main thread alone: called
+        in another one, this waits for `stop`.
+
+        Raises:
+            BaseException: A handler has raised it, and it is no `Exception`.
+            KeyboardInterrupt: A second SIGINT has cut jobs short.
+            SystemExit: A second SIGTERM has: the exit code is 143.
+            RuntimeError: The worker is running already, or has no handlers or no
+                threads.
+            ClosedError: The broker was closed before.
+
+        Cost: that of the handlers.
+        """
+        if not self._threads:
+            message = "a Worker without threads has run_pending and run_until_empty"
+            raise RuntimeError(message)
+        pool = self._begin()
+        with pool.run.signals_stop_it():
+            pool.start()
+            pool.wait()
+        pool.run.raise_what_ended_it()
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Take no more jobs, and end when the current ones are done. Do not wait for it.
+
+        What is still in hand after the timeout is given back. The threads of such
+        handlers are abandoned: they run on, but nobody waits for them, not even the
+        program to end. Of several timeouts the one counts that is over first.
+
+        It may be called from any thread, by a handler, and by a signal handler. Where
+        the worker is not running it has no effect.
+
+        Args:
+            timeout: Seconds, None for no end, 0 to give back everything at once.
+
+        Raises:
+            ValueError: The timeout is out of its range.
+            TypeError: It is no number.
+
+        Cost: O(number of threads).
+        """
+        timeout = check_timeout(timeout)
+        pool = self._pool
+        if pool is not None:
+            pool.run.stop(timeout)
+
+    def __enter__(self) -> Self:
+        if self._threads:
+            self._begin().start()
+        else:
+            self._pending_pool()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        pool = self._pool
+        assert pool is not None  # `__enter__` has begun it
+        pool.run.stop(self._settings.stop_timeout)
+        pool.wait()
+        if exc_type is None:
+            pool.run.raise_what_ended_it()
+
+    # Without threads
+
+    def run_pending(self) -> int:
+        """Do in this thread, one after the other, all jobs that are ready now.
+
+        Jobs that become ready meanwhile are done too. With ``threads=0`` only. The
+        worker runs from the first such call until `stop`, or the end of its with-block:
+        so long it puts what `every` was asked for.
+
+        A job is touched only if the clock is moved by hand: nobody else keeps time.
+
+        Returns:
+            How many.
+
+        Raises:
+            BaseException: A handler has raised it, and it is no `Exception`.
+            RuntimeError: The worker has threads, or no handlers.
+            ClosedError: The broker was closed.
+
+        Cost: that of the handlers.
+        """
+        return self._pending_pool().run_pending()
+
+    def run_until_empty(self) -> int:
+        """Do in this thread all jobs, and those that are delayed or retried as well.
+
+        The clock is moved on to the next moment at which anything is due, until no job
+        is ready, delayed or reserved in the tubes that have a handler. With
+        ``threads=0`` and a `FakeClock` only.
+
+        Returns:
+            How many; each try counts.
+
+        Raises:
+            BaseException: A handler has raised it, and it is no `Exception`.
+            TypeError: The clock of the broker cannot be moved.
+            RuntimeError: The worker has threads, or no handlers.
+            ClosedError: The broker was closed.
+
+        Cost: that of the handlers.
+        """
+        clock = self._settings.broker.clock
+        advance = getattr(clock, "advance_to_next", None)
+        if advance is None:
+            message = f"run_until_empty moves a FakeClock, not a {type(clock).__name__}"
+            raise TypeError(message)
+        pool = self._pending_pool()
+        count = pool.run_pending()
+        while pool.has_jobs_to_come():
+            advance()
+            count += pool.run_pending()
+        return count
+
+    def __repr__(self) -> str:
+        state = "not running" if self._pool is None else self._pool.run.state
+        threads = _counted(self._threads)
+        return f"<Worker for {self._settings.tubes} with {threads}: {state}>"
+
+    def _begin(self) -> _Pool[T]:
+        self._settings.begin()
+        try:
+            self._pool = _Pool(self._settings, self._threads)
+        except BaseException:
+            self._settings.end()
+            raise
+        return self._pool
+
+    def _pending_pool(self) -> _Pool[T]:
+        if self._threads:
+            message = "run_pending() and run_until_empty() are for threads=0"
+            raise RuntimeError(message)
+        pool = self._pool
+        if pool is not None and pool.run.stopping:
+            pool.run.end()
+        if pool is None or pool.run.ended:
+            pool = self._begin()
+            pool.run.start(_counted(0))
+        return pool
+
+
+class _Pool(Generic[T]):
+    """One run of a worker, and its threads.
+
+    Attributes:
+        run: What has nothing to do with threads.
+    """
+
+    def __init__(self, settings: Settings[T], threads: int) -> None:
+        self._settings = settings
+        clock = settings.broker.clock
+        self._clock = clock
+        self._keeper = Sleeper(clock)
+        self._waiter = Sleeper(clock)
+        consumer = settings.broker.consumer(*settings.handlers)
+        self.run: Run[Consumer[T], T] = Run(settings, consumer, self._keeper.wake)
+        self._threads = [
+            threading.Thread(target=self._work, name=f"worker {number}", daemon=True)
+            for number in range(1, threads + 1)
+        ]
+        self._at_work = set(self._threads)
+        self._doing: dict[Attempt[T], threading.Thread] = {}
+
+    def start(self) -> None:
+        """Start the threads.
+
+        Raises:
+            RuntimeError: There cannot be more threads, or the program ends already. None
+                is left then.
+        """
+        keeper = threading.Thread(target=self._keep, name="worker keeper", daemon=False)
+        left = [*self._threads]
+        try:
+            self._settings.broker.stop_at_exit()
+            self.run.start(_counted(len(left)))
+            keeper.start()
+            self._threads.append(keeper)
+            while left:
+                left[0].start()
+                del left[0]
+        except BaseException:
+            self._at_work -= {*left}
+            self._threads = [each for each in self._threads if each not in left]
+            if keeper in self._threads:
+                self.run.stop(0)
+                self.wait()
+            else:
+                self.run.end()
+            raise
+
+    def wait(self) -> None:
+        """Wait until the run is over. If this is interrupted, it ends at once."""
+        if not self._threads:
+            self.run.end()
+            return
+        try:
+            self._wait_until_ended()
+        except BaseException:
+            self.run.stop(0)
+            self._wait_until_ended()
+            raise
+
+    def _wait_until_ended(self) -> None:
+        while not self.run.ended:
+            self._waiter.sleep(self._clock.now() + _GLANCE)
+        given_up = self._given_up()
+        for thread in self._threads:
+            if thread not in given_up:
+                thread.join()  # it has nothing left to do
+
+    def _given_up(self) -> set[threading.Thread]:
+        """Find the threads that nobody waits for."""
+        doing = self._doing.copy()
+        return {thread for attempt, thread in doing.items() if attempt.abandoned}
+
+    # What the threads do
+
+    def _keep(self) -> None:
+        try:
+            while self._at_work - self._given_up():
+                self._keeper.sleep(self.run.timer.arm())
+                try:
+                    self.run.look()
+                except BaseException as error:  # noqa: BLE001 - such as a log handler's
+                    self.run.fail(error)
+        finally:
+            try:
+                self.run.end()
+            finally:
+                self._waiter.wake()
+
+    def _work(self) -> None:
+        try:
+            for job in self.run.consumer:
+                self._do(job)
+                del job  # nobody needs it while this waits
+        except BaseException as error:  # noqa: BLE001 - it is raised where the run ends
+            self.run.fail(error)
+        finally:
+            self._at_work.discard(threading.current_thread())
+            self._keeper.wake()
+
+    def _do(self, job: Job[T]) -> None:
+        attempt = self.run.begin(job)
+        self._doing[attempt] = threading.current_thread()
+        try:
+            if not attempt.abandoned:
+                attempt.perform()
+        finally:
+            self.run.finish(attempt)
+            del self._doing[attempt]
+
+    # Without threads
+
+    def run_pending(self) -> int:
+        """Do all jobs that are ready, in the calling thread."""
+        count = 0
+        try:
+            while (job := self._ready_job()) is not None:
+                self._do(job)
+                count += 1
+        except BaseException:
+            self.run.end()
+            raise
+        if self.run.stopping:
+            self.run.end()
+        return count
+
+    def _ready_job(self) -> Job[T] | None:
+        try:
+            return self.run.consumer.reserve(timeout=0)
+        except ClosedError:
+            self.run.stop(None)
+        except (TimedOutError, DeadlineSoonError):
+            pass
+        return None
+
+    def has_jobs_to_come(self) -> bool:
+        """Tell whether a job is ready, delayed or reserved, and the run is not over."""
+        if self.run.ended:
+            return False
+        try:
+            self._settings.broker.join(*self._settings.handlers, timeout=0)
+        except TimedOutError:
+            return True
+        return False
+
+
+def _counted(threads: int) -> str:
+    return f"{threads} thread{'' if threads == 1 else 's'}"
