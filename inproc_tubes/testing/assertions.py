@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inproc_tubes.checks import check_tube_name
 from inproc_tubes.core.job import JobState
-from inproc_tubes.errors import TimedOutError
+from inproc_tubes.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,40 +183,50 @@ def drain(
 
     Cost: that of the handler.
     """
-    move = getattr(broker._monitor.clock, "advance_to_next", None)
-    if with_delayed and move is None:
-        clock = type(broker._monitor.clock).__name__
+    # Late: those who only assert need no worker.
+    from inproc_tubes.worker import Worker  # noqa: PLC0415 - as above
+
+    if with_delayed and not hasattr(broker.clock, "advance_to_next"):
+        clock = type(broker.clock).__name__
         message = f"with_delayed moves a FakeClock, not a {clock}"
         raise TypeError(message)
-    run = broker._monitor.run
     runs: Counter[int] = Counter()
-    ends: Counter[JobState | None] = Counter()
+    ends: Counter[str | None] = Counter()
     errors = []
-    with broker.consumer(tube) as consumer:
-        while True:
-            try:
-                job = consumer.reserve(timeout=0)
-            except TimedOutError:
-                if not (with_delayed and run(_is_to_come, broker._engine, tube)):
-                    break
-                assert move is not None  # we have looked
-                move()
-                continue
-            runs[job.id] += 1
-            if runs[job.id] > _TOO_OFTEN:
-                message = f"{job!r} was given back {_TOO_OFTEN} times"
-                raise AssertionError(message)
-            try:
-                with job:
-                    handler(job)
-            except AssertionError:
-                raise
-            except Exception as error:  # noqa: BLE001 - the caller is given it
-                errors.append(error)
-            ends[run(_state_of, broker._engine, job.id)] += 1
-    deleted, buried = ends[None], ends[JobState.BURIED]
-    released = ends.total() - deleted - buried
-    return Drained(deleted, buried, released, tuple(errors))
+
+    def run(job: Job) -> None:
+        runs[job.id] += 1
+        if runs[job.id] > _TOO_OFTEN:
+            message = f"{job!r} was given back {_TOO_OFTEN} times"
+            raise _FailedError(message)
+        try:
+            with job:
+                handler(job)
+        except AssertionError as error:
+            raise _FailedError from error
+        except Exception as error:  # noqa: BLE001 - the caller is given it
+            errors.append(error)
+        ends[_state_of(broker, job)] += 1
+
+    # Nothing but the handler touches a job.
+    with Worker(broker, {tube: run}, threads=0, max_runtime=0) as worker:
+        try:
+            _ = worker.run_until_empty() if with_delayed else worker.run_pending()
+        except _FailedError as failed:
+            raise failed.__cause__ or AssertionError(*failed.args) from None
+    deleted, buried = ends[None], ends["buried"]
+    return Drained(deleted, buried, ends.total() - deleted - buried, tuple(errors))
+
+
+class _FailedError(BaseException):
+    """Ends the worker of a `drain`: the test has failed."""
+
+
+def _state_of(broker: Broker, job: Job) -> str | None:
+    try:
+        return broker.stats_job(job.id).state
+    except NotFoundError:
+        return None
 
 
 # Verbs of a turn: they call no user's code.
@@ -237,16 +247,6 @@ def _snapshot(_now: float, engine: Engine) -> list[_Seen]:
         for job in engine.jobs.values()
         if job._state is not JobState.INVALID
     ]
-
-
-def _is_to_come(_now: float, engine: Engine, name: str) -> bool:
-    tube = engine.tubes[name]  # it is watched
-    return bool(len(tube.delayed) or len(tube.ready))
-
-
-def _state_of(_now: float, engine: Engine, job_id: int) -> JobState | None:
-    job = engine.jobs.get(job_id)
-    return None if job is None else job._state
 
 
 def _look(broker: Broker) -> list[_Seen]:
