@@ -1,12 +1,12 @@
 """A pool of threads feeds an asyncio application, and that feeds a thread again.
 
 To open a letter blocks, so threads do it. To have it translated is to wait for somebody
-far away, so three coroutines share that in one event loop. And the file that the
-translations end up in is a thread's. None of them knows where the others run: what they
-share are two tubes.
+far away, so three tasks share that in one event loop. And the file that the translations
+end up in is a thread's. None of them knows where the others run: what they share are
+three tubes.
 
-A translation is put before the letter that it is made from is done, so that the join
-finds work in one of the tubes until the last translation has been filed.
+A result is put before the job that it is made from is done, so that the join finds work
+in one of the tubes until the last translation has been filed.
 
 Prints:
     letter 1: 'dear shop'
@@ -19,9 +19,9 @@ Prints:
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
-from inproc_tubes import Broker
+from inproc_tubes import Broker, Job
+from inproc_tubes.worker import AsyncWorker, Worker
 
 LETTERS = {1: "liebes geschäft", 2: "wo ist mein klavier", 3: "es war blau", 4: "gruß"}
 ENGLISH = {
@@ -32,45 +32,34 @@ ENGLISH = {
 }
 
 
-def open_letter(broker: Broker, number: int) -> None:
-    """Open a letter, in a thread of the pool."""
-    with broker.producer("letters") as letters:
-        letters.put((number, LETTERS[number]))
+async def main() -> None:
+    """Have all letters opened, translated and filed."""
+    filed = {}
+    with Broker() as broker:
+        broker.limit_tube("translations", 2)  # as many as the file's desk has room for
+        opened = broker.producer("opened")
+        translations = broker.async_producer("translations")
 
+        def open_letter(job: Job[int]) -> None:
+            opened.put((job.body, LETTERS[job.body]))
 
-async def translate(broker: Broker) -> None:
-    """Translate letters, in the event loop, until the broker is closed."""
-    letters = broker.async_consumer("letters")
-    translations = broker.async_producer("translations")
-    async for job in letters:
-        with suppress(Exception), job:  # what fails is buried
+        async def translate(job: Job[tuple[int, str]]) -> None:
             number, text = job.body
             await asyncio.sleep(0.01)  # somebody looks it up
             await translations.put((number, ENGLISH[text]))
 
-
-def file(broker: Broker) -> dict[int, str]:
-    """File translations, in a thread, until the broker is closed."""
-    filed = {}
-    for job in broker.consumer("translations"):
-        with suppress(Exception), job:
+        def file(job: Job[tuple[int, str]]) -> None:
             number, text = job.body
             filed[number] = text
-    return filed
 
-
-async def main() -> None:
-    """Have all letters translated and filed."""
-    with Broker() as broker:
-        broker.limit_tube("translations", 2)  # as many as the file's desk has room for
-        translators = [asyncio.create_task(translate(broker)) for _ in range(3)]
-        filing = asyncio.create_task(asyncio.to_thread(file, broker))
-        opening = (asyncio.to_thread(open_letter, broker, n) for n in LETTERS)
-        await asyncio.gather(*opening)
-        await broker.async_join("letters", "translations")
-    # The broker is closed: that ends everybody's loop.
-    await asyncio.gather(*translators)
-    for number, text in sorted((await filing).items()):
+        openers = Worker(broker, {"letters": open_letter}, threads=2)
+        filer = Worker(broker, {"translations": file})
+        translators = AsyncWorker(broker, {"opened": translate}, tasks=3)
+        with openers, filer:
+            async with translators:
+                broker.producer("letters").put_many(LETTERS)
+                await broker.async_join("letters", "opened", "translations")
+    for number, text in sorted(filed.items()):
         print(f"letter {number}: {text!r}")
     print("everybody has gone home")
 

@@ -1,7 +1,9 @@
 """Three stages, few jobs between them, and a Ctrl-C that loses none of those.
 
 Each tube may have two jobs. A stage that is slow fills its tube, and then the put of
-the stage before it waits, and so on back to the source: nothing piles up.
+the stage before it waits, and so on back to the source: nothing piles up. Each stage is
+a worker of its own: one that did the jobs of all three could have all of its threads
+wait for room that only it can make.
 
 The main thread only waits, so that Ctrl-C interrupts no verb at work. Then the source
 is closed, also if its put is waiting; what is in the pipeline goes through; and join
@@ -19,14 +21,16 @@ Prints:
 
 from __future__ import annotations
 
-from contextlib import suppress
+import logging
+from contextlib import ExitStack, suppress
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from inproc_tubes import Broker, ClosedError
+from inproc_tubes import Broker, ClosedError, Job
+from inproc_tubes.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from inproc_tubes import Producer
 
@@ -41,15 +45,6 @@ def feed(source: Producer, words: Iterable[str], fed: list[str]) -> None:
             fed.append(word)
 
 
-def work(broker: Broker, tube: str, do: Callable[[Any], None]) -> None:
-    """Do one job after the other until the broker is closed; bury what fails."""
-    with broker.consumer(tube) as consumer:
-        for job in consumer:
-            # "three" is no number: it is buried. A close may come while one puts.
-            with suppress(Exception), job:
-                do(job.body)
-
-
 def run(words: Iterable[str]) -> None:
     """Let the words go through, or as many as there are until Ctrl-C."""
     fed: list[str] = []
@@ -62,33 +57,32 @@ def run(words: Iterable[str]) -> None:
         numbers = broker.producer("numbers")
         lines = broker.producer("lines")
 
-        def parse(word: str) -> None:
-            numbers.put(int(word))
+        def parse(job: Job[str]) -> None:
+            numbers.put(int(job.body))  # "three" is no number: it is buried
 
-        def square(number: int) -> None:
-            lines.put(f"{number} squared is {number**2}")
+        def square(job: Job[int]) -> None:
+            lines.put(f"{job.body} squared is {job.body**2}")
 
-        def write(line: str) -> None:
-            print(line)
-            out.append(line)
+        def write(job: Job[str]) -> None:
+            print(job.body)
+            out.append(job.body)
 
-        stages = [("words", parse), ("numbers", square), ("lines", write)]
-        threads = [Thread(target=work, args=(broker, *stage)) for stage in stages]
         feeder = Thread(target=feed, args=(source, words, fed))
-        try:
-            for thread in (*threads, feeder):
-                thread.start()
+        with ExitStack() as stages:
+            for tube, do in (("words", parse), ("numbers", square), ("lines", write)):
+                stages.enter_context(Worker(broker, {tube: do}, retry=None))
+            try:
+                feeder.start()
+                feeder.join()
+            except KeyboardInterrupt:
+                stopped_by = "Ctrl-C"
+            source.close()
             feeder.join()
-        except KeyboardInterrupt:
-            stopped_by = "Ctrl-C"
-        source.close()
-        feeder.join()
-        buried = broker.join()
-    for thread in threads:
-        thread.join()
+            buried = broker.join()
     print(f"stopped by {stopped_by}: ", end="")
     print(f"{len(fed)} in, {len(out)} out, {buried} buried")
 
 
 if __name__ == "__main__":
+    logging.getLogger("inproc_tubes.worker").setLevel(logging.CRITICAL)  # for the show
     run(["1", "2", "three", "4", "5"])

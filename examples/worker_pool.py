@@ -15,42 +15,24 @@ Prints:
 
 from __future__ import annotations
 
-from contextlib import suppress
-from threading import Thread
-
-from inproc_tubes import Broker
-
-WORKERS = 4
-LAST = 2**32 - 1  # the least urgent priority that there is
-
-
-def work(broker: Broker) -> None:
-    """Square numbers until there is a None to do."""
-    results = broker.producer("results")
-    with broker.consumer("numbers") as consumer:
-        for job in consumer:
-            with suppress(Exception), job:  # what fails is buried
-                number = job.body
-                if number is None:
-                    return  # which deletes this last job, too
-                results.put(f"{number} squared is {number**2}", priority=number)
-
+from inproc_tubes import Broker, Job
+from inproc_tubes.worker import Worker
 
 with Broker() as broker:
-    threads = [Thread(target=work, args=(broker,)) for _ in range(WORKERS)]
-    for thread in threads:
-        thread.start()
+    worker = Worker(broker, threads=4)
+    results = broker.producer("results")
 
-    numbers = broker.producer("numbers")
-    for number in (3, 1, 6, 2, 5, 4):
-        numbers.put(number)
-    for _ in range(WORKERS):
-        numbers.put(None, priority=LAST)
-    for thread in threads:
-        thread.join()
+    @worker.handles("numbers")
+    def square(job: Job[int]) -> None:
+        """Square a number. What fails is tried again, and buried in the end."""
+        number = job.body
+        results.put(f"{number} squared is {number**2}", priority=number)
 
-    inbox = broker.consumer("results")
-    for _ in range(6):
-        with inbox.reserve(timeout=0) as job:
+    with worker:
+        broker.producer("numbers").put_many([3, 1, 6, 2, 5, 4])
+        broker.join("numbers")
+
+    for job in broker.consumer("results").reserve_many(6):
+        with job:
             print(job.body)
 print("all workers have gone home")

@@ -8,6 +8,7 @@ pytest, which shows what each of them has printed.
 from __future__ import annotations
 
 import ast
+import signal
 import subprocess
 import sys
 import textwrap
@@ -99,6 +100,47 @@ def test_ctrl_c_empties_the_pipeline() -> None:
     assert f"stopped by Ctrl-C: {counts}" == told
     assert [f"{n} squared is {n**2}" for n in range(1, len(lines) + 1)] == lines
     assert len(lines) >= 5
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_worker_that_is_sent_sigterm_finishes_its_job_and_at_the_second_gives_it_back(
+    signals: int,
+) -> None:
+    shutdown = next(path for path in EXAMPLES if path.name == "graceful_shutdown.py")
+    seconds = ["1", "60"][signals - 1]
+    with subprocess.Popen(  # noqa: S603  # our own example
+        [sys.executable, "-W", "error", shutdown, seconds],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        assert program.stdout is not None
+        for line in ("packs piano", "Worker is stopping, 1 job in hand")[:signals]:
+            while program.stdout.readline().rstrip() != line:
+                assert program.poll() is None
+            program.send_signal(signal.SIGTERM)
+        stdout, stderr = program.communicate(timeout=60)  # only a bug gets there
+    assert "" == stderr
+    if signals == 1:
+        assert_in_order(["has packed piano", "left over: ['scarf']"], stdout)
+        assert 0 == program.returncode
+    else:
+        assert "has packed" not in stdout
+        assert_in_order(["left over: ['piano', 'scarf']"], stdout)
+        assert 128 + signal.SIGTERM == program.returncode
+
+
+def test_a_pipeline_with_all_that_it_needs_takes_25_lines_of_glue() -> None:
+    thumbnails = next(path for path in EXAMPLES if path.name == "thumbnails.py")
+    source = thumbnails.read_text(encoding="utf-8")
+    _, _, glue = source.partition("# The glue\n")
+    lines = [
+        line
+        for line in glue.splitlines()
+        if line and not line.lstrip().startswith(("#", '"""'))
+    ]
+    assert 15 < len(lines) <= 25
 
 
 def test_there_are_examples() -> None:
