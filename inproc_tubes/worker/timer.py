@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from inproc_tubes import Clock
+    from inproc_tubes import Clock, TubesError
 
 __all__ = ["Alarm", "Sleeper", "Timer"]
 
@@ -92,8 +92,13 @@ class Timer:
     def unlock_for_clock(self) -> None:
         """Do nothing."""
 
-    def fail_all(self, error: type[Exception]) -> None:
+    def fail_all(self, error: Callable[[str], TubesError]) -> None:
         """Do nothing: nobody waits here."""
+
+    @property
+    def waiting(self) -> int:
+        """None: the keeper is a thread or a task, and waits there."""
+        return 0
 
 
 class Sleeper:
@@ -112,6 +117,11 @@ class Sleeper:
     def answered(self) -> bool:
         """Whether it was woken, although it may still sleep."""
         return not self.token.locked()
+
+    @property
+    def waits_for(self) -> str:
+        """What a clock tells of it."""
+        return "what a worker has to do next"
 
     def sleep(self, until: float) -> None:
         """Sleep until it is woken, or until that moment. It may end too early."""

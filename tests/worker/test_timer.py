@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from inproc_tubes import Broker, MonotonicClock
+from inproc_tubes import Broker, DeadlockError, MonotonicClock
 from inproc_tubes.testing import FakeClock
 from inproc_tubes.worker.timer import Sleeper, Timer
 from tests.threads import LONG, start, waiting
@@ -163,7 +163,9 @@ def test_an_autojumping_clock_jumps_to_an_alarm() -> None:
 
 
 def test_nothing_that_a_timer_does_fails_for_a_deadlock() -> None:
-    Tower().timer.fail_all(RuntimeError)
+    timer = Tower().timer
+    timer.fail_all(DeadlockError)
+    assert 0 == timer.waiting
 
 
 # Sleepers
@@ -173,6 +175,7 @@ def test_a_sleeper_sleeps_until_it_is_woken() -> None:
     for clock in (FakeClock(), MonotonicClock()):
         sleeper = Sleeper(clock)
         assert not sleeper.answered
+        assert "what a worker has to do next" == sleeper.waits_for
         future = start(lambda sleeper=sleeper: sleeper.sleep(inf))  # type: ignore[misc]  # its own
         sleeper.wake()
         future.result(LONG)
