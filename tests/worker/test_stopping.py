@@ -9,6 +9,7 @@ import pytest
 
 from inproc_tubes import Broker, ClosedError, DeadlockError, Job
 from inproc_tubes.testing import wait_until_waiting
+from inproc_tubes.worker import Backoff
 from inproc_tubes.worker.run import Run
 from tests.threads import LONG, start
 from tests.worker.kinds import Kind
@@ -271,12 +272,16 @@ def test_a_worker_for_a_broker_that_was_stopped_ends_at_once(kind: Kind) -> None
 
 
 def test_a_draining_broker_is_worked_off_retries_included(kind: Kind) -> None:
-    with kind.entered(kind.gated(retry=None)):
+    with kind.entered(kind.gated(retry=Backoff(first=5, jitter=0))):
         kind.put("scarf")
         kind.broker.drain()
         kind.gate.wait_for_job()
         kind.gate.open(ValueError())
-    assert {"scarf": "buried"} == kind.states()
+        kind.wait_until_idle()
+        kind.clock.advance(5)
+        assert 2 == kind.gate.wait_for_job().reserves
+        kind.gate.open()
+    assert {} == kind.states()
 
 
 # Threads
