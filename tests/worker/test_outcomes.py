@@ -295,3 +295,18 @@ def test_the_others_finish_their_jobs_when_one_handler_ends_the_worker(
         future.result(10)
     assert {} == kind.states("slow")
     assert {"scarf": "ready"} == kind.states("fatal")
+
+
+def test_of_several_exceptions_that_end_the_worker_the_first_is_raised(
+    kind: Kind, lines: Lines
+) -> None:
+    worker = kind.gated(at_once=2)
+    future = kind.start(worker)
+    kind.put("scarf", "piano")
+    for _ in range(2):
+        kind.gate.wait_for_job()
+    kind.gate.open(Broken())
+    with pytest.raises(Broken):
+        future.result(10)
+    assert 2 == len(lines.of("CRITICAL"))
+    assert {"scarf": "ready", "piano": "ready"} == kind.states()

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inproc_tubes import Broker, Job
-from inproc_tubes.worker import AsyncWorker
+from inproc_tubes import Broker, Job, TimedOutError
+from inproc_tubes.testing import FakeClock
+from inproc_tubes.worker import AsyncWorker, Backoff
 from inproc_tubes.worker.run import Run
 from tests.shells import in_a_loop
 from tests.threads import LONG, start
 
 if TYPE_CHECKING:
-    from inproc_tubes.testing import FakeClock
     from tests.worker.kinds import Lines
 
 
@@ -377,3 +377,25 @@ async def test_a_body_lives_no_longer_than_its_job(broker: Broker) -> None:
             await asyncio.sleep(0)
         gc.collect()
         assert ref() is None
+
+
+def test_time_jumps_over_retries_and_heartbeats_if_the_clock_does() -> None:
+    clock = FakeClock(autojump=True)
+    broker = Broker(clock=clock)
+    start_at = clock.now()
+
+    async def fail_and_wait(job: Job) -> None:
+        if job.reserves == 1:
+            raise ValueError
+        with pytest.raises(TimedOutError):
+            await broker.async_consumer("never").reserve(timeout=500)
+
+    async def main() -> None:
+        backoff = Backoff(first=100, jitter=0)
+        async with AsyncWorker(broker, {"default": fail_and_wait}, retry=backoff):
+            broker.producer().put("scarf", delay=50, ttr=60)
+            await broker.async_join()
+
+    asyncio.run(main())
+    assert 50 + 100 + 500 == clock.now() - start_at
+    assert 0 == broker.stats().job_timeouts
