@@ -1,9 +1,9 @@
 """The event loops that use a clock: whether each of them is idle, and what for.
 
 How a loop is known to be idle
-    Its tasks are looked at in a callback of its own. If all of them wait, each for the
-    same future as before, and whatever was to be called before has been called, none of
-    them can run until something comes from outside.
+    It is looked at in a callback of its own. If nothing else is to be called, and all of
+    its tasks wait, each for the same future as before, nothing can run in it until
+    something comes from outside.
 
 What comes from outside
     A task that waits for a broker of the clock, or for a client's connection to a fake
@@ -13,7 +13,7 @@ What comes from outside
     the loop that is due before.
 
 All of this is seen from Python alike for asyncio's loops and for uvloop's. The latter hide
-their timers and transports, but let the collector, and us, find them.
+their callbacks, timers and transports, but let the collector, and us, find them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import asyncio
 import gc
 import types
 import weakref
+from collections import deque
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -158,7 +159,7 @@ class LoopUser:
         if clock is None or loop is None:
             return
         before, self._looked_at = self._looked_at, clock._users.stamp()
-        tasks = _waiting_tasks(loop)
+        tasks = None if _has_callbacks(loop) else _waiting_tasks(loop)
         timers = timers_of(loop)
         waiting = None if tasks is None else _weakly(tasks, timers)
         if tasks is None or waiting != self.waiting:
@@ -341,7 +342,23 @@ def _callbacks(future: Any) -> list[Any]:
     return [callback for callback, _ in getattr(future, "_callbacks", None) or ()]
 
 
-# Timers and transports
+# Callbacks, timers and transports
+
+
+def _has_callbacks(loop: Any) -> bool:
+    """Tell whether a loop has something to call, but for our looking at it."""
+    ready: Iterable[Any] | None = getattr(loop, "_ready", None)
+    if ready is None:  # uvloop's
+        found = gc.get_referents(loop)
+        ready = next((each for each in found if type(each) is deque), ())
+    return any(
+        not handle.cancelled() and not any(map(_is_a_look, gc.get_referents(handle)))
+        for handle in list(ready)
+    )
+
+
+def _is_a_look(value: object) -> bool:
+    return getattr(value, "__func__", None) is LoopUser._look
 
 
 def timers_of(loop: Any) -> list[tuple[float, Any]]:

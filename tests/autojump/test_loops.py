@@ -7,6 +7,7 @@ import contextlib
 import socket
 import threading
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiostalk
@@ -15,7 +16,7 @@ import pytest
 from inproc_tubes import Broker, DeadlockError, TimedOutError
 from inproc_tubes.fakes import FakeBeanstalkd
 from inproc_tubes.testing import FakeClock, wait_until_waiting
-from tests.autojump.shared import GRACE, run_in
+from tests.autojump.shared import FACTORIES, GRACE, run_in
 from tests.threads import LONG, start
 
 if TYPE_CHECKING:
@@ -304,7 +305,11 @@ def test_a_callback_that_a_library_has_set_for_much_later_is_told(factory: Any) 
     run_in(factory, main())
 
 
-def test_a_message_from_a_thread_that_parks_comes_before_a_jump(factory: Any) -> None:
+@pytest.mark.parametrize("rounds", [0, 1, 5])
+def test_a_message_from_a_thread_that_parks_comes_before_a_jump(
+    factory: Any, rounds: int
+) -> None:
+    """No task has it until it was handed on from callback to callback."""
     clock = a_clock()
     broker = Broker(clock=clock)
     begun: Future[asyncio.AbstractEventLoop] = Future()
@@ -314,17 +319,62 @@ def test_a_message_from_a_thread_that_parks_comes_before_a_jump(factory: Any) ->
         with pytest.raises(TimedOutError):
             await broker.async_consumer("never").reserve(timeout=3600)
 
+    def hand_on(number: int, left: int) -> None:
+        if left:
+            loop.call_soon(hand_on, number, left - 1)
+        else:
+            broker.producer().put(number)
+
     looping = start(lambda: run_in(factory, main()))
     loop = begun.result(LONG)
     consumer = broker.consumer()
-    for number in range(300):
-        loop.call_soon_threadsafe(broker.producer().put, number)
+    for number in range(100):
+        loop.call_soon_threadsafe(hand_on, number, rounds)
         with consumer.reserve(timeout=1) as job:
             assert number == job.body
     assert START == clock.now()
     with pytest.raises(TimedOutError):
         consumer.reserve(timeout=3600)
     looping.result(LONG)
+
+
+def test_a_message_that_goes_from_loop_to_loop_is_not_jumped_over() -> None:
+    """It is under way between them: each of them may be idle when it is looked at."""
+    clock = a_clock()
+    broker = Broker(clock=clock)
+    loops: dict[int, asyncio.AbstractEventLoop] = {}
+    begun: list[Future[None]] = [Future() for _ in range(3)]
+
+    async def main(place: int) -> None:
+        loops[place] = asyncio.get_running_loop()
+        begun[place].set_result(None)
+        with pytest.raises(TimedOutError):
+            await broker.async_consumer("never").reserve(timeout=3600)
+
+    async def pass_on(place: int, number: int) -> None:
+        await asyncio.sleep(0)
+        if place == len(begun):
+            broker.producer().put(number)
+        else:
+            asyncio.run_coroutine_threadsafe(pass_on(place + 1, number), loops[place])
+
+    factories = [*FACTORIES.values(), None]
+    looping = [
+        start(partial(run_in, factory, main(place)))
+        for place, factory in enumerate(factories)
+    ]
+    for future in begun:
+        future.result(LONG)
+    consumer = broker.consumer()
+    for number in range(100):
+        asyncio.run_coroutine_threadsafe(pass_on(1, number), loops[0])
+        with consumer.reserve(timeout=1) as job:
+            assert number == job.body
+    assert START == clock.now()
+    with pytest.raises(TimedOutError):
+        consumer.reserve(timeout=3600)
+    for each in looping:
+        each.result(LONG)
 
 
 def test_two_loops_in_two_threads_and_a_thread_jump_together(factory: Any) -> None:
