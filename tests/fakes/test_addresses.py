@@ -99,7 +99,7 @@ def test_what_is_no_address_has_the_same_error_as_ever(
         (create, ("", PORT)),  # and `connect` takes it
         (create, ("127.0.0.1", "²")),
     ],
-    ids=repr,
+    ids=lambda one: getattr(one, "__name__", repr(one)),
 )
 def test_each_verb_is_as_strict_as_it_is(
     verb: Callable[[Any], object], address: Any
