@@ -22,7 +22,7 @@ from .core import questions
 from .core.job import Job, JobState, T, refuse_to_pickle
 from .core.limits import DEFAULT_MAX_JOB_SIZE, DEFAULT_TUBE
 from .core.requests import JoinRequest
-from .core.words import counted, counts, waiting
+from .core.text import counted, counts, waiting
 from .holder import Holder, target_of
 from .monitor import Monitor
 from .producer import Producer

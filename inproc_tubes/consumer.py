@@ -13,8 +13,8 @@ from .checks import check_count, check_job_id, check_timeout, check_tube_name
 from .core import questions
 from .core.job import Job, T
 from .core.requests import WITHOUT_WARNING, ReserveRequest
+from .core.text import counted, waiting
 from .core.turn import TURN
-from .core.words import counted, waiting
 from .errors import ClosedError
 from .holder import Holder
 
@@ -123,7 +123,7 @@ class BaseConsumer(Holder[T], Generic[W, T]):
         Source: OP_WATCH (prot.c).
         """
         names = [check_tube_name(tube) for tube in tubes]
-        return self._monitor.run(self._engine.watch, self._session, names)
+        return self._monitor.run(self._engine.clients.watch, self._session, names)
 
     def ignore(self, tube: str) -> int:
         """Reserve from this tube no longer; it need not be watched.
@@ -142,7 +142,7 @@ class BaseConsumer(Holder[T], Generic[W, T]):
         Source: OP_IGNORE (prot.c).
         """
         name = check_tube_name(tube)
-        return self._monitor.run(self._engine.ignore, self._session, name)
+        return self._monitor.run(self._engine.clients.ignore, self._session, name)
 
     def watching(self) -> list[str]:
         """Return the names of the tubes it watches, in beanstalkd's order.

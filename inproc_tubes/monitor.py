@@ -529,15 +529,15 @@ def _stop(engine: Engine, what: str, now: float) -> None:
 
 
 def _stop_session(engine: Engine, session: Session, what: str, now: float) -> None:
-    engine.stop_session(now, session, what)
+    engine.clients.stop_session(now, session, what)
 
 
 def _close_session(engine: Engine, session: Session, what: str, now: float) -> None:
-    engine.close_session(now, session, what)
+    engine.clients.close_session(now, session, what)
 
 
 def _abandon(engine: Engine, session: Session, what: str, now: float) -> None:
-    engine.abandon(now, session, what)
+    engine.clients.abandon(now, session, what)
 
 
 def _next_due(_now: float, engine: Engine) -> float:

@@ -23,8 +23,8 @@ from .core import questions
 from .core.job import Job, T, new_job, refuse_to_pickle
 from .core.limits import DEFAULT_DELAY, DEFAULT_PRIORITY, DEFAULT_TTR
 from .core.requests import PutRequest
+from .core.text import counted, waiting
 from .core.turn import TURN
-from .core.words import counted, waiting
 from .errors import ClosedError, DrainingError, ReentrantCallError
 
 if TYPE_CHECKING:
@@ -238,7 +238,9 @@ class BaseProducer(Generic[W, M, T]):
         Cost: O(1).
         Source: OP_USE (prot.c).
         """
-        self._monitor.run(self._engine.use, self._session, check_tube_name(tube))
+        self._monitor.run(
+            self._engine.clients.use, self._session, check_tube_name(tube)
+        )
 
     def using(self) -> str:
         """Return the name of the tube it uses.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from inproc_tubes.core.engine import Engine
 from inproc_tubes.core.job import Job, new_job
+from tests.engine_driver import verb_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -164,7 +165,7 @@ class CountedEngine:
 
     def do(self, verb: str, *args: Any) -> Any:
         """Call a verb of the engine with what the consumer holds."""
-        return getattr(self.engine, verb)(self.now, self.consumer, *args)
+        return verb_on(self.engine, verb)(self.now, self.consumer, *args)
 
 
 # Calls

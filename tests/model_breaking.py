@@ -103,14 +103,14 @@ class Call:
         """Return None where a body is to come: till then a connection does no more."""
         if self.session.incoming is not None:
             return None
-        return partial(self.engine.use, self.now, self.session, self.name)
+        return partial(self.engine.clients.use, self.now, self.session, self.name)
 
     def abandon(self) -> Thunk | None:
         """Return None where something waits: that keeps the handle alive."""
         session = self.session
         if session.tickets or session.puts or session.incoming:
             return None
-        return partial(self.engine.abandon, self.now, session, "dropped")
+        return partial(self.engine.clients.abandon, self.now, session, "dropped")
 
     def of_a_job(self, verb: Callable[..., object], *rest: object) -> Thunk:
         return partial(verb, self.now, self.session, self.job_id, None, *rest)
@@ -131,13 +131,13 @@ VERBS: dict[str, Callable[[Call], Thunk | None]] = {
     "cancel": Call.cancel,
     "catch_up": lambda c: partial(c.engine.catch_up, c.now),
     "clear_tube": lambda c: c.of_a_tube(c.engine.clear_tube, _UNHELD),
-    "close_session": lambda c: c.of_a_session(c.engine.close_session, "closed"),
+    "close_session": lambda c: c.of_a_session(c.engine.clients.close_session, "closed"),
     "delete": lambda c: c.of_a_job(c.engine.delete),
     "delete_held": lambda c: partial(c.engine.delete_held, c.session, c.job_id, None),
     "drain": lambda c: partial(c.engine.drain, c.now),
     "fail": Call.fail,
     "finish_put": Call.finish_put,
-    "ignore": lambda c: c.of_a_session(c.engine.ignore, c.name),
+    "ignore": lambda c: c.of_a_session(c.engine.clients.ignore, c.name),
     "join": lambda c: partial(c.engine.join, c.now, c.join),
     "kick": lambda c: c.of_a_tube(c.engine.kick, c.number + 1),
     "kick_job": lambda c: partial(c.engine.kick_job, c.now, c.job_id, None),
@@ -154,12 +154,12 @@ VERBS: dict[str, Callable[[Call], Thunk | None]] = {
     "reserve_many": lambda c: c.of_a_session(c.engine.reserve_many, 3, 0),
     "settle": Call.settle,
     "stop": lambda c: partial(c.engine.stop, c.now, "all"),
-    "stop_session": lambda c: c.of_a_session(c.engine.stop_session, "stopped"),
+    "stop_session": lambda c: c.of_a_session(c.engine.clients.stop_session, "stopped"),
     "touch": lambda c: c.of_a_job(c.engine.touch),
     "use": Call.use,
     "wait_to_put": lambda c: partial(c.engine.wait_to_put, c.now, c.put),
     "wait_to_reserve": Call.wait_to_reserve,
-    "watch": lambda c: c.of_a_session(c.engine.watch, [c.name, "t2"]),
+    "watch": lambda c: c.of_a_session(c.engine.clients.watch, [c.name, "t2"]),
     "withdraw": Call.withdraw,
 }
 

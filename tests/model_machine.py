@@ -104,7 +104,7 @@ class EngineAgainstModel(EngineAndModel):
         self.verb("close_session", "closed", session=number)
         # Twice has no effect.
         gone = self.sessions.pop(number)
-        self.take_turn(self.engine.close_session, self.model.now, gone, "again")
+        self.take_turn(self.engine.clients.close_session, self.model.now, gone, "again")
         assert gone.closed == "closed"
 
     @precondition(lambda self: len(self.open) > 1)

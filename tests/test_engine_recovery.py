@@ -286,7 +286,7 @@ def stoppable() -> Queue:
 def test_a_session_whose_stop_was_broken_off_is_stopped_or_as_before() -> None:
     def stop(queue: Queue) -> None:
         session = next(iter(queue.engine.clients.sessions))
-        queue.engine.stop_session(queue.now, session, "stopped")
+        queue.engine.clients.stop_session(queue.now, session, "stopped")
 
     ends = set()
     for queue in broken_off_everywhere(stoppable, stop):
@@ -334,7 +334,7 @@ def test_a_session_whose_closing_was_broken_off_is_closed_or_as_before() -> None
 
     def closing(queue: Queue) -> None:
         session = next(iter(queue.engine.clients.sessions))
-        queue.engine.close_session(queue.now, session, "closed")
+        queue.engine.clients.close_session(queue.now, session, "closed")
 
     ends = set()
     for queue in broken_off_everywhere(make, closing):

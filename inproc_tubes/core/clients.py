@@ -1,11 +1,11 @@
-"""The clients: how each session begins and ends, and what becomes of what it leaves."""
+"""The clients: how each session begins and ends, and what it uses and watches."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 from weakref import ref
 
-from inproc_tubes.errors import ClosedError, StoppedError
+from inproc_tubes.errors import ClosedError, NotIgnoredError, StoppedError
 
 from .job import JobState
 from .session import Session
@@ -51,20 +51,64 @@ class Clients:
             session.used = self._dispatch.store.tube(used)
             session.used.using += 1
         for name in watched:
-            self.watch(session, name)
+            self._watch_one(session, name)
         self._dispatch.counts.total_sessions += 1
         self._dispatch.turn.unfinished = session
         self.sessions[session] = None  # from here on it is open
         return session
 
-    def watch(self, session: Session, name: str) -> Tube:
+    def use(self, _now: float, session: Session, name: str) -> None:
+        """Put into this tube from now on. Cost: O(1)."""
+        dispatch = self._dispatch
+        if session.closed is not None:
+            dispatch.turn.refuse_closed(session)
+        dispatch.counts.use += 1
+        tube = dispatch.store.tube(name)
+        before, session.used = session.used, tube
+        tube.using += 1
+        if before is not None:
+            before.using -= 1
+            dispatch.free_if_unreferenced(before)
+
+    def watch(self, now: float, session: Session, names: Iterable[str]) -> int:
+        """Reserve from these tubes too; a reserve that waits is served at once.
+
+        Cost: O(number of names); for each, that of `ignore` if the session waits.
+        """
+        dispatch = self._dispatch
+        dispatch.turn.refuse_if_stopped(session)
+        for name in names:
+            dispatch.counts.watch += 1
+            dispatch.serve(now, self._watch_one(session, name))
+        return len(session.watched)
+
+    def ignore(self, _now: float, session: Session, name: str) -> int:
+        """Reserve from this tube no longer; NOT_IGNORED only for the last one.
+
+        A tube that is not watched, or does not exist, is no error (OP_IGNORE).
+
+        Cost: O(number of watched tubes); O(n log n) for n that wait for the same tubes
+        if the session waits.
+        """
+        dispatch = self._dispatch
+        dispatch.turn.refuse_if_stopped(session)
+        dispatch.counts.ignore += 1
+        tube = dispatch.tubes.get(name)
+        if tube is not None and tube in session.watched:
+            if len(session.watched) == 1:
+                dispatch.turn.refuse(NotIgnoredError(name))
+            dispatch.queue.unwatch(session, tube)
+            dispatch.free_if_unreferenced(tube)
+        return len(session.watched)
+
+    def _watch_one(self, session: Session, name: str) -> Tube:
         """Let a session watch this tube, if it does not yet. Cost: O(1)."""
         tube = self._dispatch.store.tube(name)
         if tube not in session.watched:
             self._dispatch.queue.watch(session, tube)
         return tube
 
-    def stop(self, session: Session, what: str) -> None:
+    def stop_session(self, _now: float, session: Session, what: str) -> None:
         """Let a client reserve no more; what it holds stays its own.
 
         Its reserves that wait are answered, and it watches nothing.
@@ -76,15 +120,15 @@ class Clients:
             self.finish_stopping(session)
 
     def finish_stopping(self, session: Session) -> None:
-        """Carry out what `stop` has begun. Cost: as `stop`."""
+        """Carry out what `stop_session` has begun. Cost: as there."""
         what = session.stopped
-        assert what is not None  # `stop` has set it
+        assert what is not None  # `stop_session` has set it
         dispatch = self._dispatch
         for ticket in list(session.tickets):
             dispatch.answer(dispatch.queue.requests[ticket], StoppedError(what))
         self._watch_nothing(session)
 
-    def close(self, now: float, session: Session, what: str) -> None:
+    def close_session(self, now: float, session: Session, what: str) -> None:
         """End a client: its requests are answered, its jobs are ready again.
 
         In the order of connclose (conn.c): each job in the order in which it was
@@ -98,9 +142,9 @@ class Clients:
             self.finish_closing(now, session)
 
     def finish_closing(self, now: float, session: Session) -> None:
-        """Carry out what `close` has begun. Cost: as `close`."""
+        """Carry out what `close_session` has begun. Cost: as there."""
         what = session.closed
-        assert what is not None  # `close` has set it
+        assert what is not None  # `close_session` has set it
         dispatch = self._dispatch
         for ticket in list(session.tickets):
             dispatch.answer(dispatch.queue.requests[ticket], ClosedError(what))
@@ -149,7 +193,7 @@ class Clients:
         old one. If so, the old one takes its place again, and the session lives on until
         that job is settled or expires.
 
-        Cost: that of `close`.
+        Cost: that of `close_session`.
         """
         dispatch = self._dispatch
         in_hand = []
@@ -172,7 +216,7 @@ class Clients:
                 dispatch.jobs[hand._id] = hand
                 in_hand.append(hand)
         if not in_hand:
-            self.close(now, session, what)
+            self.close_session(now, session, what)
             return
         session.held.rebuild(in_hand)
         session.is_abandoned = True

@@ -40,7 +40,6 @@ from inproc_tubes.errors import (
     DrainingError,
     JobTooBigError,
     NotFoundError,
-    NotIgnoredError,
     StoppedError,
     TimedOutError,
 )
@@ -87,9 +86,9 @@ _GONE = JobState.GONE
 class Engine:
     """Everything that happens in one broker. It has no lock.
 
-    - Clients: `open_session`, `stop_session`, `close_session`, `abandon`.
+    - Clients: `open_session`; what becomes of them, and what they use and watch: `Clients`.
     - All of it: `drain`, `stop`, `close`.
-    - Tubes: `use`, `watch`, `ignore`, `pause_tube`, `limit_tube`, `clear_tube`.
+    - Tubes: `pause_tube`, `limit_tube`, `clear_tube`.
     - Putting: `put`, `put_many`, `wait_to_put`; over the wire `wire_puts`.
     - Reserving: `reserve`, `reserve_many`, `reserve_job`, `wait_to_reserve`.
     - Settling: `delete`, `release`, `bury`, `touch`; `settle`, `fail`, `cancel`.
@@ -136,7 +135,7 @@ class Engine:
 
     def open_session(
         self,
-        _now: float,
+        now: float,
         used: str | None,
         watched: Iterable[str],
         stops: bool = True,  # noqa: FBT001, FBT002 - a turn passes arguments by position
@@ -144,6 +143,7 @@ class Engine:
         """Add a client. Cost: O(number of tubes).
 
         Args:
+            now: The moment.
             used: The tube that it puts into, None for one that does not put.
             watched: The tubes that it reserves from.
             stops: Whether `stop` applies to it; then it may be stopped already.
@@ -151,20 +151,8 @@ class Engine:
         session = self.clients.open(used, watched)
         session.stops = stops
         if self.stopped is not None and stops:
-            self.clients.stop(session, self.stopped)
+            self.clients.stop_session(now, session, self.stopped)
         return session
-
-    def stop_session(self, _now: float, session: Session, what: str) -> None:
-        """Let a client reserve no more, see `Clients.stop`. Cost: as there."""
-        self.clients.stop(session, what)
-
-    def close_session(self, now: float, session: Session, what: str) -> None:
-        """End a client, see `Clients.close`. Cost: O(log n) for each job and tube."""
-        self.clients.close(now, session, what)
-
-    def abandon(self, now: float, session: Session, what: str) -> None:
-        """End a client whose handle was dropped. Cost: as `close_session`."""
-        self.clients.abandon(now, session, what)
 
     def close(self, what: str) -> None:
         """End everything: what waits is answered, and the jobs are gone.
@@ -216,54 +204,13 @@ class Engine:
         what = self.stopped
         for session in self.clients.sessions:
             if session.stops:
-                self.clients.stop(session, what)
+                self.clients.stop_session(now, session, what)
         puts = list(self.admission.puts.values())
         self.dispatch.refuse_puts(now, puts, lambda _: StoppedError(what))
         for join in list(self.admission.joins.values()):
             self.dispatch.answer(join, StoppedError(what))
 
     # Tubes
-
-    def use(self, _now: float, session: Session, name: str) -> None:
-        """Put into this tube from now on. Cost: O(1)."""
-        if session.closed is not None:
-            self.turn.refuse_closed(session)
-        self.counts.use += 1
-        tube = self.store.tube(name)
-        before, session.used = session.used, tube
-        tube.using += 1
-        if before is not None:
-            before.using -= 1
-            self.dispatch.free_if_unreferenced(before)
-
-    def watch(self, now: float, session: Session, names: Iterable[str]) -> int:
-        """Reserve from these tubes too; a reserve that waits is served at once.
-
-        Cost: O(number of names); for each, that of `ignore` if the session waits.
-        """
-        self._refuse_if_stopped(session)
-        for name in names:
-            self.counts.watch += 1
-            self.dispatch.serve(now, self.clients.watch(session, name))
-        return len(session.watched)
-
-    def ignore(self, _now: float, session: Session, name: str) -> int:
-        """Reserve from this tube no longer; NOT_IGNORED only for the last one.
-
-        A tube that is not watched, or does not exist, is no error (OP_IGNORE).
-
-        Cost: O(number of watched tubes); O(n log n) for n that wait for the same tubes
-        if the session waits.
-        """
-        self._refuse_if_stopped(session)
-        self.counts.ignore += 1
-        tube = self.tubes.get(name)
-        if tube is not None and tube in session.watched:
-            if len(session.watched) == 1:
-                self.turn.refuse(NotIgnoredError(name))
-            self.queue.unwatch(session, tube)
-            self.dispatch.free_if_unreferenced(tube)
-        return len(session.watched)
 
     def pause_tube(self, now: float, name: str, delay: float) -> None:
         """Deliver no job of this tube for so long; a new pause replaces the old.
@@ -477,7 +424,7 @@ class Engine:
         tube = session.only
         if tube is None:
             if session.watch_set is None:
-                self._refuse_if_stopped(session)
+                self.turn.refuse_if_stopped(session)
             tube = self.queue.best_tube(session)
         if timeout is None or timeout is WITHOUT_WARNING:
             session.cmd_reserve += 1
@@ -504,7 +451,7 @@ class Engine:
 
         Cost: O(log n) for each.
         """
-        self._refuse_if_stopped(session)
+        self.turn.refuse_if_stopped(session)
         session.is_worker = True
         taken: list[AnyJob] = []
         self.turn.batch = taken
@@ -558,20 +505,13 @@ class Engine:
 
         Cost: O(log n).
         """
-        self._refuse_if_stopped(session)
+        self.turn.refuse_if_stopped(session)
         job = self.jobs.get(job_id)
         if job is None or job._state is _RESERVED or job._state is _INVALID:
             self.turn.refuse(NotFoundError(job_id))
         session.is_worker = True
         self.store.leave(job)
         return self.dispatch.hold(now, job, session)
-
-    def _refuse_if_stopped(self, session: Session) -> None:
-        """Refuse to reserve for a session that was stopped, or closed."""
-        if session.closed is not None:
-            self.turn.refuse_closed(session)
-        if session.stopped is not None:
-            self.turn.refuse(StoppedError(session.stopped))
 
     # Settling
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from .words import counted, counts, waiting
+from .text import counted, counts, waiting
 
 __all__ = ["BrokerStats", "JobStats", "TubeStats"]
 

@@ -13,7 +13,7 @@ from collections import deque
 from enum import Enum
 from typing import TYPE_CHECKING, Literal, NoReturn
 
-from inproc_tubes.errors import ClosedError
+from inproc_tubes.errors import ClosedError, StoppedError
 
 if TYPE_CHECKING:
     from inproc_tubes.errors import TubesError
@@ -70,3 +70,10 @@ class Turn:
         """Raise what a session is told that was closed. Cost: O(1)."""
         assert session.closed is not None  # the caller has looked
         self.refuse(ClosedError(session.closed))
+
+    def refuse_if_stopped(self, session: Session) -> None:
+        """Refuse to reserve for a session that was stopped, or closed. Cost: O(1)."""
+        if session.closed is not None:
+            self.refuse_closed(session)
+        if session.stopped is not None:
+            self.refuse(StoppedError(session.stopped))

@@ -293,16 +293,16 @@ class Commands:
     # Tubes
 
     def _use(self, name: str) -> bytes:
-        self._monitor.run(self._engine.use, self._session, name)
+        self._monitor.run(self._engine.clients.use, self._session, name)
         return b"USING %b\r\n" % name.encode()
 
     def _watch(self, name: str) -> bytes:
-        count = self._monitor.run(self._engine.watch, self._session, [name])
+        count = self._monitor.run(self._engine.clients.watch, self._session, [name])
         return b"WATCHING %d\r\n" % count
 
     def _ignore(self, name: str) -> bytes:
         return b"WATCHING %d\r\n" % self._monitor.run(
-            self._engine.ignore, self._session, name
+            self._engine.clients.ignore, self._session, name
         )
 
     def _pause_tube(self, name: str, delay: int) -> bytes:

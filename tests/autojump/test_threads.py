@@ -337,7 +337,9 @@ def test_what_turns_have_left_to_do_comes_before_a_jump() -> None:
     broker.producer().put("held", ttr=60)
     holder.reserve()
     session = holder._session
-    left = [Deferred(partial(monitor.engine.abandon, session=session, what="gone"))]
+    left = [
+        Deferred(partial(monitor.engine.clients.abandon, session=session, what="gone"))
+    ]
     jump = clock._jump_if_all_wait
 
     def leave_and_jump() -> Decision:
