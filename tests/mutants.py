@@ -79,7 +79,7 @@ EQUIVALENT: dict[tuple[str, str, str], str] = (
             "job._history.lost and handle is job -> (handle is job)",
         ): "what it writes then is there already",
         (
-            "core/engine.py",
+            "core/clients.py",
             "if tube is not None and tube in session.watched:",
             "tube is not None and tube in session.watched -> (tube in session.watched)",
         ): "no session watches None: that is for the type checker",

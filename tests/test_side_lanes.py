@@ -7,14 +7,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from inproc_tubes.core.side_lanes import ID_BITS, ID_MASK, MAX_LANES, SideLanes
+from inproc_tubes.core import side_lanes as module
+from inproc_tubes.core.side_lanes import (
+    ID_BITS,
+    ID_MASK,
+    MAX_LANES,
+    SMALL_HEAP,
+    SideLanes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 @pytest.fixture
-def lanes() -> SideLanes:
+def lanes(monkeypatch: pytest.MonkeyPatch) -> SideLanes:
+    """Have lanes from the first key on."""
+    monkeypatch.setattr(module, "SMALL_HEAP", 0)
     return SideLanes()
 
 
@@ -54,6 +63,20 @@ def test_a_priority_has_a_lane_from_its_second_key_on(lanes: SideLanes) -> None:
     assert {7: [2, 3]} == lanes_of(lanes)
     assert [key(7, 1), key(7, 2)] == sorted(lanes.heap)
     assert [key(7, 1), key(7, 2), key(7, 3)] == sorted(lanes)
+
+
+def test_a_small_heap_has_no_lanes() -> None:
+    lanes = SideLanes()
+    for job_id in range(1, SMALL_HEAP + 1):
+        lanes.add(7, job_id)
+    assert {} == lanes_of(lanes)
+    lanes.add(7, SMALL_HEAP + 1)
+    lanes.add(7, SMALL_HEAP + 2)
+    assert {7: [SMALL_HEAP + 2]} == lanes_of(lanes)
+    for _ in range(SMALL_HEAP):
+        lanes.drop_first()
+    lanes._check()
+    assert [(7, SMALL_HEAP + 1), (7, SMALL_HEAP + 2)] == drain(lanes)
 
 
 def test_a_key_that_is_older_than_its_lane_is_in_the_heap(lanes: SideLanes) -> None:

@@ -10,7 +10,8 @@ Strategy
     comparing two tuples.
 
     A priority gets a lane when it comes for the second time among `MAX_LANES` others, and
-    keeps it while it is used. So priorities that are numbers without end get few.
+    keeps it while it is used. So priorities that are numbers without end get few. And
+    there are none before the heap has `SMALL_HEAP` keys: up to there it is quicker alone.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["ID_BITS", "ID_MASK", "MAX_LANES", "SideLanes"]
+__all__ = ["ID_BITS", "ID_MASK", "MAX_LANES", "SMALL_HEAP", "SideLanes"]
 
 # Enough for all who give names to their priorities.
 MAX_LANES = 1024
+# So many keys lie near enough to each other.
+SMALL_HEAP = 4096
 
 # A key is priority << ID_BITS | id. An id has 64 bits in beanstalkd.
 ID_BITS = 64
@@ -49,11 +52,15 @@ class SideLanes:
 
     def add(self, priority: int, job_id: int) -> None:
         """Add a key. Cost: O(1) for the youngest of a lane, else O(log n)."""
+        heap = self.heap
+        if not self._lanes and len(heap) < SMALL_HEAP:
+            heappush(heap, priority << ID_BITS | job_id)
+            return
         lane = self._lanes.get(priority)
         if lane and lane[-1] < job_id:
             lane.append(job_id)
             return
-        heappush(self.heap, priority << ID_BITS | job_id)
+        heappush(heap, priority << ID_BITS | job_id)
         if lane is None:
             lane = self._lane_for(priority)
         if lane is not None and not lane:
@@ -86,7 +93,7 @@ class SideLanes:
         """Drop the first key. Cost: O(log n), n the size of the heap."""
         heap = self.heap
         key = heap[0]
-        lane = self._lanes.get(key >> ID_BITS)
+        lane = self._lanes.get(key >> ID_BITS) if self._lanes else None
         if lane and lane[0] == key & ID_MASK:
             lane.popleft()
             if lane:
