@@ -27,7 +27,7 @@ R = TypeVar("R")
 
 _PACKAGE = str(Path(inproc_tubes.__file__).parent)
 
-_TOOL = 3  # of those that `sys.monitoring` has for whoever takes them
+_TOOL = 4  # of those that `sys.monitoring` has for whoever takes them; Hypothesis has 3
 
 # The last bytecode of these hands a job to the caller. No Python code can undo anything
 # after it, just as nothing can if the caller is interrupted before he has stored the
