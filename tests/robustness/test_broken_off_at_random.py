@@ -14,7 +14,7 @@ from tests.robustness.processes import run
 from tests.robustness.random_scene import Scene
 
 PREPARED = """
-import gc, signal, sys
+import gc, signal, sys, warnings
 from ctypes import c_ulong, py_object, pythonapi
 from random import Random
 from threading import Lock, get_ident
@@ -24,6 +24,8 @@ from tests.threads import LONG, start
 
 sys.setswitchinterval(1e-5)
 gc.disable()  # what a finaliser is interrupted by is reported, and lost
+# The text of a job's error shows lines of the source, whose file may stay open.
+warnings.simplefilter("ignore", ResourceWarning)
 hits = int(sys.argv[1])
 scene = Scene()
 """
