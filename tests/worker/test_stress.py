@@ -10,6 +10,7 @@ import asyncio
 import ctypes
 import threading
 from collections import Counter
+from concurrent.futures import wait
 from contextlib import contextmanager, suppress
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from inproc_tubes import Job, TimedOutError
-from inproc_tubes.clock import yield_thread
 from inproc_tubes.core.recovery import check
 from inproc_tubes.worker import Backoff, Bury, Retry
 
@@ -40,6 +40,8 @@ STEPS = {
     "be cancelled": 2,
     "be killed": 1,
 }
+# For which the handlers have the interpreter to themselves after each step of the clock.
+PACE = 0.001
 BACKOFF = Backoff(first=0.5, max_delay=4, max_tries=6)
 
 
@@ -75,14 +77,18 @@ class Stress:
             self._in_hand[job.id] = job
             step = self._random.choices(list(STEPS), [*STEPS.values()])[0]
             self.steps[step] += 1
-        self.overlaps += [job] if other is not None and not other.lost else []
+            if other is not None and not other.lost:
+                self.overlaps.append(job)
         try:
             yield step
             self.returned.add(job.body)
         finally:
-            with self._lock:
-                if self._in_hand[job.id] is job:
-                    del self._in_hand[job.id]
+            self._let_go(job)
+
+    def _let_go(self, job: Job) -> None:
+        with self._lock:
+            if self._in_hand.get(job.id) is job:
+                del self._in_hand[job.id]
 
     def _do(self, step: str, job: Job) -> None:
         if step == "fail":
@@ -92,6 +98,7 @@ class Stress:
         if step == "bury":
             raise Bury
         if step == "settle":
+            self._let_go(job)  # before: another may have it before this thread goes on
             job.release(delay=1)
         if step == "be cancelled":
             raise asyncio.CancelledError
@@ -156,11 +163,11 @@ def test_every_job_is_done_or_buried_and_none_by_two_at_once(
             run = kind.begin(worker)
         if kind.broker._monitor.waiting:  # or it would only get old
             kind.clock.advance(0.25)
-        yield_thread()
+        wait([run], timeout=PACE)
     worker.stop()
     while not run.done():
         kind.clock.advance(1)
-        yield_thread()
+        wait([run], timeout=PACE)
     assert [] == stress.overlaps
     buried = {job.body for tube in TUBES for job in kind.broker.jobs(tube)}
     assert set(range(JOBS)) == stress.returned | buried
