@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from threading import Thread
 from typing import TYPE_CHECKING, TypeVar
 
@@ -12,11 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inproc_tubes import Broker
+    from inproc_tubes.testing import FakeClock
 
 T = TypeVar("T")
 
 # Real seconds that only a bug will reach.
-LONG = 10
+LONG = 60
+
+# Real seconds for which others have the interpreter to themselves.
+PAUSE = 0.001
 
 
 def start(verb: Callable[[], T], name: str | None = None) -> Future[T]:
@@ -43,6 +47,18 @@ def waiting(
     future = start(verb, name)
     wait_until_waiting(broker, n + 1)
     return future
+
+
+def advance_until_done(clock: FakeClock, step: float, future: Future[T]) -> T:
+    """Move a clock until another thread has ended, and return its result.
+
+    A thread that moved it without a pause would hold the interpreter, and the broker's
+    lock, nearly all the time.
+    """
+    while not future.done():
+        clock.advance(step)
+        wait([future], PAUSE)
+    return future.result()
 
 
 _SIGNALLED = """

@@ -16,6 +16,7 @@ from inproc_tubes import DeadlockError, MonotonicClock
 from inproc_tubes.fakes import FakeBeanstalkd
 from inproc_tubes.testing import FakeClock, wait_until_waiting
 from tests.fakes.shared import HOME, PUT, RESERVED, answers, ask, collect, in_thread
+from tests.threads import advance_until_done
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,10 +156,8 @@ def test_a_timeout_can_be_reached_by_hand() -> None:
         answer = in_thread(lambda: sock.recv(1))
         wait_until_waiting(fake.broker, 1)
         # The reader may not sleep yet; then its five seconds begin later.
-        while not answer.done():
-            clock.advance(1)
         with pytest.raises(TimeoutError):
-            answer.result(timeout=10)
+            advance_until_done(clock, 1, answer)
         assert clock.now() >= 1_000_005
 
 

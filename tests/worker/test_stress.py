@@ -20,6 +20,7 @@ import pytest
 from inproc_tubes import Job, TimedOutError
 from inproc_tubes.core.recovery import check
 from inproc_tubes.worker import Backoff, Bury, Retry
+from tests.threads import PAUSE, advance_until_done
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,8 +41,6 @@ STEPS = {
     "be cancelled": 2,
     "be killed": 1,
 }
-# For which the handlers have the interpreter to themselves after each step of the clock.
-PACE = 0.001
 BACKOFF = Backoff(first=0.5, max_delay=4, max_tries=6)
 
 
@@ -163,11 +162,10 @@ def test_every_job_is_done_or_buried_and_none_by_two_at_once(
             run = kind.begin(worker)
         if kind.broker._monitor.waiting:  # or it would only get old
             kind.clock.advance(0.25)
-        wait([run], timeout=PACE)
+        wait([run], PAUSE)
     worker.stop()
-    while not run.done():
-        kind.clock.advance(1)
-        wait([run], timeout=PACE)
+    with suppress(Killed):
+        advance_until_done(kind.clock, 1, run)
     assert [] == stress.overlaps
     buried = {job.body for tube in TUBES for job in kind.broker.jobs(tube)}
     assert set(range(JOBS)) == stress.returned | buried
