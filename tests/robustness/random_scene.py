@@ -37,6 +37,8 @@ class Scene:
         self.put: set[int] = set()
         self.deleted: set[int] = set()  # or tried to be
         self.worked: list[int] = []
+        # A finaliser would swallow an exception. So they live until `look`.
+        self.spent: list[Consumer[int]] = []
         self.verbs: list[Callable[[], object]] = [
             self.put_one,
             self.put_one,
@@ -158,7 +160,9 @@ class Scene:
             raise GeneratorExit
 
     def stop_a_consumer(self) -> None:
-        with self.broker.consumer("small") as consumer:
+        consumer = self.broker.consumer("small")
+        self.spent.append(consumer)
+        with consumer:
             self.put_small()
             for job in consumer:
                 consumer.stop()
@@ -168,7 +172,8 @@ class Scene:
     # The books
 
     def look(self) -> None:
-        """Check the engine after an interrupt."""
+        """Check the engine after an interrupt, while none can come."""
+        self.spent.clear()
         lock = self.broker._monitor.lock
         self.broker.tubes()
         assert not lock._is_owned()  # type: ignore[attr-defined]  # as the monitor asks
