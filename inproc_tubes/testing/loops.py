@@ -3,7 +3,10 @@
 How a loop is known to be idle
     It is looked at in a callback of its own. If nothing else is to be called, and all of
     its tasks wait, each for the same future as before, nothing can run in it until
-    something comes from outside.
+    something comes from outside. The look asks for the next one before it sees that there
+    is nothing else to be called. So nothing has run in between, and a row of such looks
+    is a time in which the loop was idle. What loops send each other is seen by this alone:
+    a callback may come and go between two looks that are in no row.
 
 What comes from outside
     A task that waits for a broker of the clock, or for a client's connection to a fake
@@ -41,6 +44,9 @@ __all__ = ["LoopUser", "is_idle_timer", "timers_of"]
 # So often a loop is looked at without a pause while its tasks can run.
 _SPINS = 100
 
+# What asyncio's loops call when another thread has woken them.
+_OF_A_WAKE_UP = {"_loop_self_reading", "_read_from_self"}
+
 # Whoever waits in these modules waits for something else in the loop.
 _WITHIN = {
     "asyncio.locks",
@@ -69,6 +75,10 @@ _AWAITED_TIMERS = {
 
 class Stamps(Protocol):
     """What tells what was before what."""
+
+    @property
+    def changed_at(self) -> int:
+        """The stamp of the last that anybody did."""
 
     def stamp(self) -> int:
         """Return a number that is higher than any before."""
@@ -108,8 +118,10 @@ class LoopUser:
     Attributes:
         thread: Returns the thread that it last ran in, if that is alive.
         is_asked: Whether the loop has still to look.
-        checked_at: All that was sent to the loop before this stamp has been received,
-            and it was idle since; 0 if it was not.
+        idle_since: A stamp after the first look of the row that found it idle, since the
+            last that anybody did; 0 if it was not idle.
+        idle_until: A stamp before the last look of that row. All that was sent to the
+            loop before this had come when it looked.
         is_outside: Whether one of its tasks waits for something outside, when idle.
         timer: In how many seconds its first timer is due, and whether a task waits for it.
         stillness: For how long it was idle.
@@ -123,12 +135,15 @@ class LoopUser:
         self._loop = weakref.ref(loop)
         self.thread: Callable[[], ThreadUser | None] = _nobody
         self.is_asked = False
-        self.checked_at = 0
+        self.idle_since = 0
+        self.idle_until = 0
         self.is_outside = False
         self.timer = (inf, False)
         self.stillness = Stillness()
-        self._looked_at = 0
         self.waiting: object = None
+        self._in_a_row = (
+            False  # whether nothing runs before the look that was asked for
+        )
         self._spins = 0
 
     @property
@@ -154,33 +169,45 @@ class LoopUser:
                 raise
 
     def _look(self) -> None:
+        in_a_row, self._in_a_row = self._in_a_row, False
         self.is_asked = False
         clock, loop = self._clock(), self._loop()
         if clock is None or loop is None:
             return
-        before, self._looked_at = self._looked_at, clock._users.stamp()
+        tasks = self._see_tasks(clock, loop, in_a_row=in_a_row)
+        decision = Decision.AGAIN if tasks is None else clock._jump_if_all_wait()
+        self._spins = self._spins + 1 if decision is Decision.AGAIN else 0
+        if self._spins == _SPINS:
+            self._spins = 0
+            decision = Decision.HELD
+        if decision in {Decision.GONE_ON, Decision.AGAIN}:
+            self.ask()
+            self._in_a_row = tasks is not None and _looks_next(loop)
+        elif decision is Decision.HELD:
+            clock._look_later()
+
+    def _see_tasks(
+        self, clock: JumpingClock, loop: asyncio.AbstractEventLoop, *, in_a_row: bool
+    ) -> dict[asyncio.Task[Any], asyncio.Future[Any]] | None:
+        """Note since when the loop is idle, and return the tasks; None if it is not."""
+        users = clock._users
+        # What is sent to the loop from now on may not be seen; what was sent before is.
+        stamp = users.stamp()
         tasks = None if _has_callbacks(loop) else _waiting_tasks(loop)
         timers = timers_of(loop)
         waiting = None if tasks is None else _weakly(tasks, timers)
         if tasks is None or waiting != self.waiting:
             self.waiting = waiting
-            self.checked_at = 0
-            clock._users.note_change()
-        else:
-            waits = _waits(loop, tasks, clock)
-            self.is_outside = any(wait.outside for _, wait in waits)
-            self.checked_at = before
-            self.timer = _first_timer(loop, timers)
-        if tasks is None:
-            self._spins += 1
-            decision = Decision.AGAIN if self._spins < _SPINS else Decision.HELD
-        else:
-            self._spins = 0
-            decision = clock._jump_if_all_wait()
-        if decision in {Decision.GONE_ON, Decision.AGAIN}:
-            self.ask()
-        elif decision is Decision.HELD:
-            clock._look_later()
+            self.idle_since = 0
+            users.note_change()
+            return tasks
+        if not in_a_row or self.idle_since <= users.changed_at:
+            self.idle_since = users.stamp()
+        self.idle_until = stamp
+        waits = _waits(loop, tasks, clock)
+        self.is_outside = any(wait.outside for _, wait in waits)
+        self.timer = _first_timer(loop, timers)
+        return tasks
 
     def see(self, left: float, now: float, step: float) -> list[Stillness]:
         """Look at it as it is idle.
@@ -345,20 +372,39 @@ def _callbacks(future: Any) -> list[Any]:
 # Callbacks, timers and transports
 
 
-def _has_callbacks(loop: Any) -> bool:
-    """Tell whether a loop has something to call, but for our looking at it."""
+def _called_next(loop: Any) -> list[list[Any]]:
+    """Return what each callback refers to that a loop will call next."""
     ready: Iterable[Any] | None = getattr(loop, "_ready", None)
     if ready is None:  # uvloop's
         found = gc.get_referents(loop)
         ready = next((each for each in found if type(each) is deque), ())
-    return any(
-        not handle.cancelled() and not any(map(_is_a_look, gc.get_referents(handle)))
-        for handle in list(ready)
+    return [gc.get_referents(each) for each in list(ready) if not each.cancelled()]
+
+
+def _has_callbacks(loop: Any) -> bool:
+    """Tell whether a loop has something to call, but for our looking at it.
+
+    A loop that was asleep is also to read the byte that asking it has woken it by.
+    """
+    return not all(
+        any(map(_is_a_look, parts)) or any(map(_is_of_a_wake_up, parts))
+        for parts in _called_next(loop)
+    )
+
+
+def _looks_next(loop: Any) -> bool:
+    """Tell whether nothing is called before our next look at a loop."""
+    return not _has_callbacks(loop) and any(
+        any(map(_is_a_look, parts)) for parts in _called_next(loop)
     )
 
 
 def _is_a_look(value: object) -> bool:
     return getattr(value, "__func__", None) is LoopUser._look
+
+
+def _is_of_a_wake_up(value: object) -> bool:
+    return getattr(value, "__name__", "") in _OF_A_WAKE_UP
 
 
 def timers_of(loop: Any) -> list[tuple[float, Any]]:

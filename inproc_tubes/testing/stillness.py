@@ -152,7 +152,7 @@ def stand(frames: Iterable[FrameType]) -> str:
     # A task may be made of a verb of ours itself.
     theirs = [frame for frame in every if not _is_ours(frame)] or every[-1:]
     innermost = theirs[0]
-    line = linecache.getline(innermost.f_code.co_filename, innermost.f_lineno).strip()
+    line = linecache.getline(innermost.f_code.co_filename, _line(innermost)).strip()
     told = f"at {_where(innermost)}" + (f" ({line})" if line else "")
     if _is_of_a_library(innermost):
         for frame in theirs:
@@ -162,7 +162,13 @@ def stand(frames: Iterable[FrameType]) -> str:
 
 
 def _where(frame: FrameType) -> str:
-    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+    return f"{frame.f_code.co_filename}:{_line(frame)} in {frame.f_code.co_name}"
+
+
+def _line(frame: FrameType) -> int:
+    """Return the number of a frame's line. What the compiler has added is in none."""
+    number: int | None = frame.f_lineno
+    return frame.f_code.co_firstlineno if number is None else number
 
 
 def _is_ours(frame: FrameType) -> bool:

@@ -7,8 +7,8 @@ jump over its head.
 
 A thread that runs an event loop waits if the loop is idle; see `loops`. That is seen in the
 loop alone, and a little later here. So everything is stamped: what a thread or a loop does,
-and what a loop has seen. All wait if every loop was idle from the last that anybody did
-until it was last looked at: nothing was under way between them then.
+and what a loop has seen. All wait if there was a moment, after the last that anybody did, in
+which every loop was idle: nothing was under way between them then.
 
 A thread that waits elsewhere could go on at any time. It holds the time, but not for ever:
 only until it was seen to be blocked for long enough; see `stillness`.
@@ -51,7 +51,7 @@ class State(Enum):
     BUSY = auto()
     """One of them can go on, or may be able to."""
     UNSEEN = auto()
-    """A loop was not looked at since the last that anybody did; it was asked to look."""
+    """A loop was asked to look, and may do so at once."""
     BLOCKED = auto()
     """All wait, but one of them not for the clock, and for long enough."""
     WAITING = auto()
@@ -67,6 +67,7 @@ class Users:
 
     Attributes:
         parked: What each thread waits for that is parked.
+        changed_at: The stamp of the last that anybody did.
     """
 
     def __init__(self, grace: float, patient: CodeType) -> None:
@@ -83,7 +84,7 @@ class Users:
         )
         self.parked: dict[ThreadUser, Parked] = {}
         self._stamps = itertools.count(1)
-        self._changed_at = 0  # the stamp of the last that anybody did
+        self.changed_at = 0
 
     def stamp(self) -> int:
         """Return a number that is higher than any before. Cost: O(1)."""
@@ -91,7 +92,7 @@ class Users:
 
     def note_change(self) -> None:
         """Note that something was done. Cost: O(1)."""
-        self._changed_at = next(self._stamps)
+        self.changed_at = next(self._stamps)
 
     def current(self) -> ThreadUser:
         """Return what stands for the calling thread; from now on it counts. Cost: O(1)."""
@@ -140,8 +141,11 @@ class Users:
         Cost: O(number of threads and loops).
         """
         unseen = False
-        elsewhere = []
+        elsewhere: list[Stillness] = []
+        asked: list[Stillness] = []
         running = self.running()
+        # The moment in which all were idle, if there was one.
+        moment = max((loop.idle_since for loop in running.values()), default=0)
         now = _real_clock.now()
         step = self._grace / _STEPS
         with _frames_of_threads() as frames:
@@ -151,7 +155,11 @@ class Users:
                 if sleeper is not None:
                     if sleeper.answered:
                         return State.BUSY
-                elif loop is not None and loop.checked_at > self._changed_at:
+                elif (
+                    loop is not None
+                    and self.changed_at < loop.idle_since
+                    and moment <= loop.idle_until
+                ):
                     elsewhere += loop.see(left, now, step)
                 elif loop is not None and not loop.is_asked:
                     loop.ask()
@@ -160,18 +168,18 @@ class Users:
                     # A loop that was asked and does not look is blocked, or busy.
                     frames.update(frames or sys._current_frames())
                     thread.see(frames.get(thread.ident), self._patient, now, step)
-                    elsewhere.append(thread.stillness)
-        return self._state(elsewhere, unseen=unseen)
+                    (elsewhere if loop is None else asked).append(thread.stillness)
 
-    def _state(self, elsewhere: list[Stillness], *, unseen: bool) -> State:
-        seconds = [-1 if each.seconds is None else each.seconds for each in elsewhere]
-        if -1 in seconds:
+        if any(each.seconds is None for each in elsewhere):
             return State.BUSY
         if unseen:
             return State.UNSEEN
-        if not seconds:
+        blocked = [each.seconds or 0 for each in (*elsewhere, *asked)]
+        if not blocked:
             return State.WAITING
-        return State.BLOCKED if min(seconds) >= self._grace else State.BUSY
+        if min(blocked) >= self._grace:
+            return State.BLOCKED
+        return State.UNSEEN if asked else State.BUSY
 
     def describe(self, clock: object) -> Iterator[str]:
         """Tell where each of them stands, and what it waits for."""

@@ -365,6 +365,7 @@ def test_a_message_that_goes_from_loop_to_loop_is_not_jumped_over() -> None:
     ]
     for future in begun:
         future.result(LONG)
+    wait_until_waiting(broker, len(begun))  # from now on they count
     consumer = broker.consumer()
     for number in range(100):
         asyncio.run_coroutine_threadsafe(pass_on(1, number), loops[0])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -109,3 +110,10 @@ def test_a_library_that_calls_itself_has_no_line_of_the_program() -> None:
     file = threading.__file__.replace("threading", "made_up")
     exec(compile(source, file, "exec"), frames)  # noqa: S102 - our own
     assert f"at {file}:2 in <module>" == stand([frames["frame"]])
+
+
+def test_who_stands_in_no_line_stands_at_the_head_of_the_function() -> None:
+    """So it is within what the compiler has added, as the end of an ``async with``."""
+    code = compile("frame = 1", "<made up>", "exec")
+    frame: Any = SimpleNamespace(f_code=code, f_globals={}, f_lineno=None)
+    assert "at <made up>:1 in <module>" == stand([frame])
