@@ -53,6 +53,7 @@ from .core.turn import ALARM, TURN
 from .errors import ClosedError, ReentrantCallError, TubesError
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
     from types import FrameType
@@ -292,7 +293,7 @@ class Monitor:
         """
         turn = self.turn
         after = turn.after
-        while after and (retry or not _was_begun(after[0])):
+        while after and (retry or not _was_first_begun(after)):
             dropped: list[object] = []
             try:
                 with self.guard:
@@ -504,8 +505,13 @@ class Monitor:
         self.turn.after.clear()
 
 
-def _was_begun(item: object) -> bool:
-    return isinstance(item, Deferred) and item.begun
+def _was_first_begun(after: deque[object]) -> bool:
+    """Tell whether the first that is left to do is a verb that was broken off."""
+    try:
+        first = after[0]
+    except IndexError:
+        return False  # another thread has done it meanwhile
+    return isinstance(first, Deferred) and first.begun
 
 
 def _is_nested_call() -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections import Counter
+from collections import Counter, deque
 from contextlib import suppress
 from functools import partial
 from random import Random
@@ -398,3 +398,21 @@ broker.close()
 print("done")
 """
     assert "done\n" == run(script)
+
+
+class Racing(deque[object]):
+    """What is left to do. As soon as somebody has seen it, another thread has done it."""
+
+    def __len__(self) -> int:
+        number = super().__len__()
+        self.clear()
+        return number
+
+
+def test_who_is_interrupted_may_find_that_another_has_done_what_was_left() -> None:
+    broker: Broker[int] = Broker()
+    monitor = broker._monitor
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(monitor.turn, "after", Racing(["dropped"]))
+        monitor.finish(retry=False)
+    assert broker.producer().put(1) == 1
