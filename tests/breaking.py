@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import inproc_tubes.core
 
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-__all__ = ["BrokenOffError", "break_off"]
+__all__ = ["BrokenOffError", "apart", "break_off"]
+
+R = TypeVar("R")
 
 CORE = str(Path(inproc_tubes.core.__file__).parent)
 
@@ -41,14 +43,20 @@ class _Breaker:
         return self
 
 
-def _apart(verb: Callable[[], object]) -> Iterator[object]:
-    """Yield what a verb returns.
+def apart(
+    verb: Callable[[], R],
+) -> R:  # pragma: no cover - it runs under another tracer than coverage.py's
+    """Call a verb that may be broken off, and return what it returns.
 
     Broken off at the end of an except block, a thread of CPython 3.11 believes for ever
     to be in that block, and chains all later exceptions to that one. A generator has
     exceptions of its own, which end with it.
     """
-    yield verb()  # pragma: no cover - it runs under another tracer than coverage.py's
+
+    def alone() -> Iterator[R]:
+        yield verb()
+
+    return next(alone())
 
 
 def break_off(verb: Callable[[], object], at: int) -> object:
@@ -57,10 +65,9 @@ def break_off(verb: Callable[[], object], at: int) -> object:
     Returns:
         What the verb does, if it comes to its end before that.
     """
-    apart = _apart(verb)
     before = sys.gettrace()
     sys.settrace(_Breaker(at))
     try:
-        return next(apart)
+        return apart(verb)
     finally:
         sys.settrace(before)
