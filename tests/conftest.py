@@ -55,6 +55,16 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile(profile or ("soak" if config.getoption("soak") else "suite"))
 
 
+def pytest_collection_finish() -> None:
+    """Let the collector pass over what the suite itself is made of.
+
+    Hundreds of tests collect on purpose. The modules and the thousands of tests, which
+    live to the end, would take most of the time of each.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,

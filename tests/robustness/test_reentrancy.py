@@ -259,11 +259,9 @@ def _eager_collector() -> Iterator[None]:
     """Let the collector run all the time."""
     usual = gc.get_threshold()
     gc.collect()
-    gc.freeze()
     gc.set_threshold(2, 2, 2)
     yield
     gc.set_threshold(*usual)
-    gc.unfreeze()
     gc.collect()
 
 
