@@ -21,7 +21,7 @@ from inproc_tubes.errors import (
     TubeFullError,
 )
 from tests.breaking import BrokenOffError, break_off
-from tests.engine_driver import Queue, held, take_turn, told
+from tests.engine_driver import Queue, held, take_turn, told, unchecked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,7 +53,8 @@ def broken_off_everywhere(
     whole = make()
     break_off(lambda: verb(whole), MANY)
     for at in range(1, MANY):
-        queue = make()
+        with unchecked():  # it was checked the first time
+            queue = make()
         queue.engine.turn.unfinished = TURN
         try:
             break_off(lambda queue=queue: verb(queue), at)  # type: ignore[misc]  # mypy does not infer the default's type
