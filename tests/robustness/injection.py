@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import opcode
 import sys
+from collections import Counter
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import get_ident
@@ -75,11 +76,26 @@ class Place(NamedTuple):
         return self.bytecode == "RETURN_VALUE" and self.function in _LAST
 
 
-class Tracer:
-    """Calls `step` in front of each bytecode of the package."""
+class Bytecode(NamedTuple):
+    """A bytecode of the package."""
 
-    def __init__(self) -> None:
+    code: CodeType
+    offset: int
+
+    @classmethod
+    def of(
+        cls, frame: FrameType
+    ) -> Bytecode:  # pragma: no cover - a trace function is not traced
+        """Return which one a frame is at."""
+        return cls(frame.f_code, frame.f_lasti)
+
+
+class Tracer:
+    """Calls `step` in front of each bytecode of the package, or of one of them."""
+
+    def __init__(self, only: Bytecode | None = None) -> None:
         self._active = False
+        self._only = only
         self._ours: dict[CodeType, bool] = {}
 
     def step(
@@ -110,20 +126,30 @@ class Tracer:
     def _enter(
         self, frame: FrameType, _event: str, _arg: Any
     ) -> Callable[..., Any] | None:  # pragma: no cover - a trace function is not traced
-        code = frame.f_code
-        ours = self._ours.get(code)
-        if ours is None:
-            ours = self._ours[code] = code.co_filename.startswith(_PACKAGE)
-        if not (ours and self._active):
+        if not (self._active and self._looks_into(frame.f_code)):
             return None
         frame.f_trace_lines = False
         frame.f_trace_opcodes = True
         return self._trace
 
+    def _looks_into(
+        self, code: CodeType
+    ) -> bool:  # pragma: no cover - a trace function is not traced
+        if self._only is not None:
+            return code is self._only.code
+        ours = self._ours.get(code)
+        if ours is None:
+            ours = self._ours[code] = code.co_filename.startswith(_PACKAGE)
+        return ours
+
     def _trace(
         self, frame: FrameType, event: str, _arg: object
     ) -> Any:  # pragma: no cover - a trace function is not traced
-        if event == "opcode" and self._active:
+        if (
+            event == "opcode"
+            and self._active
+            and (self._only is None or frame.f_lasti == self._only.offset)
+        ):
             self.step(frame)
         return self._trace
 
@@ -172,21 +198,34 @@ class _Monitored:  # pragma: no cover - coverage is measured on 3.11
         event = self._monitoring.events.INSTRUCTION
         self._monitoring.register_callback(_TOOL, event, None)
 
-    def _step(self, _code: CodeType, _offset: int) -> None:
-        if self._tracer._active and self._thread == get_ident():
-            self._tracer.step(sys._getframe(1))
+    def _step(self, code: CodeType, offset: int) -> None:
+        tracer = self._tracer
+        if (
+            tracer._active
+            and self._thread == get_ident()
+            and tracer._looks_into(code)
+            and (tracer._only is None or tracer._only.offset == offset)
+        ):
+            tracer.step(sys._getframe(1))
 
 
 class Recorder(Tracer):
     """Lists the bytecodes that are executed.
 
     Attributes:
-        paths: For each the code and the offset of it, and those of its caller.
+        paths: For each itself, and the one that has called its function.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.paths: list[tuple[object, ...]] = []
+        self.paths: list[tuple[Bytecode, Bytecode]] = []
+
+    def numbered(self) -> Iterator[tuple[int, Bytecode]]:
+        """Yield each of them, and the how manieth time it was executed."""
+        times: Counter[Bytecode] = Counter()
+        for bytecode, _ in self.paths:
+            times[bytecode] += 1
+            yield times[bytecode], bytecode
 
     def step(
         self, frame: FrameType, /
@@ -194,18 +233,20 @@ class Recorder(Tracer):
         """List a bytecode."""
         caller = frame.f_back
         assert caller is not None  # the verb's caller is a test
-        self.paths.append((frame.f_code, frame.f_lasti, caller.f_code, caller.f_lasti))
+        self.paths.append((Bytecode.of(frame), Bytecode.of(caller)))
 
 
 class Injector(Tracer):
     """Raises `Interrupt` in front of the bytecode of this number; the first is 1.
 
+    If it is given ``only`` one of them, that alone is counted, which takes less time.
+
     Attributes:
         place: Where that was.
     """
 
-    def __init__(self, number: int) -> None:
-        super().__init__()
+    def __init__(self, number: int, only: Bytecode | None = None) -> None:
+        super().__init__(only)
         self._left = number
         self.place: Place | None = None
 
@@ -221,10 +262,18 @@ class Injector(Tracer):
 
 
 class Visitor(Tracer):
-    """Calls a function in front of the bytecode of this number, as a signal would."""
+    """Calls a function in front of the bytecode of this number, as a signal would.
 
-    def __init__(self, number: int, visit: Callable[[], object]) -> None:
-        super().__init__()
+    ``only`` is as for an `Injector`.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        visit: Callable[[], object],
+        only: Bytecode | None = None,
+    ) -> None:
+        super().__init__(only)
         self._left = number
         self._visit = visit
 

@@ -13,14 +13,14 @@ import gc
 import pytest
 
 from inproc_tubes import monitor
-from tests.robustness.injection import Injector, Place, Recorder
+from tests.robustness.injection import Bytecode, Injector, Place, Recorder
 from tests.robustness.scenarios import SCENARIOS, Scenario, putting
 from tests.robustness.world import World
 
 _SAMPLE = 7
 _COLLECT_EVERY = 500  # worlds: each is a cycle
 
-_seen: set[tuple[object, ...]] = set()
+_seen: set[tuple[Bytecode, Bytecode]] = set()
 
 pytestmark = [
     pytest.mark.usefixtures("uncollected"),
@@ -29,21 +29,27 @@ pytestmark = [
 ]
 
 
-def record(scenario: Scenario) -> list[tuple[object, ...]]:
-    """Carry out a scenario, check it, and return the bytecodes of its verb."""
+def record(scenario: Scenario) -> Recorder:
+    """Carry out a scenario, check it, and return what has seen the bytecodes of it."""
     world = World()
     recorder = world.clock.tracer = Recorder()
     verb = scenario(world)
     world.give(recorder.call(verb))
     world.verify()
     assert len(recorder.paths) > 50  # of the quickest
-    return recorder.paths
+    return recorder
 
 
-def break_off(scenario: Scenario, number: int) -> tuple[Place, AssertionError] | None:
-    """Carry out a scenario up to that bytecode; return what is wrong then."""
+def break_off(
+    scenario: Scenario, number: int, bytecode: Bytecode
+) -> tuple[Place, AssertionError] | None:
+    """Carry out a scenario up to that bytecode, for the ``number``-th time.
+
+    Returns:
+        What is wrong then.
+    """
     world = World()
-    injector = world.clock.tracer = Injector(number)
+    injector = world.clock.tracer = Injector(number, bytecode)
     verb = scenario(world)
     world.give(injector.call(verb))
     place = injector.place
@@ -60,11 +66,13 @@ def test_a_verb_may_be_broken_off_at_every_bytecode(
     scenario: Scenario, pytestconfig: pytest.Config
 ) -> None:
     wrong = []
-    for number, path in enumerate(record(scenario), 1):
+    recorder = record(scenario)
+    executed = zip(recorder.paths, recorder.numbered(), strict=True)
+    for number, (path, time_and_bytecode) in enumerate(executed, 1):
         is_new = path not in _seen
         _seen.add(path)
         if is_new or number % _SAMPLE == 0 or pytestconfig.getoption("soak"):
-            wrong.append(break_off(scenario, number))
+            wrong.append(break_off(scenario, *time_and_bytecode))
         if number % _COLLECT_EVERY == 0:
             gc.collect()
     assert [] == list(filter(None, wrong))
@@ -74,5 +82,5 @@ def test_this_would_notice_an_engine_that_is_not_rebuilt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(monitor, "rebuild", lambda _now, _engine: None)
-    numbers = range(1, len(record(putting.put_for_a_loop)) + 1)
-    assert any(break_off(putting.put_for_a_loop, number) for number in numbers)
+    scenario = putting.put_for_a_loop
+    assert any(break_off(scenario, *at) for at in record(scenario).numbered())

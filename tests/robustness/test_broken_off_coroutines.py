@@ -11,6 +11,7 @@ import gc
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from math import inf
 from typing import Any, TypeAlias
 
@@ -19,7 +20,13 @@ import pytest
 from inproc_tubes import ClosedError, Job, TimedOutError, TubesError, monitor
 from inproc_tubes.core.recovery import check
 from inproc_tubes.waiting.coroutines import LoopSleepers
-from tests.robustness.injection import Injector, Place, Recorder, Tracer
+from tests.robustness.injection import (
+    Bytecode,
+    Injector,
+    Place,
+    Recorder,
+    Tracer,
+)
 from tests.robustness.world import World
 from tests.shells import timers_of
 
@@ -28,7 +35,7 @@ _START = 1000.0  # of the clock
 _SAMPLE = 7
 _CALLBACKS = 5  # so many rounds of the loop, and what was scheduled has run
 
-_seen: set[tuple[object, ...]] = set()
+_seen: set[tuple[Bytecode, Bytecode]] = set()
 
 
 class LoopWorld(World):
@@ -302,11 +309,24 @@ def carry_out(world: LoopWorld, scene: Scene) -> None:
         world.give(world.tracer.call(partial(world.run, verb)))
 
 
+def record(scene: Scene, loop: asyncio.AbstractEventLoop) -> Recorder:
+    """Carry out a scene, check it, and return what has seen the bytecodes of it."""
+    recorder = Recorder()
+    world = LoopWorld(loop, recorder)
+    carry_out(world, scene)
+    world.verify_coroutines()
+    return recorder
+
+
 def break_off(
-    scene: Scene, number: int, loop: asyncio.AbstractEventLoop
+    scene: Scene, number: int, bytecode: Bytecode, loop: asyncio.AbstractEventLoop
 ) -> tuple[Place | None, AssertionError] | None:
-    """Carry out a scenario up to that bytecode; return what is wrong then."""
-    injector = Injector(number)
+    """Carry out a scenario up to that bytecode, for the ``number``-th time.
+
+    Returns:
+        What is wrong then.
+    """
+    injector = Injector(number, bytecode)
     world = LoopWorld(loop, injector)
     carry_out(world, scene)
     try:
@@ -323,18 +343,16 @@ def break_off(
 def test_what_is_awaited_may_be_broken_off_at_every_bytecode(
     scene: Scene, loop: asyncio.AbstractEventLoop, pytestconfig: pytest.Config
 ) -> None:
-    recorder = Recorder()
-    world = LoopWorld(loop, recorder)
-    carry_out(world, scene)
-    world.verify_coroutines()
+    recorder = record(scene, loop)
     wrong = []
-    for number, path in enumerate(recorder.paths, 1):
+    executed = zip(recorder.paths, recorder.numbered(), strict=True)
+    for number, (path, time_and_bytecode) in enumerate(executed, 1):
         # See test_broken_off for which are chosen.
         is_new = path not in _seen
         _seen.add(path)
         if not (is_new or number % _SAMPLE == 0 or pytestconfig.getoption("soak")):
             continue
-        wrong.append(break_off(scene, number, loop))
+        wrong.append(break_off(scene, *time_and_bytecode, loop))
     assert [] == list(filter(None, wrong))
 
 
@@ -344,5 +362,6 @@ def test_this_would_notice_an_engine_that_is_not_rebuilt(
     loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(monitor, "rebuild", lambda _now, _engine: None)
-    numbers = range(100, 1000, 7)
-    assert any(break_off(put_for_a_neighbour, number, loop) for number in numbers)
+    scene = put_for_a_neighbour
+    some = islice(record(scene, loop).numbered(), 100, None, 7)
+    assert any(break_off(scene, *at, loop) for at in some)

@@ -14,6 +14,7 @@ import signal
 import sys
 import weakref
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from logging.handlers import QueueHandler
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -28,7 +29,7 @@ from inproc_tubes import (
     TimedOutError,
 )
 from inproc_tubes.core.recovery import check
-from tests.robustness.injection import Recorder, Visitor
+from tests.robustness.injection import Bytecode, Recorder, Visitor
 from tests.robustness.scenarios import ends, putting, reserving, settling, tubes
 from tests.robustness.world import World
 
@@ -59,7 +60,7 @@ VISITED: list[Scenario] = [
 ]
 _COLLECT_EVERY = 500  # worlds: each is a cycle
 
-_seen: set[tuple[object, ...]] = set()
+_seen: set[tuple[Bytecode, Bytecode]] = set()
 
 
 def visit_puts(world: VisitedWorld) -> None:  # pragma: no cover - a tracer is at work
@@ -114,8 +115,13 @@ class VisitedWorld(World):
         self.certain.add("visited")
 
 
-def interrupt(scenario: Scenario, number: int, visit: Visit) -> None:
-    """Carry out a scenario with a visit in front of that bytecode."""
+def interrupt(
+    scenario: Scenario, number: int, bytecode: Bytecode, visit: Visit
+) -> None:
+    """Carry out a scenario with a visit in front of that bytecode.
+
+    It comes when that is executed for the ``number``-th time.
+    """
     world = VisitedWorld()
     visits = 0
 
@@ -124,7 +130,7 @@ def interrupt(scenario: Scenario, number: int, visit: Visit) -> None:
         visits += 1
         visit(world)
 
-    visitor = world.clock.tracer = Visitor(number, call)
+    visitor = world.clock.tracer = Visitor(number, call, bytecode)
     verb = scenario(world)
     world.give(visitor.call(verb))
     assert 1 == visits
@@ -146,14 +152,15 @@ def test_a_verb_may_be_interrupted_by_others_at_every_bytecode(
     recorder = world.clock.tracer = Recorder()
     verb = scenario(world)
     recorder.call(verb)
-    for number, path in enumerate(recorder.paths, 1):
+    executed = zip(recorder.paths, recorder.numbered(), strict=True)
+    for number, (path, time_and_bytecode) in enumerate(executed, 1):
         # With --soak all of them, else each in its turn where none was before.
         chosen = VISITS[number % len(VISITS)]
         is_new = path not in _seen
         _seen.add(path)
         for visit in VISITS:
             if pytestconfig.getoption("soak") or (is_new and visit is chosen):
-                interrupt(scenario, number, visit)
+                interrupt(scenario, *time_and_bytecode, visit)
         if number % _COLLECT_EVERY == 0:
             gc.collect()
 
@@ -169,9 +176,10 @@ def test_a_reserve_may_be_interrupted_by_the_put_that_it_waits_for() -> None:
     verb = scenario(world)
     recorder.call(verb)
     bodies = set()
-    for number in range(1, len(recorder.paths) + 1):
+    for number, bytecode in recorder.numbered():
         world = World()
-        visitor = Visitor(number, lambda world=world: world.put("visit"))  # type: ignore[misc]  # mypy does not see the default's type
+        visit = partial(world.put, "visit")
+        visitor = Visitor(number, visit, bytecode)
         world.clock.tracer = visitor
         verb = scenario(world)
         job: Any = visitor.call(verb)
