@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from fractions import Fraction
 from math import inf, nan
@@ -377,20 +378,52 @@ CASES = [
 ]
 
 
+class Untouched:
+    """A world for all that changes nothing, made anew if something did after all."""
+
+    def __init__(self) -> None:
+        self._spare: list[tuple[World, Any]] = []
+
+    @contextmanager
+    def lend(self) -> Iterator[World]:
+        """Lend the world, and check that it is as before in the end."""
+        if self._spare:
+            world, before = self._spare.pop()
+        else:
+            world = World.new()
+            before = world.snapshot()
+        yield world
+        assert before == world.snapshot()
+        check(world.broker._engine)
+        self._spare.append((world, before))
+
+
+@pytest.fixture(scope="module")
+def untouched() -> Untouched:
+    return Untouched()
+
+
 @pytest.mark.parametrize(("name", "value", "error"), CASES)
 def test_bad_input_is_refused_and_changes_nothing(
-    name: str, value: Any, error: type[Exception]
+    untouched: Untouched, name: str, value: Any, error: type[Exception]
 ) -> None:
-    world = World.new()
-    if isinstance(value, FromWorld):
-        value = attrgetter(value.name)(world)
-    before = world.snapshot()
-    with pytest.raises(error) as caught:
-        TABLE[name][0](world, value)
-    assert error is type(caught.value)
-    take_back_the_count(world.broker, name, value, error)
-    assert before == world.snapshot()
-    check(world.broker._engine)
+    with untouched.lend() as world:
+        if isinstance(value, FromWorld):
+            value = attrgetter(value.name)(world)
+        with pytest.raises(error) as caught:
+            TABLE[name][0](world, value)
+        assert error is type(caught.value)
+        take_back_the_count(world.broker, name, value, error)
+
+
+def test_a_world_that_was_changed_is_noticed_and_not_lent_again() -> None:
+    untouched = Untouched()
+    with untouched.lend() as first:
+        pass
+    with pytest.raises(AssertionError), untouched.lend() as second:
+        second.producer.put("x")
+    with untouched.lend() as third:
+        assert first is second is not third
 
 
 def take_back_the_count(
