@@ -12,11 +12,17 @@ import signal
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+_SIDE_BY_SIDE = 6
 
 
 def promised(source: str) -> list[str]:
@@ -39,20 +45,39 @@ def assert_in_order(lines: list[str], output: str) -> None:
         assert line in rest, f"{line!r} is missing, or not in its place:\n{output}"
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
-def test_an_example_prints_what_it_promises(example: Path) -> None:
+def run(example: Path) -> subprocess.CompletedProcess[str]:
+    """Run an example to its end."""
     # Without the cache, which is the outer run's; with the plugin for coroutines, which
     # our own suite does without.
     pytest_too = ["-m", "pytest", "-rP", "-p", "no:cacheprovider", "-p", "asyncio"]
     pytest_too += ["-o", "asyncio_default_fixture_loop_scope=function"]
     how = pytest_too if example.name.startswith("test_") else []
-    result = subprocess.run(  # noqa: S603  # our own example
+    return subprocess.run(  # noqa: S603  # our own example
         [sys.executable, "-W", "error", *how, example],
         capture_output=True,
         check=False,
         text=True,
         timeout=60,  # only a bug gets there
     )
+
+
+@pytest.fixture(scope="module")
+def runs(
+    request: pytest.FixtureRequest,
+) -> Iterator[dict[Path, Future[subprocess.CompletedProcess[str]]]]:
+    """All examples of this session, begun side by side: most of them wait for time."""
+    names = {item.name for item in request.session.items}
+    test = test_an_example_prints_what_it_promises.__name__
+    chosen = [one for one in EXAMPLES if f"{test}[{one.name}]" in names]
+    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+        yield {example: pool.submit(run, example) for example in chosen}
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_prints_what_it_promises(
+    example: Path, runs: dict[Path, Future[subprocess.CompletedProcess[str]]]
+) -> None:
+    result = runs[example].result()
     assert (0, "") == (result.returncode, result.stderr)
     assert_in_order(promised(example.read_text(encoding="utf-8")), result.stdout)
 
