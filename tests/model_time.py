@@ -42,23 +42,26 @@ def next_due(model: Model) -> float:
 
 
 def catch_up(model: Model, now: float) -> Iterator[Model]:
-    """Yield all that may come of letting it be ``now``."""
-    world = deepcopy(model)
-    world.now = now
+    """Yield all that may come of letting it be ``now``.
+
+    It comes of this very model, which is of no use afterwards. A copy is made only where
+    there is a choice: it takes longer than all else here.
+    """
+    model.now = now
     due = [
         (job.due_at, place, job.id)
-        for place, name in enumerate(world.listing)
-        for job in world.in_state("delayed", name)
+        for place, name in enumerate(model.listing)
+        for job in model.in_state("delayed", name)
         if job.due_at <= now
     ]
     for _, _, job_id in sorted(due):
-        world.make_ready(world.jobs[job_id])
-    for name in world.listing:
-        tube = world.tubes[name]
+        model.make_ready(model.jobs[job_id])
+    for name in model.listing:
+        tube = model.tubes[name]
         if tube.paused_until and tube.paused_until <= now:
             tube.pause = tube.paused_until = 0
-            world.serve(name)
-    yield from _end_moments(world)
+            model.serve(name)
+    yield from _end_moments(model)
 
 
 def _end_moments(model: Model) -> Iterator[Model]:
@@ -72,7 +75,7 @@ def _end_moments(model: Model) -> Iterator[Model]:
         if any(job.due_at <= moment for job in model.held(session))
     ]
     for order in permutations(expiring):
-        world = deepcopy(model)
+        world = deepcopy(model) if len(expiring) > 1 else model
         _end_moment(world, moment, order)
         yield from _end_moments(world)
 
