@@ -193,6 +193,8 @@ EQUIVALENT: dict[tuple[str, str, str], str] = (
 # No real server: what its tests compare it with is the table of replies, not us.
 _OPTIONS = (
     *("-x", "-q", "-m", "not real", "-p", "no:cacheprovider"),
+    # These plugins and no others: to import all takes longer than many a run.
+    *("-p", "inproc_tubes.pytest_plugin", "-p", "hypothesispytest"),
     "--hypothesis-profile=mutants",
 )
 
@@ -283,7 +285,10 @@ class Copy:
         """Run all tests, or these; tell whether all of them pass, in time."""
         # First on the path: the pytest plugin is imported before pytest itself puts
         # anything there.
-        environment = os.environ | {"PYTHONPATH": str(self._folder)}
+        environment = os.environ | {
+            "PYTHONPATH": str(self._folder),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        }
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         limited = ["/bin/sh", "-c", f'ulimit -v {MEMORY}; exec "$@"', "sh"]
         with TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
