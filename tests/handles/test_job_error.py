@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 def fail(job: Job, text: str = "too heavy") -> None:
     """Leave the block of a job by a ValueError."""
-    with pytest.raises(ValueError, match=text), job:
+    # It is a pattern: to compile that of a long text takes a second.
+    with pytest.raises(ValueError, match=text[:99]), job:
         raise ValueError(text)
 
 
