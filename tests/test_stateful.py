@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from inproc_tubes import MonotonicClock
+from inproc_tubes.core.failure import Failure
 from tests.model_breaking import VERBS, Attempt, BreakingMachine
 from tests.model_machine import EngineAgainstModel
 
@@ -120,6 +121,27 @@ def test_connections_and_draining_are_done_alike_too() -> None:
     check(machine)
 
 
+def test_holders_that_fail_or_are_dropped_are_alike_too() -> None:
+    machine = EngineAgainstModel()
+    machine.begin([], [("default", 0, 3)] * 3, [])
+    machine.reserve_many(0, 3, 0)
+    check(machine)
+    # By its block, while it is held.
+    machine.leave_a_block(0, 0, Failure("ValueError", "text", "traceback"))
+    assert machine.model.jobs[3].state == "buried"
+    check(machine)
+    # It is forgotten with the last of its two jobs.
+    machine.abandon(0)
+    for is_known in (True, False):
+        machine.delete(0, 1, None, quick=True)
+        assert (1 in machine.model.sessions) == is_known
+        check(machine)
+    machine.stop(27)
+    machine.open_session("t2", ["t2"], stops=True)
+    assert machine.model.sessions[machine.model.numbers].stopped
+    check(machine)
+
+
 def filled() -> BreakingMachine:
     """Return a machine in which every verb has something to do."""
     machine = BreakingMachine()
@@ -186,6 +208,8 @@ def test_what_no_shell_does_is_left_out() -> None:
     for _ in range(2):
         machine.close_session(1)
         machine.time_out(0, 0)
+    machine.stop_session(0, 3)
+    machine.break_off([Attempt("wait_to_reserve", 0, 0, "default", 0, 0, 8)])
     never = [("begin_put", 8), ("drain", 9), ("abandon", 8), ("close_session", 8)]
     for verb, at in never:
         machine.break_off([Attempt(verb, 0, 0, "default", 0, 0, at)])
