@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import get_ident
 from types import CodeType, FunctionType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import inproc_tubes
 import inproc_tubes.aio  # what is imported late is looked at, too
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from types import FrameType
 
 R = TypeVar("R")
+
+# Its code and its offset there. The collector need not look at a plain tuple of those;
+# there are a quarter of a million of them.
+Bytecode: TypeAlias = tuple[CodeType, int]
 
 _PACKAGE = str(Path(inproc_tubes.__file__).parent)
 
@@ -76,20 +80,6 @@ class Place(NamedTuple):
         return self.bytecode == "RETURN_VALUE" and self.function in _LAST
 
 
-class Bytecode(NamedTuple):
-    """A bytecode of the package."""
-
-    code: CodeType
-    offset: int
-
-    @classmethod
-    def of(
-        cls, frame: FrameType
-    ) -> Bytecode:  # pragma: no cover - a trace function is not traced
-        """Return which one a frame is at."""
-        return cls(frame.f_code, frame.f_lasti)
-
-
 class Tracer:
     """Calls `step` in front of each bytecode of the package, or of one of them."""
 
@@ -136,7 +126,7 @@ class Tracer:
         self, code: CodeType
     ) -> bool:  # pragma: no cover - a trace function is not traced
         if self._only is not None:
-            return code is self._only.code
+            return code is self._only[0]
         ours = self._ours.get(code)
         if ours is None:
             ours = self._ours[code] = code.co_filename.startswith(_PACKAGE)
@@ -148,7 +138,7 @@ class Tracer:
         if (
             event == "opcode"
             and self._active
-            and (self._only is None or frame.f_lasti == self._only.offset)
+            and (self._only is None or frame.f_lasti == self._only[1])
         ):
             self.step(frame)
         return self._trace
@@ -204,7 +194,7 @@ class _Monitored:  # pragma: no cover - coverage is measured on 3.11
             tracer._active
             and self._thread == get_ident()
             and tracer._looks_into(code)
-            and (tracer._only is None or tracer._only.offset == offset)
+            and (tracer._only is None or tracer._only[1] == offset)
         ):
             tracer.step(sys._getframe(1))
 
@@ -233,7 +223,8 @@ class Recorder(Tracer):
         """List a bytecode."""
         caller = frame.f_back
         assert caller is not None  # the verb's caller is a test
-        self.paths.append((Bytecode.of(frame), Bytecode.of(caller)))
+        bytecode = frame.f_code, frame.f_lasti
+        self.paths.append((bytecode, (caller.f_code, caller.f_lasti)))
 
 
 class Injector(Tracer):
