@@ -136,6 +136,8 @@ def test_holders_that_fail_or_are_dropped_are_alike_too() -> None:
         machine.delete(0, 1, None, quick=True)
         assert (1 in machine.model.sessions) == is_known
         check(machine)
+    machine.put(1, "default", 0, 0, 3, None)
+    machine.join(None, None)
     machine.stop(27)
     machine.open_session("t2", ["t2"], stops=True)
     assert machine.model.sessions[machine.model.numbers].stopped

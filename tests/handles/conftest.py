@@ -24,7 +24,8 @@ def broker(clock: FakeClock) -> Iterator[Broker]:
     with Broker(clock=clock) as broker:
         yield broker
         if broker._engine.closed is None:
-            check(broker._engine)
+            with broker._monitor.lock:  # a thread may still be in its last turn
+                check(broker._engine)
 
 
 @pytest.fixture
