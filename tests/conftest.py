@@ -85,6 +85,7 @@ def pytest_runtest_makereport(
 def no_collector() -> Iterator[None]:
     """Let nothing be freed but by reference counting, or by hand."""
     gc.collect()
+    gc.freeze()  # the reports of all tests so far, above all
     gc.disable()
     yield
     gc.enable()

@@ -18,6 +18,7 @@ def uncollected() -> Iterator[None]:
     Finalisers stay out of what is broken off, and a collection takes no time.
     """
     gc.collect()
+    gc.freeze()  # as `no_collector` does
     gc.disable()
     yield
     gc.enable()
