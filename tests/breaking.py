@@ -35,7 +35,6 @@ class _Breaker:
     ) -> Any:  # pragma: no cover - as above
         if not frame.f_code.co_filename.startswith(CORE):
             return None
-        frame.f_trace_lines = False
         frame.f_trace_opcodes = True
         if event == "opcode":
             self.left -= 1
