@@ -19,30 +19,29 @@ from contextlib import suppress
 from functools import partial
 from inspect import isawaitable
 from math import inf
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self
 
 from inproc_tubes.checks import check_integer, check_timeout
 
 from .attempt import is_cancellation
+from .base import BaseWorker
 from .policy import Backoff
 from .run import Run
-from .settings import Settings, T, check_handled
+from .settings import Settings, T
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from types import EllipsisType, TracebackType
+    from collections.abc import Mapping
+    from types import TracebackType
 
     from inproc_tubes import AsyncConsumer, Broker, Job
 
     from .attempt import Attempt
     from .settings import Function
 
-    F = TypeVar("F", bound="Callable[[Job[Any]], object]")
-
 __all__ = ["AsyncWorker"]
 
 
-class AsyncWorker(Generic[T]):
+class AsyncWorker(BaseWorker[T]):
     """Does the jobs of some tubes, in tasks of an event loop.
 
     The same as `Worker`, but that handlers are coroutine functions, and that `run` is
@@ -81,7 +80,7 @@ class AsyncWorker(Generic[T]):
         log_bodies: bool = False,
     ) -> None:
         self._tasks = check_integer("tasks", tasks, 1, inf)
-        self._settings = Settings(
+        settings = Settings(
             type(self).__name__,
             broker,
             handlers,
@@ -91,65 +90,8 @@ class AsyncWorker(Generic[T]):
             log_bodies=log_bodies,
             takes_coroutines=True,
         )
+        super().__init__(settings)
         self._group: _Group[T] | None = None  # of the last run
-
-    def handles(
-        self, *tubes: str, retry: Backoff | EllipsisType | None = ...
-    ) -> Callable[[F], F]:
-        """Return a decorator: the function does the jobs of these tubes.
-
-        Args:
-            tubes: Their names, at least one.
-            retry: What becomes of a job that the function fails with; left out, what
-                the worker was told.
-
-        Raises:
-            BadTubeNameError: One of them is no tube name.
-            ValueError: One of them has a handler already.
-            TypeError: The function is none.
-            RuntimeError: The worker is running.
-
-        Cost: O(number of tubes).
-        """
-        names = check_handled(tubes)
-
-        def register(function: F) -> F:
-            self._settings.handle(names, function, retry)
-            return function
-
-        return register
-
-    def every(
-        self,
-        seconds: float,
-        tube: str,
-        body: T,
-        *,
-        priority: int = 65536,
-        ttr: float = 60,
-    ) -> None:
-        """Put a job again and again, while the worker runs.
-
-        The first one is put after so many seconds. A beat is left out if the job of an
-        earlier one is still ready, delayed or reserved, if the tube is full, and if the
-        time of the next has come already.
-
-        Args:
-            seconds: From one beat to the next, more than 0.
-            tube: Where to, whoever does its jobs.
-            body: The body of all these jobs.
-            priority: Their priority, see `Producer.put`.
-            ttr: Their time to run.
-
-        Raises:
-            BadTubeNameError: That is no tube name.
-            ValueError: A number is out of its range.
-            TypeError: One of them is no number.
-            RuntimeError: The worker is running.
-
-        Cost: O(1).
-        """
-        self._settings.repeat(seconds, tube, body, priority, ttr)
 
     async def run(self) -> None:
         """Do jobs until SIGINT, SIGTERM or `stop` comes, and the current ones are done.

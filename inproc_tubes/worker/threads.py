@@ -11,26 +11,25 @@ The threads of a run
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self
 
 from inproc_tubes import ClosedError, DeadlineSoonError, TimedOutError
 from inproc_tubes.checks import check_integer, check_timeout
 
+from .base import BaseWorker
 from .policy import Backoff
 from .run import Run
-from .settings import Settings, T, check_handled
+from .settings import Settings, T
 from .timer import Sleeper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from types import EllipsisType, TracebackType
+    from collections.abc import Mapping
+    from types import TracebackType
 
     from inproc_tubes import Broker, Consumer, Job
 
     from .attempt import Attempt
     from .settings import Function
-
-    F = TypeVar("F", bound="Callable[[Job[Any]], object]")
 
 __all__ = ["Worker"]
 
@@ -42,7 +41,7 @@ _GLANCE = 1.0
 _MAX_THREADS = 100_000
 
 
-class Worker(Generic[T]):
+class Worker(BaseWorker[T]):
     """Does the jobs of some tubes, in threads.
 
     - Before it runs: `handles`, `every`.
@@ -93,7 +92,7 @@ class Worker(Generic[T]):
         log_bodies: bool = False,
     ) -> None:
         self._threads = check_integer("threads", threads, 0, _MAX_THREADS)
-        self._settings = Settings(
+        settings = Settings(
             type(self).__name__,
             broker,
             handlers,
@@ -103,65 +102,8 @@ class Worker(Generic[T]):
             log_bodies=log_bodies,
             takes_coroutines=False,
         )
+        super().__init__(settings)
         self._pool: _Pool[T] | None = None
-
-    def handles(
-        self, *tubes: str, retry: Backoff | EllipsisType | None = ...
-    ) -> Callable[[F], F]:
-        """Return a decorator: the function does the jobs of these tubes.
-
-        Args:
-            tubes: Their names, at least one.
-            retry: What becomes of a job that the function fails with; left out, what
-                the worker was told.
-
-        Raises:
-            BadTubeNameError: One of them is no tube name.
-            ValueError: One of them has a handler already.
-            TypeError: The function is none, or one that returns coroutines.
-            RuntimeError: The worker is running.
-
-        Cost: O(number of tubes).
-        """
-        names = check_handled(tubes)
-
-        def register(function: F) -> F:
-            self._settings.handle(names, function, retry)
-            return function
-
-        return register
-
-    def every(
-        self,
-        seconds: float,
-        tube: str,
-        body: T,
-        *,
-        priority: int = 65536,
-        ttr: float = 60,
-    ) -> None:
-        """Put a job again and again, while the worker runs.
-
-        The first one is put after so many seconds. A beat is left out if the job of an
-        earlier one is still ready, delayed or reserved, if the tube is full, and if the
-        time of the next has come already.
-
-        Args:
-            seconds: From one beat to the next, more than 0.
-            tube: Where to, whoever does its jobs.
-            body: The body of all these jobs.
-            priority: Their priority, see `Producer.put`.
-            ttr: Their time to run.
-
-        Raises:
-            BadTubeNameError: That is no tube name.
-            ValueError: A number is out of its range.
-            TypeError: One of them is no number.
-            RuntimeError: The worker is running.
-
-        Cost: O(1).
-        """
-        self._settings.repeat(seconds, tube, body, priority, ttr)
 
     def run(self) -> None:
         """Do jobs until SIGINT, SIGTERM or `stop` comes, and the current ones are done.
