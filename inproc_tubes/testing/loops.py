@@ -3,10 +3,12 @@
 How a loop is known to be idle
     It is looked at in a callback of its own. If nothing else is to be called, and all of
     its tasks wait, each for the same future as before, nothing can run in it until
-    something comes from outside. The look asks for the next one before it sees that there
-    is nothing else to be called. So nothing has run in between, and a row of such looks
-    is a time in which the loop was idle. What loops send each other is seen by this alone:
-    a callback may come and go between two looks that are in no row.
+    something comes from outside.
+
+How long a loop is known to be idle
+    A callback may come and go between two looks, and neither sees it. So a look asks for
+    the next one first, and sees then that the loop has nothing else to call. Nothing runs
+    between two such looks, and a row of them is a time in which the loop was idle.
 
 What comes from outside
     A task that waits for a broker of the clock, or for a client's connection to a fake
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LoopUser", "is_idle_timer", "timers_of"]
 
-# So often a loop is looked at without a pause while its tasks can run.
+# So often a loop is looked at without a pause while its tasks, or another loop, can run.
 _SPINS = 100
 
 # What asyncio's loops call when another thread has woken them.
@@ -141,9 +143,8 @@ class LoopUser:
         self.timer = (inf, False)
         self.stillness = Stillness()
         self.waiting: object = None
-        self._in_a_row = (
-            False  # whether nothing runs before the look that was asked for
-        )
+        # Whether nothing runs in the loop between the last look and the next.
+        self._in_a_row = False
         self._spins = 0
 
     @property
@@ -384,27 +385,30 @@ def _called_next(loop: Any) -> list[list[Any]]:
 def _has_callbacks(loop: Any) -> bool:
     """Tell whether a loop has something to call, but for our looking at it.
 
-    A loop that was asleep is also to read the byte that asking it has woken it by.
+    Asking a sleeping loop to look also wakes it, and it has to read the byte that did so.
     """
     return not all(
-        any(map(_is_a_look, parts)) or any(map(_is_of_a_wake_up, parts))
+        _is_a_look(parts) or _is_of_a_wake_up(parts, loop)
         for parts in _called_next(loop)
     )
 
 
 def _looks_next(loop: Any) -> bool:
     """Tell whether nothing is called before our next look at a loop."""
-    return not _has_callbacks(loop) and any(
-        any(map(_is_a_look, parts)) for parts in _called_next(loop)
+    is_asked = any(map(_is_a_look, _called_next(loop)))
+    return is_asked and not _has_callbacks(loop)
+
+
+def _is_a_look(parts: list[Any]) -> bool:
+    return any(getattr(part, "__func__", None) is LoopUser._look for part in parts)
+
+
+def _is_of_a_wake_up(parts: list[Any], loop: Any) -> bool:
+    return any(
+        getattr(part, "__name__", "") in _OF_A_WAKE_UP
+        and getattr(part, "__self__", None) is loop
+        for part in parts
     )
-
-
-def _is_a_look(value: object) -> bool:
-    return getattr(value, "__func__", None) is LoopUser._look
-
-
-def _is_of_a_wake_up(value: object) -> bool:
-    return getattr(value, "__name__", "") in _OF_A_WAKE_UP
 
 
 def timers_of(loop: Any) -> list[tuple[float, Any]]:
