@@ -19,7 +19,11 @@ THREADS_ONLY = {"run_pending", "run_until_empty"}
 
 
 def public(cls: type[Any]) -> dict[str, Any]:
-    return {name: each for name, each in vars(cls).items() if not name.startswith("_")}
+    return {
+        name: inspect.getattr_static(cls, name)
+        for name in dir(cls)
+        if not name.startswith("_")
+    }
 
 
 VERBS = [
