@@ -600,7 +600,7 @@ class Broker(Generic[T]):
         tubes = list(engine.tubes.values())
         jobs = counts(
             (
-                (sum(len(tube.ready) for tube in tubes), "ready"),
+                (sum(tube.ready.count for tube in tubes), "ready"),
                 (sum(tube.reserved for tube in tubes), "reserved"),
                 (sum(len(tube.delayed) for tube in tubes), "delayed"),
                 (sum(len(tube.buried) for tube in tubes), "buried"),

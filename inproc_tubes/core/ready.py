@@ -78,6 +78,15 @@ class ReadyJobs:
         self._last_priority = DEFAULT_PRIORITY  # of the last job that missed the lane
 
     def __len__(self) -> int:
+        return self.count
+
+    @property
+    def count(self) -> int:
+        """How many there are. Cost: O(1).
+
+        It is never an error, as `len` would be, where another thread is in the middle of
+        a change: then it may be too small, even below 0.
+        """
         return len(self.lane) + self._elsewhere
 
     @property

@@ -17,7 +17,7 @@ def counted(count: int, noun: str) -> str:
 
 def counts(numbers: Iterable[tuple[int, str]]) -> str:
     """Return "1 ready, 2 buried": what there is, without what there is not."""
-    return ", ".join(f"{number} {word}" for number, word in numbers if number)
+    return ", ".join(f"{number} {word}" for number, word in numbers if number > 0)
 
 
 def waiting(numbers: Iterable[tuple[int, str]]) -> str:

@@ -106,7 +106,7 @@ class Tube:
     @property
     def reserved(self) -> int:
         """How many of them are reserved. Cost: O(1)."""
-        return self.count - len(self.ready) - len(self.delayed) - len(self.buried)
+        return self.count - self.ready.count - len(self.delayed) - len(self.buried)
 
     @property
     def referenced(self) -> bool:

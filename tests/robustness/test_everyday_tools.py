@@ -5,17 +5,20 @@ from __future__ import annotations
 import gc
 import sys
 import weakref
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import pytest
 
-from inproc_tubes import Broker
+from inproc_tubes import Broker, TimedOutError
 from inproc_tubes.testing import FakeClock
+from tests.robustness.injection import Tracer
 from tests.threads import LONG, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
 
 @pytest.fixture
@@ -64,6 +67,43 @@ def test_a_job_may_be_referred_to_weakly(broker: Broker[str]) -> None:
     del job, peeked
     gc.collect()
     assert (None, None) == tuple(reference() for reference in references)
+
+
+class Looker(Tracer):
+    """Has the repr of a broker in front of each bytecode."""
+
+    def __init__(self, broker: Broker[str]) -> None:
+        super().__init__()
+        self.broker = broker
+        self.seen: Counter[str] = Counter()
+
+    def step(
+        self, _frame: FrameType, /
+    ) -> None:  # pragma: no cover - a trace function is not traced
+        with self.paused():
+            self.seen[repr(self.broker)] += 1
+
+
+def test_a_repr_in_the_middle_of_a_turn_never_raises(broker: Broker[str]) -> None:
+    producer, consumer = broker.producer("orders"), broker.consumer("orders")
+
+    def verbs() -> None:
+        for priority in (7, 7, 7, 5):
+            producer.put("body", priority=priority)
+        consumer.reserve(timeout=0).bury()
+        consumer.reserve(timeout=0).release(delay=5)
+        broker.clear_tube("orders")
+        producer.put("body")
+        producer.put("body", delay=5)
+        broker.delete(5)  # which leaves an entry that is dead, until somebody looks
+        with pytest.raises(TimedOutError):
+            consumer.reserve(timeout=0)
+
+    looker = Looker(broker)
+    looker.call(verbs)
+    assert sum(looker.seen.values()) > 1000
+    assert "<Broker: 4 ready in 2 tubes>" in looker.seen
+    assert not any("-" in each for each in looker.seen)
 
 
 def test_a_repr_beside_busy_threads_never_raises() -> None:
