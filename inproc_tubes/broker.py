@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .aio import AsyncConsumer, AsyncProducer
     from .clock import Clock
     from .core.engine import Engine
+    from .core.record import AnyJob
     from .core.statistics import BrokerStats, JobStats, TubeStats
 
 __all__ = ["Broker"]
@@ -621,7 +622,7 @@ class Broker(Generic[T]):
         )
         return f"<Broker: {'; '.join(filter(None, parts))}>"
 
-    def _look(self, question: Callable[[float, Engine, X], Job[T]], about: X) -> Job[T]:
+    def _look(self, question: Callable[[float, Engine, X], AnyJob], about: X) -> Job[T]:
         """Return a snapshot of the job that a question finds."""
         run = self._monitor.run
         return run(questions.snapshot, self._engine, self._holder, question, about)

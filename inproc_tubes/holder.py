@@ -13,6 +13,7 @@ from .errors import ClosedError
 from .failures import failure_of
 
 if TYPE_CHECKING:
+    from .core.record import AnyJob
     from .core.session import Session
     from .core.statistics import JobStats
     from .monitor import Monitor
@@ -102,7 +103,7 @@ class Holder(Generic[T]):
         job_id: int,
         job: Job[T] | None,
         strict: bool,  # noqa: FBT001 - as above
-    ) -> Job | None:
+    ) -> AnyJob | None:
         now = self._monitor.catch_up()
         if strict:
             return self._engine.delete(now, self._session, job_id, job)

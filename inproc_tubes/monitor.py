@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from .clock import Clock
-    from .core.job import AnyJob
+    from .core.record import AnyJob
     from .core.schedule import AnyRequest
 
 __all__ = ["Deferred", "Monitor", "Sleepers"]

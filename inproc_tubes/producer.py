@@ -20,8 +20,9 @@ from .checks import (
     first_size_beyond,
 )
 from .core import questions
-from .core.job import Job, T, new_job, refuse_to_pickle
+from .core.job import T, refuse_to_pickle
 from .core.limits import DEFAULT_DELAY, DEFAULT_PRIORITY, DEFAULT_TTR
+from .core.making import new_job
 from .core.requests import PutRequest
 from .core.text import counted, waiting
 from .core.turn import TURN
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
 
+    from .core.job import AnyHandle
+    from .core.record import AnyJob
     from .monitor import Monitor
     from .waiting.threads import ThreadSleepers
 
@@ -219,7 +222,7 @@ class BaseProducer(Generic[W, M, T]):
         timeout = check_timeout(timeout)
         self._check_size(bodies)
         new = self._new_job
-        jobs = [new(body, priority, delay, ttr) for body in bodies]
+        jobs: list[AnyJob] = [new(body, priority, delay, ttr) for body in bodies]
         if self._monitor.is_in_turn():
             return self._put_later(jobs, tube)
         session = self._session
@@ -309,7 +312,7 @@ class BaseProducer(Generic[W, M, T]):
             refuse = self._engine.refuse_put
             self._monitor.run(refuse, self._session, size, limit, len(bodies))
 
-    def _put_later(self, jobs: list[Job[T]], tube: str | None) -> list[int]:
+    def _put_later(self, jobs: list[AnyJob], tube: str | None) -> list[int]:
         """Put jobs at the end of the turn of this thread that this call interrupts."""
         session = self._session
         engine = self._engine
@@ -325,7 +328,9 @@ class BaseProducer(Generic[W, M, T]):
         return ids
 
 
-def _new_job_in_context(body: T, priority: int, delay: float, ttr: float) -> Job[T]:
+def _new_job_in_context(
+    body: object, priority: int, delay: float, ttr: float
+) -> AnyHandle:
     """Return a job that keeps the context of its put, see `new_job`."""
     job = new_job(body, priority, delay, ttr)
     job._own_history().context = copy_context()

@@ -15,7 +15,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from inproc_tubes.core.engine import Engine
-from inproc_tubes.core.job import Job, new_job
+from inproc_tubes.core.making import new_job
 from tests.engine_driver import verb_on
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from inproc_tubes.core.job import Job
+    from inproc_tubes.core.record import AnyJob
     from inproc_tubes.core.requests import ReserveRequest
 
     Verb = Callable[..., object]
@@ -146,7 +148,7 @@ class CountedEngine:
 
     def fill(self, n: int, delay: float = 0, ttr: float = 60) -> list[int]:
         """Put so many jobs of one priority, and return their ids."""
-        jobs = [self.job(7, delay, ttr) for _ in range(n)]
+        jobs: list[AnyJob] = [self.job(7, delay, ttr) for _ in range(n)]
         ids = self.engine.put_many(self.now, self.producer, jobs, None)
         assert ids is not None  # the tube has no limit
         return ids
@@ -196,8 +198,8 @@ def called(verb: Verb, *args: Any) -> Counter[str]:
 _MADE_IN = {
     "Tube": ["core.store"],
     "WatchSet": ["core.reserve_queue"],
-    "Job": ["core.job"],
-    "PeekedJob": ["core.job"],
+    "Job": ["core.making"],
+    "PeekedJob": ["core.making"],
     "Session": ["core.clients", "monitor"],
     "ReserveRequest": ["core.requests", "consumer"],
     "PutRequest": ["core.requests", "producer"],

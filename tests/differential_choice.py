@@ -15,7 +15,7 @@ from inproc_tubes.core.dispatcher import Dispatcher
 
 if TYPE_CHECKING:
     from inproc_tubes.core.engine import Engine
-    from inproc_tubes.core.job import AnyJob
+    from inproc_tubes.core.record import AnyJob
     from inproc_tubes.core.requests import ReserveRequest
     from inproc_tubes.core.session import Session
 

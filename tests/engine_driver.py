@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from inproc_tubes.core import questions
 from inproc_tubes.core.engine import Engine
-from inproc_tubes.core.job import Job, new_job
+from inproc_tubes.core.job import Job
+from inproc_tubes.core.making import new_job
 from inproc_tubes.core.recovery import check
 from inproc_tubes.core.requests import (
     WITHOUT_WARNING,
@@ -21,6 +22,7 @@ from inproc_tubes.errors import TubesError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from inproc_tubes.core.record import AnyJob
     from inproc_tubes.core.schedule import AnyRequest
     from inproc_tubes.core.session import Session
 
@@ -195,7 +197,7 @@ class Queue:
         ttr: float = 60,
     ) -> PutRequest:
         """Put a job, or a batch, and wait for room if need be."""
-        jobs = [new_job("body", 0, delay, ttr) for _ in range(count)]
+        jobs: list[AnyJob] = [new_job("body", 0, delay, ttr) for _ in range(count)]
         if count == 1:
             job_id = self.do("put", session, jobs[0], tube)
             ids = [job_id] if job_id else None
@@ -222,7 +224,7 @@ class Queue:
 
     def job(self, job_id: int) -> Job:
         """Return a job."""
-        return self.engine.jobs[job_id]
+        return self.engine.jobs[job_id]  # type: ignore[return-value]  # a record is one
 
     def state(self, job_id: int) -> str:
         """Return the state of a job in beanstalkd's words."""
@@ -272,7 +274,7 @@ def next_id(engine: Engine) -> int:
 
 def held(session: Session) -> list[int]:
     """Return the ids of the jobs that a session holds, in the order of reserving."""
-    return [job.id for job in session.held.in_sequence()]
+    return [job._id for job in session.held.in_sequence()]
 
 
 def told(request: AnyRequest) -> object:

@@ -5,21 +5,24 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING
 
-from inproc_tubes.core.job import Job, JobState, new_job
+from inproc_tubes.core.job import JobState
+from inproc_tubes.core.making import new_job, renewed
 from inproc_tubes.core.ready import ReadyJobs
 
 if TYPE_CHECKING:
     from random import Random
+
+    from inproc_tubes.core.record import AnyJob
 
 
 class Jobs:
     """All jobs by their ids, and what an engine does to a job outside its index."""
 
     def __init__(self) -> None:
-        self.by_id: dict[int, Job] = {}
+        self.by_id: dict[int, AnyJob] = {}
         self._ids = count(1)
 
-    def new(self, priority: int = 5) -> Job:
+    def new(self, priority: int = 5) -> AnyJob:
         """Make the next job; it is ready, and in no index."""
         job = new_job("body", priority, 0, 60)
         job._id = next(self._ids)
@@ -28,41 +31,41 @@ class Jobs:
         self.by_id[job._id] = job
         return job
 
-    def new_delayed(self, due_at: float) -> Job:
+    def new_delayed(self, due_at: float) -> AnyJob:
         """Make the next job; it is ready at that moment, and in no index."""
         job = self.new()
         job._state = JobState.DELAYED
         job._due_at = due_at
         return job
 
-    def hold(self, job: Job) -> Job:
+    def hold(self, job: AnyJob) -> AnyJob:
         """Reserve a job that is in no index; the second time it is renewed."""
         reserves = job._reserves
         if reserves:
             job._state = JobState.GONE
-            job = job._renewed()
+            job = renewed(job)
             self.by_id[job._id] = job
         job._state = JobState.RESERVED
         job._reserves = reserves + 1
         return job
 
-    def delete(self, job: Job) -> None:
+    def delete(self, job: AnyJob) -> None:
         """Delete a job that is in no index."""
         del self.by_id[job._id]
         job._state = JobState.GONE
 
-    def in_state(self, state: JobState) -> list[Job]:
+    def in_state(self, state: JobState) -> list[AnyJob]:
         """Return all jobs in that state, by their ids."""
         jobs = [job for job in self.by_id.values() if job._state is state]
         return sorted(jobs, key=lambda job: job._id)
 
-    def some(self, state: JobState, random: Random, most: int) -> list[Job]:
+    def some(self, state: JobState, random: Random, most: int) -> list[AnyJob]:
         """Return up to so many jobs in that state, chosen at random."""
         jobs = self.in_state(state)
         return random.sample(jobs, random.randint(0, min(most, len(jobs))))
 
 
-def ids_of(jobs: list[Job]) -> list[int]:
+def ids_of(jobs: list[AnyJob]) -> list[int]:
     """Return the ids of these jobs."""
     return [job._id for job in jobs]
 
@@ -80,7 +83,7 @@ class Shelf:
         self.index._check(ready)
         assert self.index.in_sequence() == ready
 
-    def expected(self) -> list[Job]:
+    def expected(self) -> list[AnyJob]:
         """Return the ready jobs in their order, found in the most simple way."""
         return sorted(
             self.jobs.in_state(JobState.READY), key=lambda job: (job._priority, job._id)
@@ -124,7 +127,7 @@ class Shelf:
             self.index.remove(job)
             self.hold(job)
 
-    def hold(self, job: Job) -> int:
+    def hold(self, job: AnyJob) -> int:
         """Let a job be reserved."""
         self.jobs.hold(job)
         self.check()
@@ -140,7 +143,7 @@ class Shelf:
         self.index.add_many([self.return_(job_id, priority) for job_id in ids])
         self.check()
 
-    def return_(self, job_id: int, priority: int) -> Job:
+    def return_(self, job_id: int, priority: int) -> AnyJob:
         """Make a reserved job ready."""
         job = self.jobs.by_id[job_id]
         job._priority = priority

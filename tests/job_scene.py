@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from inproc_tubes.core import making
 from inproc_tubes.core.counts import CommandCounts
-from inproc_tubes.core.job import Job, JobHolder, new_job
+from inproc_tubes.core.making import new_job
 from tests.engine_driver import Holder, Queue
 from tests.snapshots import snapshot
+
+if TYPE_CHECKING:
+    from inproc_tubes.core.job import Job, JobHolder
 
 STATES = ["ready", "delayed", "buried", "mine", "other", "invalid", "gone"]
 NOW = 100.0
@@ -109,7 +113,7 @@ def foreign_handle() -> Job:
 def peeked(scene: Scene) -> Job:
     """Return a snapshot of the job, as `Broker.peek` gives it out."""
     holder: JobHolder = Holder()  # type: ignore[assignment]  # nobody calls its verbs
-    return scene.job._peeked(holder)
+    return making.peeked(scene.job, holder)
 
 
 READY: dict[str, Any] = {"state": "ready", "time_left": 0, "owner": None}

@@ -16,7 +16,8 @@ from hypothesis.stateful import rule
 
 from inproc_tubes import JobState, TubesError
 from inproc_tubes.core.failure import Failure
-from inproc_tubes.core.job import Job, new_job
+from inproc_tubes.core.job import Job
+from inproc_tubes.core.making import new_job
 from inproc_tubes.core.recovery import check, rebuild
 from inproc_tubes.core.requests import JoinRequest, PutRequest, ReserveRequest
 from inproc_tubes.core.session import Session
@@ -29,8 +30,10 @@ from tests.model_sync import synchronise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from inproc_tubes.core.engine import Engine
+    from inproc_tubes.core.record import AnyJob
     from inproc_tubes.core.schedule import AnyRequest
 
 _UNHELD = (JobState.READY, JobState.DELAYED, JobState.BURIED)
@@ -46,7 +49,7 @@ class Call:
     job_id: int
     name: str
     number: int  # 0 to 2
-    jobs: list[Job]  # alike, and not put yet
+    jobs: list[AnyJob]  # alike, and not put yet
     put: PutRequest  # that has not begun to wait
     reserve: ReserveRequest  # the same
     join: JoinRequest  # the same
@@ -69,7 +72,7 @@ class Call:
         if self.session.incoming is not None:
             return None
         numbers = (0, self.number, 1)
-        part = self.jobs[0]._body
+        part: Any = self.jobs[0]._body
         return partial(
             self.engine.wire_puts.begin_put, self.now, self.session, part, *numbers
         )
@@ -77,7 +80,7 @@ class Call:
     def finish_put(self) -> Thunk | None:
         if self.session.incoming is None:
             return None
-        body = self.jobs[0]._body
+        body: Any = self.jobs[0]._body
         return partial(self.engine.wire_puts.finish_put, self.now, self.session, body)
 
     def put_numbered(self) -> Thunk:
@@ -293,7 +296,7 @@ class BreakingMachine(EngineAgainstModel):
     def call(self, who: int, job_id: int, name: str, number: int, delay: int) -> Call:
         """Prepare what the verb is called with."""
         client = self.sessions[who]
-        jobs = [new_job(self.body(), number, delay, 2) for _ in range(3)]
+        jobs: list[AnyJob] = [new_job(self.body(), number, delay, 2) for _ in range(3)]
         put = PutRequest(client, 2, jobs[: number + 1], name)
         reserve = ReserveRequest(client, 2)
         join = JoinRequest(2, None if number else [name])

@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 from inproc_tubes import TubesError
 from inproc_tubes.core import questions
 from inproc_tubes.core.engine import Engine
-from inproc_tubes.core.job import Job, new_job
+from inproc_tubes.core.job import Job
+from inproc_tubes.core.making import new_job
 from inproc_tubes.core.recovery import check
 from inproc_tubes.core.turn import TURN
 from tests import model_statistics
@@ -24,6 +25,7 @@ from tests.naive_model import Model
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from inproc_tubes.core.record import AnyJob
     from inproc_tubes.core.requests import (
         JoinRequest,
         PutRequest,
@@ -38,7 +40,7 @@ NOWHERE = 10**6  # the id of no job
 class Handle(NamedTuple):
     """An object that stands for a job as it was under this reservation."""
 
-    job: Job
+    job: AnyJob
     reservation: int
 
 
@@ -158,7 +160,7 @@ class EngineAndModel(RuleBasedStateMachine):
             "stats": Counter(self.ask("broker_counts")),
         }
 
-    def owner(self, job: Job) -> int | None:
+    def owner(self, job: AnyJob) -> int | None:
         """Return who holds a job."""
         for number, session in self.sessions.items():
             if session.held.get(job._id) is job:

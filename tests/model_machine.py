@@ -10,7 +10,7 @@ from hypothesis.stateful import initialize, precondition, rule
 
 from inproc_tubes import JobState, TubesError
 from inproc_tubes.core.failure import Failure
-from inproc_tubes.core.job import Job, new_job
+from inproc_tubes.core.making import new_job, peeked
 from inproc_tubes.core.requests import (
     OVER,
     WITHOUT_WARNING,
@@ -25,6 +25,7 @@ from tests.model_parts import UNHELD, Served, told
 from tests.model_time import next_due
 
 if TYPE_CHECKING:
+    from inproc_tubes.core.record import AnyJob
     from inproc_tubes.core.schedule import AnyRequest
 
 TUBES = ("default", "t1", "t2")
@@ -202,7 +203,7 @@ class EngineAgainstModel(EngineAndModel):
         self.turn()
         who = self.session(session)
         numbers = (priority, delay, ttr)
-        jobs = [new_job(self.body(), *numbers) for _ in range(count)]
+        jobs: list[AnyJob] = [new_job(self.body(), *numbers) for _ in range(count)]
         put, client, now = self.engine.put_many, self.sessions[who], self.model.now
         bodies: list[object] = [job._body for job in jobs]
         ids = self.both(
@@ -230,7 +231,7 @@ class EngineAgainstModel(EngineAndModel):
         who: int,
         timeout: int | None,
         name: str | None,
-        jobs: list[Job],
+        jobs: list[AnyJob],
         numbers: tuple[int, int, int],
     ) -> None:
         request = PutRequest(self.sessions[who], timeout, jobs, name or "")
@@ -257,7 +258,7 @@ class EngineAgainstModel(EngineAndModel):
         """Put jobs that have their ids already, after one that is younger."""
         self.turn()
         who, numbers = self.session(session), (priority, delay, 60)
-        jobs = [new_job(self.body(), *numbers) for _ in range(count)]
+        jobs: list[AnyJob] = [new_job(self.body(), *numbers) for _ in range(count)]
         ids = self.engine.store.number(jobs)
         bodies = [job._body for job in jobs]
         self.model.ids += count
@@ -534,7 +535,7 @@ class EngineAgainstModel(EngineAndModel):
         # The body of a put that was begun is still to come: that is another object.
         if job_id in self.model.jobs and self.model.jobs[job_id].state != "invalid":
             holder: Any = Holder()
-            look = self.engine.jobs[job_id]._peeked(holder)
+            look = peeked(self.engine.jobs[job_id], holder)
             self.looks.append(Handle(look, self.model.jobs[job_id].reservation))
 
     @rule(name=names, state=st.sampled_from(("ready", "delayed", "buried")))

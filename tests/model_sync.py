@@ -11,6 +11,7 @@ from tests.model_parts import ModelJob, ModelRequests, ModelSession, ModelTube, 
 from tests.naive_model import Model
 
 if TYPE_CHECKING:
+    from inproc_tubes.core.record import AnyJob
     from inproc_tubes.core.session import Session
     from inproc_tubes.core.tube import Tube
     from tests.model_comparison import EngineAndModel
@@ -77,7 +78,7 @@ def _session(session: Session) -> ModelSession:
     )
 
 
-def _job(job: Job) -> ModelJob:
+def _job(job: AnyJob) -> ModelJob:
     history = job._history
     return ModelJob(
         job._id,

@@ -183,7 +183,11 @@ EQUIVALENT: dict[tuple[str, str, str], str] = (
         for first in (-1, 1)
     }
     | {
-        (f"core/{name}.py", "SWEEP_FLOOR = 64", f"64 -> {floor}"): "a matter of speed"
+        (
+            f"core/{name}.py",
+            "SWEEP_FLOOR: Final = 64",
+            f"64 -> {floor}",
+        ): "a matter of speed"
         for name in ("delayed", "ready", "session", "watch_set")
         for floor in (63, 65)
     }

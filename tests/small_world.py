@@ -13,7 +13,7 @@ from inproc_tubes import (
     Job,
     Producer,
 )
-from inproc_tubes.core.job import new_job
+from inproc_tubes.core.making import new_job
 from inproc_tubes.core.requests import JoinRequest, PutRequest, ReserveRequest
 from inproc_tubes.monitor import Monitor
 from inproc_tubes.testing import FakeClock

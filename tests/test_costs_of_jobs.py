@@ -18,6 +18,8 @@ from tests.counting import CountedEngine, Moment, compared
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from inproc_tubes.core.record import AnyJob
+
 SMALL = 1_000
 LARGE = 20_000
 TIMES = 200
@@ -43,7 +45,7 @@ def putting_where_a_put_has_interrupted_a_turn(n: int) -> Counts:
     """Put jobs that got their ids in the middle of other turns, in their order."""
     counted = CountedEngine()
     counted.fill(n)
-    jobs = [counted.job() for _ in range(TIMES)]
+    jobs: list[AnyJob] = [counted.job() for _ in range(TIMES)]
     counted.engine.store.number(jobs)
     put = counted.engine.put_numbered
     return [compared(put, counted.now, counted.producer, [j], None) for j in jobs]
@@ -52,7 +54,7 @@ def putting_where_a_put_has_interrupted_a_turn(n: int) -> Counts:
 def putting_after_younger_jobs(n: int) -> Counts:
     """Put such jobs the other way round: there are younger ones each time."""
     counted = CountedEngine()
-    jobs = [counted.job() for _ in range(TIMES)]
+    jobs: list[AnyJob] = [counted.job() for _ in range(TIMES)]
     counted.engine.store.number(jobs)
     counted.fill(n)
     put = counted.engine.put_numbered

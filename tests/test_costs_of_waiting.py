@@ -10,7 +10,7 @@ import pytest
 
 from inproc_tubes.core import requests
 from inproc_tubes.core.engine import Engine
-from inproc_tubes.core.job import new_job
+from inproc_tubes.core.making import new_job
 from tests.counting import CountedEngine, Holder, Touches, called, compared, names
 
 if TYPE_CHECKING:

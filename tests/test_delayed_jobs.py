@@ -18,7 +18,7 @@ from tests.index_jobs import Jobs, ids_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from inproc_tubes.core.job import Job
+    from inproc_tubes.core.record import AnyJob
 
 DELAYED = JobState.DELAYED
 READY = JobState.READY
@@ -35,7 +35,7 @@ class Shelf:
         """Compare the index with what the jobs say."""
         self.index._check(self.jobs.in_state(DELAYED))
 
-    def expected(self) -> list[Job]:
+    def expected(self) -> list[AnyJob]:
         """Return the delayed jobs in their order, found in the most simple way."""
         return sorted(
             self.jobs.in_state(DELAYED), key=lambda job: (job._due_at, job._id)
@@ -72,7 +72,7 @@ class Shelf:
         (job_id,) = self.make_ready([self.index.pop()])
         return job_id
 
-    def make_ready(self, jobs: list[Job]) -> list[int]:
+    def make_ready(self, jobs: list[AnyJob]) -> list[int]:
         """Let jobs that were taken be ready."""
         for job in jobs:
             assert job is self.jobs.by_id[job._id]

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from inproc_tubes.core.job import JobState, new_job
+from inproc_tubes.core.job import JobState
+from inproc_tubes.core.making import new_job
 from tests.engine_driver import Holder, Queue, held, next_id, told
 
 if TYPE_CHECKING:
+    from inproc_tubes.core.record import AnyJob
     from inproc_tubes.core.session import Session
 
 
@@ -293,7 +295,7 @@ def test_numbered_jobs_that_are_refused_count_once_though_they_are_put_again(
 ) -> None:
     """The turn in which they were dropped may have been broken off at its end."""
     session = queue.producer()
-    jobs = [new_job("body", 0, 0, 60)]
+    jobs: list[AnyJob] = [new_job("body", 0, 0, 60)]
     queue.engine.store.number(jobs)
     queue.do("drain")
     for _ in range(2):

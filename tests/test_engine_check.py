@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from inproc_tubes.core.job import JobState
+from inproc_tubes.core.making import renewed
 from inproc_tubes.core.recovery import check
 from inproc_tubes.core.tube import Occupancy, Tube, TubeList
 from inproc_tubes.core.turn import TURN
@@ -98,9 +99,7 @@ OF_JOBS: dict[str, Harm] = {
     "is reserved, and nobody holds it": lambda q: q.holder.held.remove(1),
     "is held, and not reserved": lambda q: setattr(q.job(2), "_state", JobState.READY),
     "is held, and deleted": lambda q: q.engine.jobs.pop(1),
-    "is held by an old handle": lambda q: q.engine.jobs.update(
-        {1: q.job(1)._renewed()}
-    ),
+    "is held by an old handle": lambda q: q.engine.jobs.update({1: renewed(q.job(1))}),
     "was buried last, and is first": lambda q: q.tube().buried.move_to_end(7),
     "is buried nowhere": lambda q: q.tube().buried.popitem(),
     "was to come, and is not there": lambda q: q.engine.jobs.pop(10),

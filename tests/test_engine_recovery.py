@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from inproc_tubes.core.job import JobState, new_job
+from inproc_tubes.core.job import JobState
+from inproc_tubes.core.making import new_job
 from inproc_tubes.core.recovery import check, rebuild
 from inproc_tubes.core.requests import JoinRequest, PutRequest
 from inproc_tubes.core.turn import TURN
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from inproc_tubes.core.job import Job
+    from inproc_tubes.core.record import AnyJob
     from inproc_tubes.core.requests import ReserveRequest
     from inproc_tubes.core.session import Session
 
@@ -193,7 +195,7 @@ def test_a_reservation_that_was_broken_off_is_not_counted(verb: str) -> None:
 
     for queue in broken_off_everywhere(make, reserve):
         for job in queue.engine.jobs.values():
-            assert job.reserves == (job._state is JobState.RESERVED)
+            assert job._reserves == (job._state is JobState.RESERVED)
 
 
 # Puts in two steps
@@ -357,7 +359,7 @@ def test_a_batch_whose_put_was_broken_off_is_put_as_a_whole_or_not_at_all() -> N
 
     def putting(queue: Queue) -> None:
         session = next(iter(queue.engine.clients.sessions))
-        jobs = [new_job("body", 0, 0, 60) for _ in range(3)]
+        jobs: list[AnyJob] = [new_job("body", 0, 0, 60) for _ in range(3)]
         queue.engine.put_many(queue.now, session, jobs, "new")
 
     counts = set()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from inproc_tubes.core.job import new_job
+from inproc_tubes.core.making import new_job
 from inproc_tubes.core.requests import PutRequest
 from inproc_tubes.errors import TubeFullError
 from tests.engine_driver import Queue, told

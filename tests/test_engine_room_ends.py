@@ -8,7 +8,7 @@ from weakref import ref
 
 import pytest
 
-from inproc_tubes.core.job import new_job
+from inproc_tubes.core.making import new_job
 from inproc_tubes.core.recovery import check
 from inproc_tubes.core.requests import PutRequest
 from inproc_tubes.errors import (

@@ -10,7 +10,7 @@ import pytest
 
 import inproc_tubes
 from inproc_tubes import Broker
-from inproc_tubes.core.job import new_job
+from inproc_tubes.core.making import new_job
 from inproc_tubes.errors import NotFoundError, NotIgnoredError, TimedOutError
 from inproc_tubes.testing import FakeClock
 from tests.engine_driver import Queue

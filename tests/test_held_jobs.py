@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from inproc_tubes.core import session as session_module
+from inproc_tubes.core.making import renewed
 from inproc_tubes.core.session import SWEEP_FLOOR, HeldJobs
 from tests.engine_driver import Queue
 from tests.index_jobs import Jobs, ids_of
@@ -15,7 +16,7 @@ from tests.index_jobs import Jobs, ids_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from inproc_tubes.core.job import Job
+    from inproc_tubes.core.record import AnyJob
 
 
 class Holding:
@@ -25,7 +26,7 @@ class Holding:
         self.jobs = Jobs()
         self.held = HeldJobs()
         # In the order of reserving, found in the most simple way.
-        self.expected: list[Job] = []
+        self.expected: list[AnyJob] = []
         self.hold(*moments)
 
     def hold(self, *moments: float) -> None:
@@ -33,7 +34,7 @@ class Holding:
         for moment in moments:
             self.hold_again(self.jobs.new(), moment)
 
-    def hold_again(self, job: Job, moment: float) -> None:
+    def hold_again(self, job: AnyJob, moment: float) -> None:
         """Reserve a job until that moment."""
         job = self.jobs.hold(job)
         job._due_at = moment
@@ -41,13 +42,13 @@ class Holding:
         self.expected.append(job)
         self.check()
 
-    def remove(self, job: Job) -> None:
+    def remove(self, job: AnyJob) -> None:
         """Give a job back."""
         self.held.remove(job._id)
         self.expected.remove(job)
         self.check()
 
-    def touch(self, job: Job, moment: float) -> None:
+    def touch(self, job: AnyJob, moment: float) -> None:
         """Let a job expire later."""
         job._due_at = moment
         self.held.postpone(job)
@@ -198,7 +199,7 @@ def test_another_object_takes_the_place_of_a_held_one(
     if asked:
         assert holding.soonest() == 2
     old = holding.expected[1]
-    new = old._renewed()
+    new = renewed(old)
     new._due_at = old._due_at
     holding.jobs.by_id[2] = holding.expected[1] = new
     holding.held.replace(new)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from inproc_tubes.core.job import new_job
+from inproc_tubes.core.making import new_job
 from inproc_tubes.core.requests import JoinRequest, ReserveRequest
 from inproc_tubes.core.session import Session
 from inproc_tubes.core.turn import Turn

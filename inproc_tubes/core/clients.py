@@ -7,13 +7,15 @@ from weakref import ref
 
 from inproc_tubes.errors import ClosedError, NotIgnoredError, StoppedError
 
-from .job import JobState
+from .making import renewed
+from .record import JobState
 from .session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .dispatcher import Dispatcher
+    from .record import AnyJob
     from .tube import Tube
 
 __all__ = ["Clients"]
@@ -200,7 +202,7 @@ class Clients:
         for job_id in [job._id for job in session.held.in_sequence()]:
             job = session.held.get(job_id)
             assert job is not None
-            spare = job._renewed()
+            spare: AnyJob = renewed(job)
             spare._due_at = job._due_at
             spare._state = JobState.RESERVED
             probe = ref(job)

@@ -13,20 +13,20 @@ Strategy
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .heaps import take_due
-from .job import JobState
+from .record import JobState
 
 if TYPE_CHECKING:
-    from .job import AnyJob
+    from .record import AnyJob
 
 __all__ = ["SWEEP_FLOOR", "DelayedJobs"]
 
 # Fewer dead entries than this are never swept: a sweep would cost more than they do.
-SWEEP_FLOOR = 64
+SWEEP_FLOOR: Final = 64
 
-_DELAYED = JobState.DELAYED
+_DELAYED: Final = JobState.DELAYED
 
 
 class DelayedJobs:

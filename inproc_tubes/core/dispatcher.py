@@ -17,13 +17,13 @@ Function names in comments are those of beanstalkd's ``prot.c`` if not said othe
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from inproc_tubes.errors import DeadlineSoonError
 
-from .job import Job, JobState
 from .limits import SAFETY_MARGIN
 from .ready import key_of
+from .record import JobRecord, JobState
 from .requests import NOBODY, OVER, PutRequest, ReserveRequest
 from .turn import TURN
 
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
     from .admission import Admission
     from .counts import CommandCounts
-    from .job import AnyJob
+    from .job import AnyHandle
+    from .record import AnyJob
     from .reserve_queue import ReserveQueue
     from .schedule import AnyRequest, Schedule
     from .session import Session
@@ -44,9 +45,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Dispatcher"]
 
-_READY = JobState.READY
-_RESERVED = JobState.RESERVED
-_DELAYED = JobState.DELAYED
+_READY: Final = JobState.READY
+_RESERVED: Final = JobState.RESERVED
+_DELAYED: Final = JobState.DELAYED
 
 
 class Dispatcher:
@@ -148,7 +149,7 @@ class Dispatcher:
 
     # Into a reservation, and out of it
 
-    def hold(self, now: float, job: AnyJob, session: Session) -> AnyJob:
+    def hold(self, now: float, job: AnyJob, session: Session) -> AnyHandle:
         """Let a session hold a job that is in no index; return its handle."""
         reserves = job._reserves
         if reserves:
@@ -162,7 +163,7 @@ class Dispatcher:
         session.recent[job._id] = job  # from here on it is held
         if due_at < session.planned_at or session.tickets:
             self.schedule.plan_deadline(session, job)
-        return job
+        return job  # type: ignore[return-value]  # every record is one
 
     def make_ready(self, now: float, job: AnyJob) -> None:
         """Give a job that is in no index its place, or to the reserve that waits."""
@@ -242,7 +243,7 @@ class Dispatcher:
         if isinstance(request, ReserveRequest):
             if request.ticket in self.queue.requests:
                 self.strike_out(request)
-            if isinstance(request.outcome, Job):
+            if isinstance(request.outcome, JobRecord):
                 self.give_back(now, request.session, [request.outcome])
                 request.outcome = OVER
         elif isinstance(request, PutRequest):
@@ -318,7 +319,7 @@ class Dispatcher:
 
     def end_pause(self, now: float, tube: Tube) -> None:
         """Deliver the jobs of a tube again."""
-        tube.pause = tube.paused_until = 0.0
+        tube.paused_until = tube.pause = 0.0
         self.serve(now, tube)
         for watch_set in tube.watch_sets:
             watch_set.look_at(tube)

@@ -32,7 +32,7 @@ Function names in comments are those of beanstalkd's ``prot.c`` if not said othe
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from inproc_tubes.errors import (
     ClosedError,
@@ -49,8 +49,8 @@ from .clients import Clients
 from .counts import CommandCounts
 from .dispatcher import Dispatcher
 from .failure import JobError
-from .job import JobState
 from .limits import DEFAULT_TUBE, SAFETY_MARGIN
+from .record import JobState
 from .requests import (
     NOBODY,
     WITHOUT_WARNING,
@@ -69,18 +69,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .failure import Failure
-    from .job import AnyJob
+    from .job import AnyHandle
+    from .limits import JobId, Seconds
+    from .record import AnyJob
     from .session import Session
     from .tube import Tube
 
 __all__ = ["Engine"]
 
-_READY = JobState.READY
-_RESERVED = JobState.RESERVED
-_DELAYED = JobState.DELAYED
-_BURIED = JobState.BURIED
-_INVALID = JobState.INVALID
-_GONE = JobState.GONE
+# Final, as everywhere in the core: compiled code need not look them up.
+_READY: Final = JobState.READY
+_RESERVED: Final = JobState.RESERVED
+_DELAYED: Final = JobState.DELAYED
+_BURIED: Final = JobState.BURIED
+_INVALID: Final = JobState.INVALID
+_GONE: Final = JobState.GONE
+_next: Final = next
 
 
 class Engine:
@@ -212,7 +216,7 @@ class Engine:
 
     # Tubes
 
-    def pause_tube(self, now: float, name: str, delay: float) -> None:
+    def pause_tube(self, now: float, name: str, delay: Seconds) -> None:
         """Deliver no job of this tube for so long; a new pause replaces the old.
 
         Cost: O(log n); with 0, that of serving the reserves that wait.
@@ -264,7 +268,7 @@ class Engine:
 
     # Putting
 
-    def put(self, now: float, session: Session, job: AnyJob, name: str | None) -> int:
+    def put(self, now: float, session: Session, job: AnyJob, name: str | None) -> JobId:
         """Add a job to the tube of that name, or to the one the session uses.
 
         If a reserve waits for it, the job is its answer when this returns. A refusal
@@ -280,7 +284,8 @@ class Engine:
         session.is_producer = True
         if not tube.is_plain or job._delay:
             return self._put_with_care(now, tube, job)
-        job._id = job_id = next(self.ids)
+        job_id: JobId = _next(self.ids)
+        job._id = job_id
         job._tube = tube.name
         job._created_at = now
         self.jobs[job_id] = job  # from here on it is put
@@ -292,12 +297,12 @@ class Engine:
             ready.add(job)
         return job_id
 
-    def _put_with_care(self, now: float, tube: Tube, job: AnyJob) -> int:
+    def _put_with_care(self, now: float, tube: Tube, job: AnyJob) -> JobId:
         """Put a job with a delay, or into a tube where something may be in the way."""
         if self.store.draining or not tube.admits(1):
             self._refuse_if_draining([job])
             return 0
-        job._id = next(self.ids)
+        job._id = _next(self.ids)
         self.dispatch.insert(now, tube, job)
         return job._id
 
@@ -412,7 +417,7 @@ class Engine:
 
     def reserve(
         self, now: float, session: Session, timeout: float | None
-    ) -> AnyJob | None:
+    ) -> AnyHandle | None:
         """Take the first job by (priority, id) of all watched tubes not paused.
 
         None means that there is none: then `wait_to_reserve` decides what happens. The
@@ -426,7 +431,7 @@ class Engine:
             if session.watch_set is None:
                 self.turn.refuse_if_stopped(session)
             tube = self.queue.best_tube(session)
-        if timeout is None or timeout is WITHOUT_WARNING:
+        if timeout is WITHOUT_WARNING or timeout is None:
             session.cmd_reserve += 1
         else:
             session.cmd_reserve_with_timeout += 1
@@ -443,7 +448,7 @@ class Engine:
 
     def reserve_many(
         self, now: float, session: Session, n: int, timeout: float | None
-    ) -> list[AnyJob]:
+    ) -> list[AnyHandle]:
         """Take up to ``n`` jobs as so many times `reserve` would.
 
         Each counts as a reserve; where there is none, none is counted. ``n`` is 0 for
@@ -472,7 +477,7 @@ class Engine:
             session.cmd_reserve += len(taken)
         else:
             session.cmd_reserve_with_timeout += len(taken)
-        return taken
+        return taken  # type: ignore[return-value]  # every record is one
 
     def wait_to_reserve(self, now: float, request: ReserveRequest) -> None:
         """Let a reserve wait, after `reserve` has found nothing.
@@ -500,7 +505,7 @@ class Engine:
         if soonest is not None:
             self.schedule.replan(session, warns=self.queue.warns(session))
 
-    def reserve_job(self, now: float, session: Session, job_id: int) -> AnyJob:
+    def reserve_job(self, now: float, session: Session, job_id: JobId) -> AnyHandle:
         """Take this job, whatever tube it is in, unless somebody holds it.
 
         Cost: O(log n).
@@ -515,7 +520,7 @@ class Engine:
 
     # Settling
 
-    def find(self, job_id: int, handle: AnyJob | None) -> AnyJob:
+    def find(self, job_id: JobId, handle: AnyJob | None) -> AnyJob:
         """Return the job of that id, whatever its state.
 
         Raises:
@@ -529,7 +534,7 @@ class Engine:
             self.turn.refuse(NotFoundError(job_id))
         return job
 
-    def _held(self, session: Session, job_id: int, handle: AnyJob | None) -> AnyJob:
+    def _held(self, session: Session, job_id: JobId, handle: AnyJob | None) -> AnyJob:
         """Return a job that the session holds: is_job_reserved_by_conn."""
         if session.closed is not None:
             self.turn.refuse_closed(session)
@@ -539,7 +544,7 @@ class Engine:
         return job
 
     def delete_held(
-        self, session: Session, job_id: int, handle: AnyJob | None
+        self, session: Session, job_id: JobId, handle: AnyJob | None
     ) -> AnyJob | None:
         """Delete a job that the session holds, and return it for the caller to drop.
 
@@ -564,7 +569,7 @@ class Engine:
         return job
 
     def delete(
-        self, now: float, session: Session, job_id: int, handle: AnyJob | None
+        self, now: float, session: Session, job_id: JobId, handle: AnyJob | None
     ) -> AnyJob:
         """End a job that the session holds, or that nobody holds; return it.
 
@@ -594,10 +599,10 @@ class Engine:
         self,
         now: float,
         session: Session,
-        job_id: int,
+        job_id: JobId,
         handle: AnyJob | None,
         priority: int | None,
-        delay: float,
+        delay: Seconds,
         failure: Failure | None = None,
     ) -> None:
         """Give a held job back, at once or after a delay. Cost: O(log n)."""
@@ -623,7 +628,7 @@ class Engine:
         self,
         now: float,
         session: Session,
-        job_id: int,
+        job_id: JobId,
         handle: AnyJob | None,
         priority: int | None,
         failure: Failure | None = None,
@@ -643,7 +648,7 @@ class Engine:
         self.dispatch.after_leaving(now, self.tubes[job._tube])
 
     def touch(
-        self, now: float, session: Session, job_id: int, handle: AnyJob | None
+        self, now: float, session: Session, job_id: JobId, handle: AnyJob | None
     ) -> None:
         """Restart the time to run of a held job. Cost: O(log n)."""
         self.counts.touch += 1
@@ -703,7 +708,7 @@ class Engine:
             self._kick(now, job)
         return count
 
-    def kick_job(self, now: float, job_id: int, handle: AnyJob | None) -> None:
+    def kick_job(self, now: float, job_id: JobId, handle: AnyJob | None) -> None:
         """Make this buried or delayed job ready. Cost: O(log n)."""
         job = self.find(job_id, handle)
         if job._state is not _BURIED and job._state is not _DELAYED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from heapq import heapify, heappop
-from typing import TypeVar
+from typing import Final, TypeVar
 
 __all__ = ["take_due"]
 
@@ -11,7 +11,7 @@ E = TypeVar("E", bound=tuple[float, *tuple[int, ...]])
 
 # A pop from a large heap takes some 32 times as long as looking at an entry. So where
 # more than one entry in 32 is due, dividing the whole heap costs less.
-_SAMPLE = 32
+_SAMPLE: Final = 32
 
 
 def take_due(heap: list[E], until: float) -> list[E]:

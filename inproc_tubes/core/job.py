@@ -30,8 +30,9 @@ What a stale handle shows
 from __future__ import annotations
 
 import reprlib
-from enum import Enum
 from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, Self
+
+from .record import JobRecord, JobState
 
 if TYPE_CHECKING:
     from contextvars import Context
@@ -45,91 +46,20 @@ if TYPE_CHECKING:
 
     # A body is any object: `Any` is the default of its type.
     T = TypeVar("T", default=Any)
-    # What the engine keeps: it never looks into a body.
-    AnyJob: TypeAlias = "Job[Any]"
+    AnyHandle: TypeAlias = "Job[Any]"
+    AnySnapshot: TypeAlias = "PeekedJob[Any]"
 else:
     from typing import TypeVar
 
     T = TypeVar("T")
 
 __all__ = [
-    "NO_HISTORY",
-    "History",
     "Job",
     "JobHolder",
     "JobState",
     "PeekedJob",
-    "new_job",
     "refuse_to_pickle",
 ]
-
-
-class JobState(Enum):
-    """The state of a job; the values are beanstalkd's words."""
-
-    READY = "ready"
-    RESERVED = "reserved"
-    DELAYED = "delayed"
-    BURIED = "buried"
-    #: The put line was read, but not yet the body. Only the wire shows this state.
-    INVALID = "invalid"
-    #: The job was deleted, or the handle is stale: somebody reserved the job again.
-    GONE = "gone"
-
-
-_READY = JobState.READY
-
-
-class History:
-    """What most jobs have nothing of: what happened besides being reserved, and more.
-
-    Attributes:
-        timeouts: How often a reservation of it has expired.
-        releases: How often it was released.
-        buries: How often it was buried.
-        kicks: How often it was kicked.
-        burial: The number of its last burial. Buried jobs are served in this order.
-        lost: Whether its last reservation has ended without a verb of its holder.
-        error: Its last failure that somebody told of.
-        context: The context of its put, where that is kept.
-    """
-
-    __slots__ = (
-        "burial",
-        "buries",
-        "context",
-        "error",
-        "kicks",
-        "lost",
-        "releases",
-        "timeouts",
-    )
-
-    def __init__(self) -> None:
-        self.timeouts = 0
-        self.releases = 0
-        self.buries = 0
-        self.kicks = 0
-        self.burial = 0
-        self.lost = False
-        self.error: JobError | None = None
-        self.context: Context | None = None
-
-    def copy(self) -> History:
-        """Return that of the next reservation: equal, but not lost. Cost: O(1)."""
-        history = History()
-        history.timeouts = self.timeouts
-        history.releases = self.releases
-        history.buries = self.buries
-        history.kicks = self.kicks
-        history.burial = self.burial
-        history.error = self.error
-        history.context = self.context
-        return history
-
-
-NO_HISTORY = History()
-"""The history of most jobs, which share it. It never changes: see `Job._own_history`."""
 
 
 class JobHolder(Protocol):
@@ -140,7 +70,7 @@ class JobHolder(Protocol):
         job_id: int,
         job: Job | None,
         strict: bool,  # noqa: FBT001 - a keyword takes longer
-    ) -> None:
+    ) -> object:
         """Delete a job; leave its with-block, if not ``strict``."""
 
     def release(
@@ -187,7 +117,7 @@ def refuse_to_pickle(self: object, _protocol: object) -> NoReturn:
     raise TypeError(message)
 
 
-class Job(Generic[T]):
+class Job(JobRecord, Generic[T]):
     """A job that was reserved, or looked at.
 
     A reserved job is a context manager. A block that is left normally deletes the job.
@@ -204,35 +134,10 @@ class Job(Generic[T]):
     attributes stay as they were at that moment. May be shared by threads.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_body",
-        "_created_at",
-        "_delay",
-        "_due_at",
-        "_history",
-        "_holder",
-        "_id",
-        "_priority",
-        "_reserves",
-        "_state",
-        "_ttr",
-        "_tube",
-    )
+    __slots__ = ("__weakref__",)
 
-    # No __init__: a class with one takes twice as long to make its objects. See new_job.
-    _id: int
-    _body: T
-    _tube: str  # the name of its tube
-    _priority: int
-    _delay: float  # as given last, by put or release
-    _ttr: float
-    _created_at: float
-    _state: JobState
-    _due_at: float  # RESERVED: when it expires; DELAYED: when it is ready
-    _holder: JobHolder  # whose reservation is the last one
-    _reserves: int
-    _history: History
+    _body: T  # type: ignore[mutable-override]  # the engine does not look into it
+    _holder: JobHolder  # type: ignore[mutable-override]  # a record only passes it on
 
     @property
     def id(self) -> int:
@@ -430,60 +335,10 @@ class Job(Generic[T]):
             f"priority {self._priority}: {reprlib.repr(self._body)}{failed}>"
         )
 
-    # For the engine
-
-    def _own_history(self) -> History:
-        """Return its history, to be changed. Cost: O(1)."""
-        if self._history is NO_HISTORY:
-            self._history = History()
-        return self._history
-
-    def _renewed(self) -> Job[T]:
-        """Return a new object for the same job, ready to be reserved. Cost: O(1)."""
-        job = new_job(self._body, self._priority, self._delay, self._ttr)
-        self._copy_into(job)
-        return job
-
-    def _peeked(self, holder: JobHolder) -> PeekedJob[T]:
-        """Return a snapshot of the job, with the verbs of that holder. Cost: O(1)."""
-        job: PeekedJob[T] = PeekedJob()
-        job._body = self._body
-        job._priority = self._priority
-        job._delay = self._delay
-        job._ttr = self._ttr
-        job._state = self._state
-        self._copy_into(job)
-        job._holder = holder
-        job._original = self
-        return job
-
-    def _copy_into(self, job: Job[T]) -> None:
-        """Give a new object the fields that `put` and the past have set."""
-        job._id = self._id
-        job._tube = self._tube
-        job._created_at = self._created_at
-        job._reserves = self._reserves
-        # A copy, so that the old object stays a snapshot.
-        history = self._history
-        job._history = history if history is NO_HISTORY else history.copy()
-
 
 class PeekedJob(Job[T]):
     """A job that somebody has looked at: a snapshot that nobody has reserved."""
 
     __slots__ = ("_original",)
 
-    _original: Job[T]  # the engine's object at that moment
-
-
-def new_job(body: T, priority: int, delay: float, ttr: float) -> Job[T]:
-    """Return a job that is not in any tube yet. Cost: O(1)."""
-    job: Job[T] = Job()
-    job._body = body
-    job._priority = priority
-    job._delay = delay
-    job._ttr = ttr
-    job._state = _READY
-    job._reserves = 0
-    job._history = NO_HISTORY
-    return job
+    _original: JobRecord  # the engine's object at that moment

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 from inproc_tubes.errors import NotFoundError
 
-from .job import JobState
+from .making import peeked
+from .record import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .engine import Engine
-    from .job import AnyJob, JobHolder
+    from .job import AnySnapshot, JobHolder
+    from .record import AnyJob
     from .session import Session
     from .statistics import JobStats, TubeStats
 
@@ -46,9 +48,9 @@ def snapshot(
     holder: JobHolder,
     question: Callable[[float, Engine, X], AnyJob],
     about: X,
-) -> AnyJob:
+) -> AnySnapshot:
     """Return the job that a question finds as it is now. Cost: that of the question."""
-    return question(now, engine, about)._peeked(holder)
+    return peeked(question(now, engine, about), holder)
 
 
 def peek(_now: float, engine: Engine, job_id: int) -> AnyJob:
@@ -93,7 +95,7 @@ def list_jobs(
     holder: JobHolder,
     name: str,
     states: tuple[JobState, ...],
-) -> list[AnyJob]:
+) -> list[AnySnapshot]:
     """Return snapshots of the tube's jobs, state by state.
 
     Cost: O(n log n) for n ready or reserved jobs, else O(n), and O(number of sessions)
@@ -114,7 +116,7 @@ def list_jobs(
             jobs += sorted(held, key=lambda job: job._due_at)
         else:
             jobs += engine.store.in_state(tube, state)
-    return [job._peeked(holder) for job in jobs]
+    return [peeked(job, holder) for job in jobs]
 
 
 def list_tubes(_now: float, engine: Engine) -> list[str]:

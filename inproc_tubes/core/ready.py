@@ -18,23 +18,24 @@ Strategy
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from .job import JobState
 from .limits import DEFAULT_PRIORITY, URGENT_THRESHOLD
+from .record import JobState
 from .side_lanes import ID_BITS, ID_MASK, SideLanes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .job import AnyJob
+    from .limits import JobId
+    from .record import AnyJob
 
 __all__ = ["SWEEP_FLOOR", "ReadyJobs", "key_of"]
 
 # Fewer dead entries than this are never swept: a sweep would cost more than they do.
-SWEEP_FLOOR = 64
+SWEEP_FLOOR: Final = 64
 
-_READY = JobState.READY
+_READY: Final = JobState.READY
 
 
 def key_of(job: AnyJob) -> int:
@@ -66,7 +67,7 @@ class ReadyJobs:
 
     def __init__(self, jobs: dict[int, AnyJob]) -> None:
         self._jobs = jobs  # the engine's, {id: job}
-        self.lane: deque[int] = deque()  # ids
+        self.lane: deque[JobId] = deque()  # ids
         self.lane_priority = DEFAULT_PRIORITY
         self.in_order = True  # there are no others, and no entry of the lane is dead
         self._others = SideLanes()

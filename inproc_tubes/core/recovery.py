@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .job import Job, JobState
+from .record import JobRecord, JobState
 from .session import Session
 from .turn import TURN
 
 if TYPE_CHECKING:
     from .engine import Engine
-    from .job import AnyJob
+    from .record import AnyJob
 
 __all__ = ["check", "rebuild"]
 
@@ -114,7 +114,7 @@ def _not_received(engine: Engine) -> list[AnyJob]:
     turn = engine.turn
     answers = {id(request.outcome) for request in engine.dispatch.requests()}
     unfinished = turn.unfinished
-    jobs = [unfinished] if isinstance(unfinished, Job) else []
+    jobs = [unfinished] if isinstance(unfinished, JobRecord) else []
     jobs += turn.batch or []
     if isinstance(unfinished, list):
         jobs += unfinished
@@ -139,7 +139,7 @@ def _reserves_before(engine: Engine, job: AnyJob) -> int:
     dropped = [
         item._reserves
         for item in engine.turn.after
-        if isinstance(item, Job) and item._id == job._id
+        if isinstance(item, JobRecord) and item._id == job._id
     ]
     return max(dropped, default=0)
 

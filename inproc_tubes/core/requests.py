@@ -7,16 +7,17 @@ Three things can be waited for: a job (`ReserveRequest`), room in a tube that is
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from inproc_tubes.errors import ClosedError, TimedOutError, TubesError
 
-from .job import Job
+from .record import JobRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .job import AnyJob
+    from .job import AnyHandle
+    from .record import AnyJob
     from .session import Session
 
 __all__ = [
@@ -30,12 +31,20 @@ __all__ = [
 
 R = TypeVar("R")
 
-WITHOUT_WARNING = float("inf")
+
+def _no_end() -> float | None:
+    return float("inf")  # an object of its own: `math.inf` is a user's
+
+
+WITHOUT_WARNING: Final = _no_end()
 """This very object as the timeout of a reserve: wait for ever, and do not answer
-DEADLINE_SOON. A loop waits like that."""
+DEADLINE_SOON. A loop waits like that.
 
+It is typed like a timeout, and is compared before that is known not to be None: to
+compiled code a ``float`` is a C double, and no object.
+"""
 
-OVER = TubesError("the request is over")
+OVER: Final = TubesError("the request is over")
 """The outcome of a request after its error was raised, or its job was given back."""
 
 
@@ -55,7 +64,7 @@ class _Nobody:
         """Do nothing."""
 
 
-NOBODY = _Nobody()
+NOBODY: Final = _Nobody()
 """The sleeper of a request that nobody sleeps for."""
 
 
@@ -103,7 +112,7 @@ class Request(Generic[R]):
         return TimedOutError(self.timeout)
 
 
-class ReserveRequest(Request["AnyJob"]):
+class ReserveRequest(Request["AnyHandle"]):
     """One pending ``reserve``. Its outcome is the job, which is reserved already.
 
     Attributes:
@@ -118,13 +127,13 @@ class ReserveRequest(Request["AnyJob"]):
         self.session = session
         self.told_of_deadlines = timeout is not WITHOUT_WARNING
 
-    def result(self) -> AnyJob:
+    def result(self) -> AnyHandle:
         """Return the job, or raise the error.
 
         Also if its session was closed after it was answered, and before it woke: then
         the job is somebody else's. Cost: O(1).
         """
-        if isinstance(self.outcome, Job) and self.session.closed is not None:
+        if isinstance(self.outcome, JobRecord) and self.session.closed is not None:
             raise ClosedError(self.session.closed)
         return super().result()
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable, Iterable
 
-    from .job import AnyJob
+    from .record import AnyJob
     from .requests import JoinRequest, PutRequest, ReserveRequest
     from .session import Session
     from .tube import Tube

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .heaps import take_due
 from .tube import TubeList
 
 if TYPE_CHECKING:
-    from .job import AnyJob, JobHolder
+    from .job import JobHolder
+    from .limits import JobId
+    from .record import AnyJob
     from .tube import Tube
     from .watch_set import WatchSet
 
 __all__ = ["SWEEP_FLOOR", "HeldJobs", "Session"]
 
 # Fewer void deadlines than this are never swept: a sweep would cost more than they do.
-SWEEP_FLOOR = 64
+SWEEP_FLOOR: Final = 64
 
 
 class HeldJobs:
@@ -45,14 +47,14 @@ class HeldJobs:
     def __len__(self) -> int:
         return len(self.recent) + len(self._timed)
 
-    def get(self, job_id: int) -> AnyJob | None:
+    def get(self, job_id: JobId) -> AnyJob | None:
         """Return the held job of that id, if any. Cost: O(1)."""
         job = self.recent.get(job_id)
         if job is None and job_id in self._timed:
             job = self._timed[job_id][1]
         return job
 
-    def remove(self, job_id: int) -> None:
+    def remove(self, job_id: JobId) -> None:
         """Hold this job no longer. Cost: O(1)."""
         if job_id in self.recent:
             del self.recent[job_id]
@@ -182,6 +184,8 @@ class Session:
         "watch_set",
         "watched",
     )
+
+    __deletable__ = ("holder",)  # for the compiler
 
     holder: JobHolder
     """What a job that it reserves calls. Set by who opens the session."""

@@ -19,21 +19,23 @@ from __future__ import annotations
 from collections import deque
 from heapq import heapify, heappop, heappush, heapreplace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from .limits import JobId
+
 __all__ = ["ID_BITS", "ID_MASK", "MAX_LANES", "SMALL_HEAP", "SideLanes"]
 
 # Enough for all who give names to their priorities.
-MAX_LANES = 1024
+MAX_LANES: Final = 1024
 # So many keys lie near enough to each other.
-SMALL_HEAP = 4096
+SMALL_HEAP: Final = 4096
 
 # A key is priority << ID_BITS | id. An id has 64 bits in beanstalkd.
-ID_BITS = 64
-ID_MASK = (1 << ID_BITS) - 1
+ID_BITS: Final = 64
+ID_MASK: Final = (1 << ID_BITS) - 1
 
 
 class SideLanes:
@@ -50,7 +52,7 @@ class SideLanes:
         self._lanes: dict[int, deque[int]] = {}  # {priority: ids}
         self._seen: set[int] = set()  # priorities without a lane that came lately
 
-    def add(self, priority: int, job_id: int) -> None:
+    def add(self, priority: int, job_id: JobId) -> None:
         """Add a key. Cost: O(1) for the youngest of a lane, else O(log n)."""
         heap = self.heap
         if not self._lanes and len(heap) < SMALL_HEAP:

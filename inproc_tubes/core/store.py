@@ -8,23 +8,27 @@ them, and keeps the books of the tubes. It decides nothing.
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from .job import JobState, PeekedJob
+from .job import PeekedJob
+from .making import renewed
+from .record import JobState
 from .tube import Tube, TubeList
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from .job import AnyJob
+    from .limits import JobId
+    from .record import AnyJob
 
 __all__ = ["Store"]
 
-_READY = JobState.READY
-_RESERVED = JobState.RESERVED
-_DELAYED = JobState.DELAYED
-_BURIED = JobState.BURIED
-_GONE = JobState.GONE
+_READY: Final = JobState.READY
+_RESERVED: Final = JobState.RESERVED
+_DELAYED: Final = JobState.DELAYED
+_BURIED: Final = JobState.BURIED
+_GONE: Final = JobState.GONE
+_next: Final = next
 
 
 class Store:
@@ -51,7 +55,7 @@ class Store:
         self.jobs: dict[int, AnyJob] = {}
         self.tubes: dict[str, Tube] = {}
         self.tube_list = TubeList()
-        self.ids = count(1)
+        self.ids: Iterator[JobId] = count(1)
         # How many jobs were put into tubes that are gone, and how many were deleted.
         # One tuple, so that the two always agree.
         self._of_dead_tubes = 0, 0
@@ -88,11 +92,11 @@ class Store:
         """Give new jobs their ids. Cost: O(1) for each."""
         ids = []
         for job in jobs:
-            job._id = job_id = next(self.ids)
+            job._id = job_id = _next(self.ids)
             ids.append(job_id)
         return ids
 
-    def find(self, job_id: int, handle: AnyJob | None) -> AnyJob | None:
+    def find(self, job_id: JobId, handle: AnyJob | None) -> AnyJob | None:
         """Return the job of that id.
 
         None if there is none, or if it was reserved since that handle was given out.
@@ -134,10 +138,10 @@ class Store:
 
         Cost: O(1).
         """
-        renewed = job._renewed()
-        self.jobs[job._id] = renewed
+        new: AnyJob = renewed(job)
+        self.jobs[job._id] = new
         job._state = _GONE
-        return renewed
+        return new
 
     def delete(self, job: AnyJob) -> Tube:
         """End a job that is in no index; return its tube. Cost: O(1)."""

@@ -12,7 +12,8 @@ from .ready import ReadyJobs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .job import AnyJob
+    from .limits import Seconds
+    from .record import AnyJob
     from .watch_set import WatchSet
 
 __all__ = ["Occupancy", "Tube", "TubeList"]
@@ -80,7 +81,7 @@ class Tube:
         self.pinned = False  # it stays although nothing refers to it
         self.using = 0
         self.watching = 0
-        self.pause = 0.0  # as given, while it lasts
+        self.pause: Seconds = 0.0  # as given, while it lasts
         self.paused_until = 0.0  # 0.0: not paused
         self.total_jobs = 0
         self.cmd_delete = 0

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
 from inproc_tubes.errors import ClosedError, StoppedError
 
 if TYPE_CHECKING:
     from inproc_tubes.errors import TubesError
 
-    from .job import AnyJob
+    from .record import AnyJob
     from .session import Session
 
 __all__ = ["ALARM", "TURN", "Turn"]
@@ -29,9 +29,9 @@ class _Mark(Enum):
     ALARM = "something is due sooner than the leaders sleep for"
 
 
-TURN: Literal[_Mark.TURN] = _Mark.TURN
+TURN: Final[Literal[_Mark.TURN]] = _Mark.TURN
 """The value of ``Turn.unfinished`` while a turn is under way."""
-ALARM: Literal[_Mark.ALARM] = _Mark.ALARM
+ALARM: Final[Literal[_Mark.ALARM]] = _Mark.ALARM
 """In ``Turn.after``: the leaders of those who sleep must look again."""
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from heapq import heapify, heappop, heappush, heapreplace
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["SWEEP_FLOOR", "Source", "WatchSet"]
 
 # Fewer void bounds than this are never swept: a sweep would cost more than they do.
-SWEEP_FLOOR = 64
+SWEEP_FLOOR: Final = 64
 
 
 class Source(Protocol):

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from inproc_tubes.errors import DrainingError, TubeFullError
 
-from .job import JobState, new_job
+from .making import new_job
+from .record import JobState
 
 if TYPE_CHECKING:
     from .dispatcher import Dispatcher
+    from .record import AnyJob
     from .session import Session
 
 __all__ = ["WirePuts"]
@@ -41,7 +43,7 @@ class WirePuts:
         self.abort_put(now, session)  # one of which the end was broken off
         self._dispatch.counts.other_puts += 1
         session.is_producer = True
-        job = new_job(body, priority, delay, ttr)
+        job: AnyJob = new_job(body, priority, delay, ttr)
         self._dispatch.store.number([job])
         job._tube = session.used.name
         job._created_at = now
@@ -67,7 +69,7 @@ class WirePuts:
         if not tube.admits(1):
             assert tube.occupancy is not None  # else it would be admitted
             self._dispatch.turn.refuse(TubeFullError(tube.name, tube.occupancy.maxsize))
-        job = new_job(body, begun._priority, begun._delay, begun._ttr)
+        job: AnyJob = new_job(body, begun._priority, begun._delay, begun._ttr)
         job._id = begun._id
         self._dispatch.insert(now, tube, job)
         job._created_at = begun._created_at

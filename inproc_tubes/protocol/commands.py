@@ -11,7 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING, TypeAlias
 
 from inproc_tubes.core import questions
-from inproc_tubes.core.job import Job
+from inproc_tubes.core.record import JobRecord
 from inproc_tubes.core.requests import ReserveRequest
 from inproc_tubes.errors import (
     ClosedError,
@@ -124,8 +124,8 @@ class Commands:
             if line.startswith(word):
                 try:
                     arguments = parse(line[len(word) :])
-                except wire.BadFormatError as error:
-                    return self._refuse_format(error.counted)
+                except wire.BadFormatError as bad:
+                    return self._refuse_format(bad.counted)
                 try:
                     return handle(self, *arguments)
                 except ClosedError:
@@ -197,7 +197,7 @@ class Commands:
 
     def _reserve_or_wait(
         self, now: float, timeout: float | None
-    ) -> Job | ReserveRequest:
+    ) -> JobRecord | ReserveRequest:
         job = self._engine.reserve(now, self._session, timeout)
         if job is not None:
             return job
@@ -227,7 +227,7 @@ class Commands:
         Cost: O(size of the body).
         """
         outcome = request.outcome
-        if isinstance(outcome, Job):
+        if isinstance(outcome, JobRecord):
             return wire.job(b"RESERVED", outcome)
         assert outcome is not None  # the caller has looked
         if isinstance(outcome, (ClosedError, DeadlockError)):

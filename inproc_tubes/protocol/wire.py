@@ -33,7 +33,7 @@ from inproc_tubes.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from inproc_tubes.core.job import Job
+    from inproc_tubes.core.record import AnyJob
 
 __all__ = [
     "MAX_JOB_SIZE",
@@ -208,7 +208,7 @@ def bytes_of(body: object) -> bytes:
     return str(body).encode("utf-8", "surrogatepass")
 
 
-def job(word: bytes, found: Job) -> bytes:
+def job(word: bytes, found: AnyJob) -> bytes:
     """Return RESERVED or FOUND, with a job."""
     body = bytes_of(found._body)
     return b"%b %d %d\r\n%b\r\n" % (word, found._id, len(body), body)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inproc_tubes.checks import check_tube_name
 from inproc_tubes.core.job import JobState
+from inproc_tubes.core.making import peeked
 from inproc_tubes.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from inproc_tubes.broker import Broker
     from inproc_tubes.core.engine import Engine
     from inproc_tubes.core.job import Job
+    from inproc_tubes.core.record import AnyJob
 
 __all__ = ["Drained", "assert_empty", "assert_put", "drain", "refute_put"]
 
@@ -40,7 +42,7 @@ _anything: Any = object()
 class _Seen(NamedTuple):
     """A job as it was at the moment of looking: the job goes on changing."""
 
-    job: Job
+    job: AnyJob
     tube: str
     state: str
     body: Any
@@ -50,7 +52,7 @@ class _Seen(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"  job {self.job.id} in {self.tube!r}: {self.state}, "
+            f"  job {self.job._id} in {self.tube!r}: {self.state}, "
             f"priority {self.priority}, delay {self.delay:g}, ttr {self.ttr:g}, "
             f"body {_bodies.repr(self.body)}"
         )
@@ -110,7 +112,7 @@ def assert_put(
     if not matching:
         message = f"no job in {tube!r}{_described(wanted)}{_told(seen)}"
         raise AssertionError(message)
-    return matching[0].job._peeked(broker._holder)
+    return peeked(matching[0].job, broker._holder)
 
 
 def refute_put(

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import inproc_tubes
 from inproc_tubes import Broker
-from inproc_tubes.core.job import Job, new_job
+from inproc_tubes.core.job import Job
+from inproc_tubes.core.making import new_job
 
 from .measuring import BODY, Sides, at_most, scenario
 

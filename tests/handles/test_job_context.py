@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from inproc_tubes.core.job import NO_HISTORY
+from inproc_tubes.core.record import NO_HISTORY
 
 if TYPE_CHECKING:
     from inproc_tubes import Broker, Consumer, Job

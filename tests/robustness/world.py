@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from inproc_tubes import Broker, ClosedError, Consumer, Job, Producer
-from inproc_tubes.core.job import new_job
+from inproc_tubes.core.making import new_job
 from inproc_tubes.core.recovery import check
 from inproc_tubes.core.requests import (
     WITHOUT_WARNING,
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inproc_tubes.clock import Parked
+    from inproc_tubes.core.record import AnyJob
     from inproc_tubes.core.schedule import AnyRequest
 
     from .injection import Tracer
@@ -139,7 +140,7 @@ class World:
         self, *bodies: str, timeout: float | None = None, tube: str = "work"
     ) -> None:
         """Let a put of these jobs wait for room."""
-        jobs = [new_job(body, 7, 0, 60) for body in bodies]
+        jobs: list[AnyJob] = [new_job(body, 7, 0, 60) for body in bodies]
         request = PutRequest(self.producer._session, timeout, jobs, tube)
         self._wait(self.engine.wait_to_put, request)
         self.puts(*bodies)

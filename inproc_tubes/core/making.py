@@ -1,0 +1,52 @@
+"""Where jobs are made: new ones, and new objects for those that there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from .job import Job, PeekedJob
+from .record import NO_HISTORY, JobState
+
+if TYPE_CHECKING:
+    from .job import AnyHandle, AnySnapshot, JobHolder
+    from .limits import Seconds
+    from .record import AnyJob
+
+__all__ = ["new_job", "peeked", "renewed"]
+
+# Final, as everywhere in the core: a compiled module need not look them up.
+_READY: Final = JobState.READY
+
+
+def new_job(body: object, priority: int, delay: Seconds, ttr: Seconds) -> AnyHandle:
+    """Return a job that is not in any tube yet. Cost: O(1)."""
+    job: AnyJob = Job()
+    job._body = body
+    job._priority = priority
+    job._delay = delay
+    job._ttr = ttr
+    job._state = _READY
+    job._reserves = 0
+    job._history = NO_HISTORY
+    return job  # type: ignore[return-value]  # it is a `Job`, and typed as a record
+
+
+def renewed(job: AnyJob) -> AnyHandle:
+    """Return a new object for the same job, ready to be reserved. Cost: O(1)."""
+    new = new_job(job._body, job._priority, job._delay, job._ttr)
+    job._copy_into(new)
+    return new
+
+
+def peeked(job: AnyJob, holder: JobHolder) -> AnySnapshot:
+    """Return a snapshot of the job, with the verbs of that holder. Cost: O(1)."""
+    snapshot: AnySnapshot = PeekedJob()
+    snapshot._body = job._body
+    snapshot._priority = job._priority
+    snapshot._delay = job._delay
+    snapshot._ttr = job._ttr
+    snapshot._state = job._state
+    job._copy_into(snapshot)
+    snapshot._holder = holder
+    snapshot._original = job
+    return snapshot

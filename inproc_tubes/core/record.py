@@ -1,0 +1,142 @@
+"""The record of a job: its state and its numbers, as the engine keeps them.
+
+The handle that a user has is the same object: a `job.Job` is a record with verbs. The
+record alone is what the engine reads and writes, a hundred times for each verb of a
+user's. So it stands for itself, and can be compiled; a `Job` cannot, as there are weak
+references to it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from .native import mypyc_attr
+
+if TYPE_CHECKING:
+    from contextvars import Context
+    from typing import TypeAlias
+
+    from .failure import JobError
+    from .limits import JobId, Seconds
+
+    # What the core deals with: a job, whatever it may be to its user.
+    AnyJob: TypeAlias = "JobRecord"
+
+__all__ = ["NO_HISTORY", "History", "JobRecord", "JobState"]
+
+
+class JobState(Enum):
+    """The state of a job; the values are beanstalkd's words."""
+
+    READY = "ready"
+    RESERVED = "reserved"
+    DELAYED = "delayed"
+    BURIED = "buried"
+    #: The put line was read, but not yet the body. Only the wire shows this state.
+    INVALID = "invalid"
+    #: The job was deleted, or the handle is stale: somebody reserved the job again.
+    GONE = "gone"
+
+
+class History:
+    """What most jobs have nothing of: what happened besides being reserved, and more.
+
+    Attributes:
+        timeouts: How often a reservation of it has expired.
+        releases: How often it was released.
+        buries: How often it was buried.
+        kicks: How often it was kicked.
+        burial: The number of its last burial. Buried jobs are served in this order.
+        lost: Whether its last reservation has ended without a verb of its holder.
+        error: Its last failure that somebody told of.
+        context: The context of its put, where that is kept.
+    """
+
+    __slots__ = (
+        "burial",
+        "buries",
+        "context",
+        "error",
+        "kicks",
+        "lost",
+        "releases",
+        "timeouts",
+    )
+
+    def __init__(self) -> None:
+        self.timeouts = 0
+        self.releases = 0
+        self.buries = 0
+        self.kicks = 0
+        self.burial = 0
+        self.lost = False
+        self.error: JobError | None = None
+        self.context: Context | None = None
+
+    def copy(self) -> History:
+        """Return that of the next reservation: equal, but not lost. Cost: O(1)."""
+        history = History()
+        history.timeouts = self.timeouts
+        history.releases = self.releases
+        history.buries = self.buries
+        history.kicks = self.kicks
+        history.burial = self.burial
+        history.error = self.error
+        history.context = self.context
+        return history
+
+
+NO_HISTORY: Final = History()
+"""The history of most jobs, which share it. It never changes: see `JobRecord.own_history`."""
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class JobRecord:
+    """What the engine knows of a job."""
+
+    __slots__ = (
+        "_body",
+        "_created_at",
+        "_delay",
+        "_due_at",
+        "_history",
+        "_holder",
+        "_id",
+        "_priority",
+        "_reserves",
+        "_state",
+        "_ttr",
+        "_tube",
+    )
+
+    # No __init__: a class with one takes twice as long to make its objects. See
+    # `making.new_job`.
+    _id: JobId
+    _body: object  # any object: nobody looks into it
+    _tube: str  # the name of its tube
+    _priority: int
+    _delay: Seconds  # as given last, by put or release
+    _ttr: Seconds
+    _created_at: float
+    _state: JobState
+    _due_at: float  # RESERVED: when it expires; DELAYED: when it is ready
+    _holder: object  # whose reservation is the last one: a `job.JobHolder`
+    _reserves: int
+    _history: History
+
+    def _own_history(self) -> History:
+        """Return its history, to be changed. Cost: O(1)."""
+        if self._history is NO_HISTORY:
+            self._history = History()
+        return self._history
+
+    def _copy_into(self, job: JobRecord) -> None:
+        """Give a new object the fields that `put` and the past have set."""
+        job._id = self._id
+        job._tube = self._tube
+        job._created_at = self._created_at
+        job._reserves = self._reserves
+        # A copy, so that the old object stays a snapshot.
+        history = self._history
+        job._history = history if history is NO_HISTORY else history.copy()
