@@ -23,9 +23,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
 
+    from .core.job import AnyHandle
     from .monitor import Monitor
 
 __all__ = ["AsyncConsumer", "AsyncProducer"]
+
+
+def _sleep_in_loop(
+    monitor: Monitor, request: ReserveRequest
+) -> Callable[[], LoopAnswer[ReserveRequest, AnyHandle]]:
+    sleepers = LoopSleepers.of_running_loop(monitor)
+    answer = sleepers.enter(monitor, request, ReserveRequest.result)
+    return lambda: answer
 
 
 class _LoopConsumer(BaseConsumer[LoopAnswer[ReserveRequest, Job[T]], T]):
@@ -33,12 +42,8 @@ class _LoopConsumer(BaseConsumer[LoopAnswer[ReserveRequest, Job[T]], T]):
 
     __slots__ = ()
 
-    def _enter(
-        self, request: ReserveRequest
-    ) -> Callable[[], LoopAnswer[ReserveRequest, Job[T]]]:
-        sleepers = LoopSleepers.of_running_loop(self._monitor)
-        answer = sleepers.enter(self._monitor, request, ReserveRequest.result)
-        return lambda: answer
+    def __init__(self, monitor: Monitor, tubes: Iterable[str]) -> None:
+        super().__init__(monitor, tubes, _sleep_in_loop)
 
     def _undo(
         self,

@@ -14,14 +14,15 @@ from .core import questions
 from .core.job import Job, T
 from .core.requests import WITHOUT_WARNING, ReserveRequest
 from .core.text import counted, waiting
-from .core.turn import TURN
 from .errors import ClosedError
 from .holder import Holder
+from .turns import ReserveTurn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
 
+    from .core.job import AnyHandle
     from .monitor import Monitor
     from .waiting.threads import ThreadSleepers
 
@@ -38,12 +39,18 @@ class BaseConsumer(Holder[T], Generic[W, T]):
     ``W`` is what waiting for a job returns: a job, or an awaitable of one.
     """
 
-    __slots__ = ()
+    __slots__ = ("_reserve",)
 
-    def __init__(self, monitor: Monitor, tubes: Iterable[str]) -> None:
+    def __init__(
+        self,
+        monitor: Monitor,
+        tubes: Iterable[str],
+        enter: Callable[[Monitor, ReserveRequest], Callable[[], W]],
+    ) -> None:
         session = monitor.open(None, tubes)
         session.holder = Holder(monitor, session)
         super().__init__(monitor, session)
+        self._reserve = ReserveTurn(monitor, session, enter)
 
     def reserve(self, timeout: float | None = None) -> Job[T] | W:
         """Take the most urgent job of all watched tubes; wait for one if need be.
@@ -74,36 +81,7 @@ class BaseConsumer(Holder[T], Generic[W, T]):
             and timeout is not WITHOUT_WARNING
         ):
             timeout = check_timeout(timeout)
-        turn = self._turn
-        job = request = sleep = None
-        try:
-            with self._guard:
-                if turn.unfinished is not None:
-                    self._monitor.recover()
-                turn.unfinished = TURN
-                now = self._now()
-                if now >= self._schedule.due_at:
-                    self._engine.catch_up(now)
-                job = self._engine.reserve(now, self._session, timeout)
-                if job is None:
-                    request = ReserveRequest(self._session, timeout)
-                    self._engine.wait_to_reserve(now, request)
-                    sleep = self._enter(request)
-                turn.unfinished = None
-            if turn.after:
-                self._monitor.finish()
-            if job is not None:
-                return job
-            assert sleep is not None  # there was no job
-            return sleep()
-        except BaseException:
-            # Interrupted: `finish` leaves the queue as if it had never asked.
-            if job is not None:
-                turn.after.append((self._session, [job]))
-            if request is not None:
-                turn.after.append(request)
-            self._monitor.break_off()
-            raise
+        return self._reserve[timeout]  # type: ignore[return-value]  # a job, or what waits
 
     def watch(self, *tubes: str) -> int:
         """Reserve from these tubes too, also where a reserve is waiting already.
@@ -242,10 +220,6 @@ class BaseConsumer(Holder[T], Generic[W, T]):
             parts.append(waiting([(len(session.tickets), "reserve")]))
         return "; ".join(parts)
 
-    def _enter(self, request: ReserveRequest) -> Callable[[], W]:
-        """Let a request wait; return what sleeps until it is answered."""
-        raise NotImplementedError
-
     def _take(self, n: int, timeout: float | None, taken: list[Job[T]]) -> None:
         """Reserve up to so many of the jobs that are ready.
 
@@ -284,8 +258,7 @@ class Consumer(BaseConsumer[Job[T], T]):
     def __init__(
         self, monitor: Monitor, sleepers: ThreadSleepers, tubes: Iterable[str]
     ) -> None:
-        self._sleepers = sleepers
-        super().__init__(monitor, tubes)
+        super().__init__(monitor, tubes, partial(_sleep_in_thread, sleepers))
 
     def reserve_many(self, n: int, timeout: float | None = None) -> list[Job[T]]:
         """Take up to ``n`` jobs at once; wait for the first if need be.
@@ -332,14 +305,16 @@ class Consumer(BaseConsumer[Job[T], T]):
 
     def __next__(self) -> Job[T]:
         try:
-            return self.reserve(WITHOUT_WARNING)
+            return self._reserve[WITHOUT_WARNING]  # type: ignore[return-value]  # as above
         except ClosedError:
             raise StopIteration from None
 
-    def _enter(self, request: ReserveRequest) -> Callable[[], Job[T]]:
-        monitor, sleepers = self._monitor, self._sleepers
-        sleepers.enter(monitor, request)
-        return partial(sleepers.sleep, monitor, request, ReserveRequest.result)
-
     def __repr__(self) -> str:
         return f"<Consumer: {self._description}>"
+
+
+def _sleep_in_thread(
+    sleepers: ThreadSleepers, monitor: Monitor, request: ReserveRequest
+) -> Callable[[], AnyHandle]:
+    sleepers.enter(monitor, request)
+    return partial(sleepers.sleep, monitor, request, ReserveRequest.result)

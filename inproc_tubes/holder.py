@@ -8,47 +8,25 @@ from typing import TYPE_CHECKING, Generic
 from .checks import MAX_JOB_ID, check_job_id, check_priority, check_seconds
 from .core import questions
 from .core.job import Job, T, refuse_to_pickle
-from .core.turn import TURN
 from .errors import ClosedError
 from .failures import failure_of
+from .turns import Turns
 
 if TYPE_CHECKING:
-    from .core.record import AnyJob
-    from .core.session import Session
     from .core.statistics import JobStats
-    from .monitor import Monitor
 
 __all__ = ["Holder", "target_of"]
 
 
-class Holder(Generic[T]):
-    """What holds jobs: a session, and the monitor of its broker.
+class Holder(Turns, Generic[T]):
+    """What holds jobs: a session, and its turns.
 
     Every job that the session reserves refers to one of these, and calls its verbs. It
     is no handle: a handle that is dropped closes its session, although its jobs refer to
     the holder still. `Consumer` is one that is a handle as well.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_engine",
-        "_guard",
-        "_monitor",
-        "_now",
-        "_schedule",
-        "_session",
-        "_turn",
-    )
-
-    def __init__(self, monitor: Monitor, session: Session) -> None:
-        self._monitor = monitor
-        # What the verbs need of it, one step nearer.
-        self._guard = monitor.guard
-        self._now = monitor.now
-        self._engine = monitor.engine
-        self._turn = monitor.turn
-        self._schedule = monitor.engine.schedule
-        self._session = session
+    __slots__ = ("__weakref__",)
 
     def delete(self, job_or_id: Job[T] | int) -> None:
         """Delete a job that this consumer holds, or that nobody holds.
@@ -70,45 +48,6 @@ class Holder(Generic[T]):
         if type(job_or_id) is not int or not 0 <= job_or_id <= MAX_JOB_ID:
             check_job_id(job_or_id)
         self._end(job_or_id, None, True)  # noqa: FBT003 - as above
-
-    def _end(
-        self,
-        job_id: int,
-        job: Job[T] | None,
-        strict: bool,  # noqa: FBT001 - a keyword takes longer
-    ) -> None:
-        """Delete a job; leave its with-block, if not ``strict``.
-
-        For `Job`, which refers to this.
-        """
-        turn = self._turn
-        try:
-            with self._guard:
-                if turn.unfinished is not None:
-                    self._monitor.recover()
-                turn.unfinished = TURN
-                # Its own job it may delete without looking at the clock.
-                gone = self._engine.delete_held(self._session, job_id, job)
-                if gone is None:
-                    gone = self._end_otherwise(job_id, job, strict)
-                turn.unfinished = None
-        except BaseException:
-            self._monitor.break_off()
-            raise
-        if turn.after:
-            self._monitor.finish()
-
-    def _end_otherwise(
-        self,
-        job_id: int,
-        job: Job[T] | None,
-        strict: bool,  # noqa: FBT001 - as above
-    ) -> AnyJob | None:
-        now = self._monitor.catch_up()
-        if strict:
-            return self._engine.delete(now, self._session, job_id, job)
-        assert job is not None  # only a job has a block
-        return self._engine.settle(now, self._session, job)
 
     def release(
         self,

@@ -49,13 +49,12 @@ from .core.engine import Engine
 from .core.recovery import rebuild
 from .core.requests import JoinRequest, PutRequest, ReserveRequest
 from .core.session import Session
-from .core.turn import ALARM, TURN
+from .core.turn import ALARM, TURN, Guard
 from .errors import ClosedError, ReentrantCallError, TubesError
 
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable, Iterable
-    from contextlib import AbstractContextManager
     from types import FrameType
 
     from .clock import Clock
@@ -571,16 +570,14 @@ def _nothing(_now: float) -> None:
 # no step of Python, after which one may run, comes between taking it and the block.
 
 
-def _guard(lock: threading.RLock) -> AbstractContextManager[object]:
+def _guard(lock: threading.RLock) -> Guard:
     """Return what takes the lock as fast as can be while nobody else wants it."""
     methods = {"__enter__": lock.__enter__, "__exit__": lock.__exit__}
-    guard: AbstractContextManager[object] = type("Guard", (), methods)()
+    guard: Guard = type("LockGuard", (Guard,), methods)()
     return guard
 
 
-def _let_guard_yield(
-    guard: AbstractContextManager[object], lock: threading.RLock
-) -> None:
+def _let_guard_yield(guard: Guard, lock: threading.RLock) -> None:
     """Let a guard yield to the owner of the lock, and sleep on it only in the end."""
     # `any` goes through the attempts, in C, and the first that is true has the lock.
     attempt = _Test.of(partial(lock.acquire, False))  # noqa: FBT003 - a keyword is slower

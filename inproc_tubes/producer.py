@@ -25,14 +25,13 @@ from .core.limits import DEFAULT_DELAY, DEFAULT_PRIORITY, DEFAULT_TTR
 from .core.making import new_job
 from .core.requests import PutRequest
 from .core.text import counted, waiting
-from .core.turn import TURN
 from .errors import ClosedError, DrainingError, ReentrantCallError
+from .turns import PutTurn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
 
-    from .core.job import AnyHandle
     from .core.record import AnyJob
     from .monitor import Monitor
     from .waiting.threads import ThreadSleepers
@@ -43,44 +42,24 @@ W = TypeVar("W")
 M = TypeVar("M")
 
 
-class BaseProducer(Generic[W, M, T]):
+class BaseProducer(PutTurn, Generic[W, M, T]):
     """A session that puts jobs.
 
     ``W`` and ``M`` are what waiting for room returns, for one job and for many: ids, or
     an awaitable of them.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_engine",
-        "_guard",
-        "_items",
-        "_max_job_size",
-        "_monitor",
-        "_new_job",
-        "_now",
-        "_schedule",
-        "_session",
-        "_turn",
-    )
+    __slots__ = ("__weakref__", "_items", "_max_job_size")
 
     def __init__(
         self, monitor: Monitor, tube: str, max_job_size: int | None, *, context: bool
     ) -> None:
-        self._monitor = monitor
-        self._new_job = _new_job_in_context if context else new_job
-        # What a put needs of it, one step nearer.
-        self._guard = monitor.guard
-        self._now = monitor.now
-        self._engine = monitor.engine
-        self._turn = monitor.turn
-        self._schedule = monitor.engine.schedule
         self._max_job_size = max_job_size
         # No item of such a body takes more than four bytes: see OCTETS.
         self._items = inf if max_job_size is None else max_job_size // 4
-        self._session = monitor.open(tube, ())
+        super().__init__(monitor, monitor.open(tube, ()), keeps_context=context)
 
-    def put(  # noqa: C901 - what is checked without a call, and the turn
+    def put(
         self,
         body: T,
         priority: int = DEFAULT_PRIORITY,
@@ -149,28 +128,14 @@ class BaseProducer(Generic[W, M, T]):
             else isinstance(body, memoryview)
         ):
             self._check_size([body])
-        job = self._new_job(body, priority, delay, ttr or 1)
-        turn = self._turn
         try:
-            with self._guard:
-                if turn.unfinished is not None:
-                    self._monitor.recover()
-                turn.unfinished = TURN
-                now = self._now()
-                if now >= self._schedule.due_at:
-                    self._engine.catch_up(now)
-                job_id = self._engine.put(now, self._session, job, tube)
-                turn.unfinished = None
+            job_id = self._put(body, priority, delay, ttr or 1, tube)
         except ReentrantCallError:
-            return self._put_later([job], tube)[0]
-        except BaseException:
-            self._monitor.break_off()
-            raise
-        if turn.after:
-            self._monitor.finish()
+            return self._put_later(self._jobs_of([body], priority, delay, ttr), tube)[0]
         if job_id:
             return job_id
-        return self._wait_for_one(PutRequest(self._session, timeout, [job], tube or ""))
+        jobs = self._jobs_of([body], priority, delay, ttr)
+        return self._wait_for_one(PutRequest(self._session, timeout, jobs, tube or ""))
 
     def put_many(
         self,
@@ -216,13 +181,12 @@ class BaseProducer(Generic[W, M, T]):
         bodies = list(bodies)
         priority = check_priority(priority)
         delay = check_seconds("delay", delay)
-        ttr = check_seconds("ttr", ttr) or 1
+        ttr = check_seconds("ttr", ttr)
         if tube is not None:
             check_tube_name(tube)
         timeout = check_timeout(timeout)
         self._check_size(bodies)
-        new = self._new_job
-        jobs: list[AnyJob] = [new(body, priority, delay, ttr) for body in bodies]
+        jobs = self._jobs_of(bodies, priority, delay, ttr)
         if self._monitor.is_in_turn():
             return self._put_later(jobs, tube)
         session = self._session
@@ -312,6 +276,17 @@ class BaseProducer(Generic[W, M, T]):
             refuse = self._engine.refuse_put
             self._monitor.run(refuse, self._session, size, limit, len(bodies))
 
+    def _jobs_of(
+        self, bodies: list[T], priority: int, delay: float, ttr: float
+    ) -> list[AnyJob]:
+        """Return new jobs. Each has its own copy of the context, if it keeps one."""
+        keep = self._keeps_context
+        ttr = ttr or 1
+        return [
+            new_job(body, priority, delay, ttr, copy_context() if keep else None)
+            for body in bodies
+        ]
+
     def _put_later(self, jobs: list[AnyJob], tube: str | None) -> list[int]:
         """Put jobs at the end of the turn of this thread that this call interrupts."""
         session = self._session
@@ -326,15 +301,6 @@ class BaseProducer(Generic[W, M, T]):
                 partial(engine.put_numbered, session=session, jobs=jobs, name=tube)
             )
         return ids
-
-
-def _new_job_in_context(
-    body: object, priority: int, delay: float, ttr: float
-) -> AnyHandle:
-    """Return a job that keeps the context of its put, see `new_job`."""
-    job = new_job(body, priority, delay, ttr)
-    job._own_history().context = copy_context()
-    return job
 
 
 class Producer(BaseProducer[int, list[int], T]):

@@ -201,7 +201,7 @@ _MADE_IN = {
     "Job": ["core.making"],
     "PeekedJob": ["core.making"],
     "Session": ["core.clients", "monitor"],
-    "ReserveRequest": ["core.requests", "consumer"],
+    "ReserveRequest": ["core.requests", "turns"],
     "PutRequest": ["core.requests", "producer"],
     "JoinRequest": ["core.requests", "broker"],
 }

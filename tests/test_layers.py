@@ -32,7 +32,7 @@ LAYERS = {
     "errors": Layer({"errors", "version"}, set()),
     "core": Layer({"core"}, {"errors"}),
     "clock": Layer({"clock", "checks"}, {"errors", "core"}),
-    "monitor": Layer({"monitor"}, {"errors", "core", "clock"}),
+    "monitor": Layer({"monitor", "turns"}, {"errors", "core", "clock"}),
     "at_exit": Layer({"at_exit"}, {"monitor"}),
     "failures": Layer({"failures"}, {"core"}),
     "waiting": Layer({"waiting"}, {"errors", "core", "monitor"}),

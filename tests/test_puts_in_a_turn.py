@@ -88,7 +88,7 @@ def test_a_put_that_interrupts_the_beginning_of_a_wait_ends_it(
             producer.put("job")
             super().__init__(*args)
 
-    monkeypatch.setattr("inproc_tubes.consumer.ReserveRequest", Interrupted)
+    monkeypatch.setattr("inproc_tubes.turns.ReserveRequest", Interrupted)
     with broker.consumer() as consumer, consumer.reserve() as job:
         assert "job" == job.body
 

@@ -8,6 +8,8 @@ from .job import Job, PeekedJob
 from .record import NO_HISTORY, JobState
 
 if TYPE_CHECKING:
+    from contextvars import Context
+
     from .job import AnyHandle, AnySnapshot, JobHolder
     from .limits import Seconds
     from .record import AnyJob
@@ -18,7 +20,13 @@ __all__ = ["new_job", "peeked", "renewed"]
 _READY: Final = JobState.READY
 
 
-def new_job(body: object, priority: int, delay: Seconds, ttr: Seconds) -> AnyHandle:
+def new_job(
+    body: object,
+    priority: int,
+    delay: Seconds,
+    ttr: Seconds,
+    context: Context | None = None,
+) -> AnyHandle:
     """Return a job that is not in any tube yet. Cost: O(1)."""
     job: AnyJob = Job()
     job._body = body
@@ -28,6 +36,8 @@ def new_job(body: object, priority: int, delay: Seconds, ttr: Seconds) -> AnyHan
     job._state = _READY
     job._reserves = 0
     job._history = NO_HISTORY
+    if context is not None:
+        job._own_history().context = context
     return job  # type: ignore[return-value]  # it is a `Job`, and typed as a record
 
 

@@ -15,13 +15,17 @@ from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
 from inproc_tubes.errors import ClosedError, StoppedError
 
+from .native import mypyc_attr
+
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from inproc_tubes.errors import TubesError
 
     from .record import AnyJob
     from .session import Session
 
-__all__ = ["ALARM", "TURN", "Turn"]
+__all__ = ["ALARM", "TURN", "Guard", "Turn"]
 
 
 class _Mark(Enum):
@@ -33,6 +37,28 @@ TURN: Final[Literal[_Mark.TURN]] = _Mark.TURN
 """The value of ``Turn.unfinished`` while a turn is under way."""
 ALARM: Final[Literal[_Mark.ALARM]] = _Mark.ALARM
 """In ``Turn.after``: the leaders of those who sleep must look again."""
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Guard:
+    """What takes the lock for a turn, in a with statement.
+
+    The monitor that has the lock makes a subclass. That is for the compiler: of a class
+    that it does not know it looks up the two methods each time.
+    """
+
+    __slots__ = ()
+
+    def __enter__(self) -> object:
+        """Take the lock."""
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Release it."""
 
 
 class Turn:

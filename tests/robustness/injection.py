@@ -42,7 +42,7 @@ _LAST = {
     f"{handle}.{verb}"
     for handle in ("BaseConsumer", "Consumer", "AsyncConsumer")
     for verb in ("reserve", "reserve_many", "reserve_job", "__next__", "__anext__")
-}
+} | {"ReserveTurn.__getitem__"}
 
 
 _TAKES_OVER = {"AsyncConsumer.reserve", "AsyncConsumer.__anext__"}

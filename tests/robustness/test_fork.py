@@ -236,7 +236,7 @@ verify()
 def test_a_reserve_that_forks_before_it_waits_is_told_in_the_child() -> None:
     """There it would wait in a queue that is closed already."""
     forked("""
-from inproc_tubes import consumer as handles
+from inproc_tubes import turns
 from inproc_tubes.core.requests import ReserveRequest
 
 class Forking(ReserveRequest):
@@ -249,7 +249,7 @@ class Forking(ReserveRequest):
         else:
             signal.alarm(40)  # if it waits all the same
 
-handles.ReserveRequest = Forking
+turns.ReserveRequest = Forking
 try:
     broker.consumer("forked").reserve(timeout=5).delete()
 except ClosedError as error:
@@ -257,7 +257,7 @@ except ClosedError as error:
     assert "parent" in str(error)
     sys.stdout.flush()
     os._exit(0)
-handles.ReserveRequest = ReserveRequest
+turns.ReserveRequest = ReserveRequest
 verify()
 """)
 
