@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .consumer import Consumer
     from .core.failure import JobError
     from .core.job import Job, JobState
+    from .core.native import compiled
     from .core.statistics import BrokerStats, JobStats, TubeStats
     from .errors import (
         BadTubeNameError,
@@ -73,6 +74,7 @@ __all__ = [
     "TubeFullError",
     "TubeStats",
     "TubesError",
+    "compiled",
 ]
 
 # {module: its names}. Nothing is imported before it is used: pytest imports the package in
@@ -85,6 +87,7 @@ _MODULES = {
     "consumer": ("Consumer",),
     "core.failure": ("JobError",),
     "core.job": ("Job", "JobState"),
+    "core.native": ("compiled",),
     "core.statistics": ("BrokerStats", "JobStats", "TubeStats"),
     "errors": (
         "BadTubeNameError",

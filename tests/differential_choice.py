@@ -75,4 +75,12 @@ def steer(engine: Engine, choice: Choice) -> None:
     kind = type(
         "SteeredDispatcher", (_SteeredDispatcher,), {"__slots__": (), "choice": choice}
     )
-    engine.dispatch.__class__ = kind
+    # Another dispatcher in the place of the one there is: it keeps nothing itself.
+    engine.dispatch = engine.clients._dispatch = engine.wire_puts._dispatch = kind(
+        engine.turn,
+        engine.store,
+        engine.queue,
+        engine.admission,
+        engine.schedule,
+        engine.counts,
+    )

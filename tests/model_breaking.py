@@ -80,7 +80,8 @@ class Call:
     def finish_put(self) -> Thunk | None:
         if self.session.incoming is None:
             return None
-        body: Any = self.jobs[0]._body
+        body = repr(self.jobs[0]._body).encode()
+        self.jobs[0]._body = body
         return partial(self.engine.wire_puts.finish_put, self.now, self.session, body)
 
     def put_numbered(self) -> Thunk:

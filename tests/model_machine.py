@@ -282,7 +282,7 @@ class EngineAgainstModel(EngineAndModel):
     @rule(session=which)
     def finish_put(self, session: int) -> None:
         number = self.connections()[session % len(self.connections())]
-        self.verb("finish_put", self.body(), session=number)
+        self.verb("finish_put", b"%d" % self.body(), session=number)
 
     @precondition(lambda self: self.connections())
     @rule(session=which)

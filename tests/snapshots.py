@@ -62,7 +62,13 @@ def _items(container: Any) -> Iterable[Any]:
 
 @cache
 def _slots(cls: type) -> list[str]:
-    names = {name for base in cls.__mro__ for name in getattr(base, "__slots__", ())}
+    names = {
+        name
+        for base in cls.__mro__
+        # The latter where it is compiled.
+        for slots in ("__slots__", "__mypyc_attrs__")
+        for name in getattr(base, slots, ())
+    }
     return sorted(names - {"__weakref__", "__dict__"})
 
 

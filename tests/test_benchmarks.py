@@ -202,7 +202,9 @@ def test_a_run_prints_the_table_and_writes_json(
     figures: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     assert ["cycle", "expiring"] == [row["name"] for row in figures["scenarios"]]
     assert [1, 1] == [len(row["pairs"]) for row in figures["scenarios"]]
-    assert {"python", "system", "processor", "cores"} == figures["machine"].keys()
+    assert {"python", "core", "system", "processor", "cores"} == figures[
+        "machine"
+    ].keys()
     out, err = capsys.readouterr()
     assert "a tiny run: no backlog is larger than 10" in out
     assert "queue.PriorityQueue" in out

@@ -10,6 +10,7 @@ import pytest
 from inproc_tubes.core.job import JobState
 from inproc_tubes.core.requests import JoinRequest, PutRequest, ReserveRequest
 from tests.counting import CountedEngine, called, compared
+from tests.interpreted import interpreted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -203,6 +204,7 @@ def test_what_is_done_to_many_at_once_is_done_once_for_each(
     assert many <= 10 * few
 
 
+@interpreted
 @pytest.mark.parametrize("prepare", [expiring, closing, ending_a_pause])
 def test_each_of_many_jobs_is_moved_by_more_than_one_call(
     prepare: Callable[[int], Callable[[], object]],

@@ -9,6 +9,7 @@ import pytest
 from inproc_tubes import Broker, TimedOutError, TubeFullError
 from inproc_tubes.testing import FakeClock
 from tests.counting import Touches, called, names
+from tests.interpreted import interpreted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,6 +114,7 @@ VERBS: dict[str, Callable[[Loaded], object]] = {
 of_every_verb = pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
 
 
+@interpreted
 @of_every_verb
 def test_a_verb_touches_what_it_is_about_and_nothing_else(
     verb: Callable[[Loaded], object], monkeypatch: pytest.MonkeyPatch
@@ -134,6 +136,7 @@ def test_a_verb_calls_the_same_functions_whatever_the_backlog(
     assert small == large
 
 
+@interpreted
 @pytest.mark.parametrize(
     "verb",
     ["delete", "delete by the consumer", "delete by id", "leave a block"],

@@ -12,6 +12,7 @@ from inproc_tubes.core import requests
 from inproc_tubes.core.engine import Engine
 from inproc_tubes.core.making import new_job
 from tests.counting import CountedEngine, Holder, Touches, called, compared, names
+from tests.interpreted import interpreted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +56,7 @@ def test_to_wait_compares_no_more_than_a_heap_does(
         assert max(verb(n)) <= 4 * log2(n) + 12
 
 
+@interpreted
 def test_a_reserve_that_begins_to_wait_touches_tubes_only_the_first_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -98,6 +100,7 @@ in_every_arrangement = pytest.mark.parametrize(
 )
 
 
+@interpreted
 @in_every_arrangement
 def test_a_put_touches_no_request_but_the_one_that_is_answered(
     arrange: Callable[[int], Pending], monkeypatch: pytest.MonkeyPatch

@@ -10,6 +10,7 @@ import pytest
 from inproc_tubes import Broker, Consumer, TimedOutError
 from inproc_tubes.testing import FakeClock
 from tests.counting import CountedEngine, Touches, called, compared, names
+from tests.interpreted import interpreted
 
 FEW = 10
 MANY = 1_000
@@ -70,6 +71,7 @@ def watching(n: int, *filled: str) -> tuple[Broker, Consumer]:
     return broker, consumer
 
 
+@interpreted
 def test_a_reserve_touches_no_tube_that_has_no_job(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -85,12 +87,14 @@ def test_a_reserve_calls_nothing_for_a_tube_that_has_no_job() -> None:
     assert few == many
 
 
+@interpreted
 def test_a_reserve_looks_at_a_few_of_the_tubes_that_have_jobs() -> None:
     _broker, consumer = watching(MANY, *names(MANY))
     looks = [called(consumer.reserve)["Tube.best_key"] for _ in range(2_000)]
     assert 1 <= max(looks) <= 3
 
 
+@interpreted
 def test_a_reserve_that_finds_nothing_touches_no_tube(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -106,6 +110,7 @@ def test_a_reserve_that_finds_nothing_touches_no_tube(
     assert {"Session": 1, "WatchSet": 1, "ReserveRequest": 1} == touched
 
 
+@interpreted
 def test_a_second_consumer_of_the_same_tubes_shares_the_watch_set(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

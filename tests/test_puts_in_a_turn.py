@@ -12,6 +12,7 @@ import pytest
 from inproc_tubes import Broker, ClosedError, DrainingError, TimedOutError
 from inproc_tubes.core.recovery import check
 from inproc_tubes.core.requests import ReserveRequest
+from tests.interpreted import interpreted
 from tests.meddling import MeddlingClock
 from tests.threads import LONG, waiting
 
@@ -77,6 +78,7 @@ def test_a_delayed_job_of_such_a_put_is_ready_in_its_own_time(
     assert "job" == broker.peek_ready().body
 
 
+@interpreted
 def test_a_put_that_interrupts_the_beginning_of_a_wait_ends_it(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

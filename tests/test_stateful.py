@@ -12,6 +12,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from inproc_tubes import MonotonicClock
 from inproc_tubes.core.failure import Failure
+from tests.interpreted import interpreted
 from tests.model_breaking import VERBS, Attempt, BreakingMachine
 from tests.model_machine import EngineAgainstModel
 
@@ -164,6 +165,7 @@ def filled() -> BreakingMachine:
     return machine
 
 
+@interpreted
 @pytest.mark.parametrize("verb", sorted(VERBS))
 def test_every_verb_may_be_broken_off_at_any_bytecode(verb: str) -> None:
     broken = 0
@@ -189,6 +191,7 @@ def test_where_no_request_waits_none_is_withdrawn() -> None:
     assert not machine.broken
 
 
+@interpreted
 def test_a_session_that_was_abandoned_calls_the_verbs_of_its_jobs_alone() -> None:
     machine = filled()
     machine.abandon(3)

@@ -1,8 +1,13 @@
-"""What a class of the core tells a compiler. See `record.JobRecord`."""
+"""The core may be compiled: whether it is, and what a class tells the compiler.
+
+See CONTRIBUTING.md.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
+
+from . import limits
 
 if TYPE_CHECKING:
     # Whoever compiles has it: mypy brings it along.
@@ -15,4 +20,7 @@ else:
         return lambda cls: cls
 
 
-__all__ = ["mypyc_attr"]
+__all__ = ["compiled", "mypyc_attr"]
+
+compiled = not limits.__file__.endswith(".py")
+"""Whether this is the compiled wheel. It has the same rules, and is faster."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import TYPE_CHECKING, Any, TextIO
 
-from inproc_tubes import __version__
+from inproc_tubes import __version__, compiled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,7 +122,8 @@ def table(outcomes: Sequence[Outcome]) -> str:
 def heading(effort: Effort) -> str:
     """Tell what was run, and on what."""
     here = machine()
-    text = f"{here['python']}, {here['system']}, {here['processor']}, "
+    text = f"{here['python']}, {here['core']} core, {here['system']}, "
+    text += f"{here['processor']}, "
     text += f"{here['cores']} cores; a {effort.name} run"
     if effort.largest < LARGEST:
         text += f": no backlog is larger than {effort.largest:,}"
@@ -133,6 +134,7 @@ def machine() -> dict[str, Any]:
     """Tell where the figures are from."""
     return {
         "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "core": "compiled" if compiled else "pure",
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "cores": os.cpu_count(),

@@ -21,6 +21,7 @@ from inproc_tubes import (
 from inproc_tubes.core.dispatcher import Dispatcher
 from inproc_tubes.monitor import Monitor
 from tests.handles.shared import bodies
+from tests.interpreted import interpreted
 from tests.threads import LONG, waiting
 
 if TYPE_CHECKING:
@@ -279,6 +280,7 @@ def interrupted(*_args: object) -> Any:
     raise KeyboardInterrupt
 
 
+@interpreted
 def test_a_batch_interrupted_in_hand_goes_back_to_its_place(
     broker: Broker,
     producer: Producer,

@@ -12,6 +12,7 @@ import gc
 
 import pytest
 
+import inproc_tubes
 from inproc_tubes import monitor
 from tests.robustness.injection import Bytecode, Injector, Place, Recorder
 from tests.robustness.scenarios import SCENARIOS, Scenario, putting
@@ -36,7 +37,7 @@ def record(scenario: Scenario) -> Recorder:
     verb = scenario(world)
     world.give(recorder.call(verb))
     world.verify()
-    assert len(recorder.paths) > 50  # of the quickest
+    assert len(recorder.paths) > (5 if inproc_tubes.compiled else 50)  # of the quickest
     return recorder
 
 

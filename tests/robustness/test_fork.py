@@ -10,6 +10,7 @@ import os
 
 import pytest
 
+from tests.interpreted import interpreted
 from tests.robustness.processes import run
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork")
@@ -233,6 +234,7 @@ verify()
 """)
 
 
+@interpreted
 def test_a_reserve_that_forks_before_it_waits_is_told_in_the_child() -> None:
     """There it would wait in a queue that is closed already."""
     forked("""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import inproc_tubes
 from inproc_tubes import Broker, TubesError
 from inproc_tubes.core.recovery import check
 from tests.robustness.injection import Recorder
@@ -57,7 +58,8 @@ def fails_at(scenario: Scenario, left: int) -> bool:
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.__name__)
 def test_a_verb_may_run_out_of_frames_at_every_depth(scenario: Scenario) -> None:
     failed = [fails_at(scenario, left=1)]
-    assert failed[0]
+    # Compiled code needs no frames.
+    assert failed[0] or inproc_tubes.compiled
     while failed[-_ENOUGH:] != [False] * _ENOUGH:
         failed.append(fails_at(scenario, left=len(failed) + 1))
         assert len(failed) < _DEEPEST
