@@ -13,6 +13,7 @@ from .failures import failure_of
 from .turns import Turns
 
 if TYPE_CHECKING:
+    from .core.record import AnyJob
     from .core.statistics import JobStats
 
 __all__ = ["Holder", "target_of"]
@@ -125,7 +126,7 @@ class Holder(Turns, Generic[T]):
         self._monitor.run(self._engine.touch, self._session, job_id, job)
 
     def _abort(
-        self, job: Job[T], exc_type: type[BaseException], exc: BaseException | None
+        self, job: AnyJob, exc_type: type[BaseException], exc: BaseException | None
     ) -> None:
         """Leave the with-block of a job by an exception. For `Job`."""
         engine, session, run = self._engine, self._session, self._monitor.run

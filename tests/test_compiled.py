@@ -152,17 +152,46 @@ def test_a_handle_is_no_sequence(broker: Broker) -> None:
         broker.consumer()[0]  # type: ignore[index]  # on purpose
 
 
+def interrupting_clock() -> Callable[[], float]:
+    """Return a clock that interrupts the program when it is read.
+
+    All of it is C code, so the handler of the signal runs as late as the interpreter
+    lets it.
+    """
+    interruptions = zip(iter(_thread.interrupt_main, 0), repeat(1_000_000.0))
+    return partial(next, map(itemgetter(1), interruptions))
+
+
 def test_an_interruption_that_comes_as_a_reserve_returns_loses_no_job(
     broker: Broker,
 ) -> None:
     broker.producer().put("job")
     consumer = broker.consumer()
-    # A clock that interrupts the program when it is read. All of it is C code, so the
-    # handler of the signal runs as late as the interpreter lets it.
-    interruptions = zip(iter(_thread.interrupt_main, 0), repeat(1_000_000.0))
-    consumer._reserve._now = partial(next, map(itemgetter(1), interruptions))
+    consumer._reserve._now = interrupting_clock()
     job = None
     with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - when exactly is left open
         job = consumer.reserve(timeout=0)
         len([])  # after this call at the latest
     assert job is not None or 1 == broker.stats_tube("default").current_jobs_ready
+
+
+def test_an_interruption_that_comes_as_a_block_is_entered_leaves_no_job_reserved(
+    broker: Broker,
+) -> None:
+    broker.producer().put("job")
+    consumer = broker.consumer()
+    consumer._reserve._now = interrupting_clock()
+    with pytest.raises(KeyboardInterrupt), consumer.reserve(timeout=0):
+        len([])
+    assert 1 == broker.stats_tube("default").current_jobs_ready
+
+
+def test_an_interruption_that_comes_in_an_empty_block_leaves_no_job_reserved(
+    broker: Broker,
+) -> None:
+    broker.producer().put("job")
+    consumer = broker.consumer()
+    consumer._reserve._now = interrupting_clock()
+    with pytest.raises(KeyboardInterrupt), consumer.reserve(timeout=0):
+        pass
+    assert 0 == broker.stats_tube("default").current_jobs_reserved

@@ -30,13 +30,12 @@ What a stale handle shows
 from __future__ import annotations
 
 import reprlib
-from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, Self
+from typing import TYPE_CHECKING, Generic, NoReturn, Protocol
 
-from .record import JobRecord, JobState
+from .record import BlockHolder, JobRecord, JobState
 
 if TYPE_CHECKING:
     from contextvars import Context
-    from types import TracebackType
     from typing import Any, TypeAlias
 
     from typing_extensions import TypeVar
@@ -62,16 +61,8 @@ __all__ = [
 ]
 
 
-class JobHolder(Protocol):
+class JobHolder(BlockHolder, Protocol):
     """The verbs of one session for jobs: what a job's own verbs call."""
-
-    def _end(
-        self,
-        job_id: int,
-        job: Job | None,
-        strict: bool,  # noqa: FBT001 - a keyword takes longer
-    ) -> object:
-        """Delete a job; leave its with-block, if not ``strict``."""
 
     def release(
         self,
@@ -92,11 +83,6 @@ class JobHolder(Protocol):
 
     def touch(self, job_or_id: Job | int) -> None:
         """Restart the time to run of a job."""
-
-    def _abort(
-        self, job: Job, exc_type: type[BaseException], exc: BaseException | None
-    ) -> None:
-        """Leave the with-block of a job by an exception."""
 
     def _is_lost(self, job: Job) -> bool:
         """Tell whether the reservation of a job is over, and its holder did not end it."""
@@ -307,20 +293,6 @@ class Job(JobRecord, Generic[T]):
         Source: fmt_job_stats (prot.c).
         """
         return self._holder._stats_job(self)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if exc_type is None:
-            self._holder._end(self._id, self, False)  # noqa: FBT003 - see there
-        else:
-            self._holder._abort(self, exc_type, exc)
 
     __reduce_ex__ = refuse_to_pickle
 

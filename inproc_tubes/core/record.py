@@ -9,13 +9,14 @@ references to it.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from .native import mypyc_attr
 
 if TYPE_CHECKING:
     from contextvars import Context
-    from typing import TypeAlias
+    from types import TracebackType
+    from typing import Self, TypeAlias
 
     from .failure import JobError
     from .limits import JobId, Seconds
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     # What the core deals with: a job, whatever it may be to its user.
     AnyJob: TypeAlias = "JobRecord"
 
-__all__ = ["NO_HISTORY", "History", "JobRecord", "JobState"]
+__all__ = ["NO_HISTORY", "BlockHolder", "History", "JobRecord", "JobState"]
 
 
 class JobState(Enum):
@@ -91,6 +92,23 @@ NO_HISTORY: Final = History()
 """The history of most jobs, which share it. It never changes: see `JobRecord.own_history`."""
 
 
+class BlockHolder(Protocol):
+    """What ends the with-block of a job: whoever has reserved it."""
+
+    def _end(
+        self,
+        job_id: JobId,
+        job: AnyJob | None,
+        strict: bool,  # noqa: FBT001 - a keyword takes longer
+    ) -> object:
+        """Delete a job; leave its with-block, if not ``strict``."""
+
+    def _abort(
+        self, job: AnyJob, exc_type: type[BaseException], exc: BaseException | None
+    ) -> None:
+        """Leave the with-block of a job by an exception."""
+
+
 @mypyc_attr(allow_interpreted_subclasses=True)
 class JobRecord:
     """What the engine knows of a job."""
@@ -121,9 +139,27 @@ class JobRecord:
     _created_at: float
     _state: JobState
     _due_at: float  # RESERVED: when it expires; DELAYED: when it is ready
-    _holder: object  # whose reservation is the last one: a `job.JobHolder`
+    _holder: BlockHolder  # whose reservation is the last one: a `job.JobHolder`
     _reserves: int
     _history: History
+
+    # The block is here to be compiled with the turns. The interpreter runs signal handlers
+    # when it begins a function of its own; one that came in the compiled reserve would
+    # else run before the block protects the job, or after it has protected it.
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exc_type is None:
+            self._holder._end(self._id, self, False)  # noqa: FBT003 - see there
+        else:
+            self._holder._abort(self, exc_type, exc)
 
     def _own_history(self) -> History:
         """Return its history, to be changed. Cost: O(1)."""

@@ -37,7 +37,8 @@ def record(scenario: Scenario) -> Recorder:
     verb = scenario(world)
     world.give(recorder.call(verb))
     world.verify()
-    assert len(recorder.paths) > (5 if inproc_tubes.compiled else 50)  # of the quickest
+    # Of the quickest verb. Compiled, a block has no bytecode of ours at all.
+    assert inproc_tubes.compiled or len(recorder.paths) > 50
     return recorder
 
 
