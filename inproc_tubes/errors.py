@@ -5,7 +5,8 @@ ends of a handle are one inside the other.
 Where a stranger would reach for a builtin, the class is that builtin too::
 
     TubesError
-    ├── NotFoundError        (LookupError)   no such job or tube, or not yours now
+    ├── NotFoundError        (LookupError)   no such job or tube, or not yours now:
+    │                                        its `NotFoundReason` says which
     ├── NotIgnoredError                      the last watched tube stays watched
     ├── TimedOutError        (TimeoutError)  reserve's or join's timeout has passed
     ├── DeadlineSoonError                    a job that you hold is about to expire
@@ -24,6 +25,7 @@ for a wrong type. Any other exception out of a verb is a bug in inproc_tubes.
 
 from __future__ import annotations
 
+from enum import Enum
 from queue import Full
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "DrainingError",
     "JobTooBigError",
     "NotFoundError",
+    "NotFoundReason",
     "NotIgnoredError",
     "ReentrantCallError",
     "StoppedError",
@@ -49,18 +52,47 @@ class TubesError(Exception):
     """The base of all that inproc_tubes raises by design."""
 
 
+class NotFoundReason(Enum):
+    """Why a verb has not found what it was asked for. See `NotFoundError`."""
+
+    NEVER_PUT = "never put"
+    """There was no job of this id yet."""
+    DELETED = "deleted"
+    """The job was deleted."""
+    EXPIRED = "expired"
+    """The reservation of this handle has expired, at `NotFoundError.expired_at`."""
+    HELD = "held"
+    """Another consumer holds the job."""
+    WRONG_STATE = "wrong state"
+    """The job is in a `NotFoundError.state` that the verb is not for."""
+    RESERVED_SINCE = "reserved since"
+    """The job was reserved again after this handle was given out, and is not held."""
+    ONLY_PEEKED = "only peeked"
+    """The handle comes from a peek, and the verb is for jobs that are reserved."""
+    FOREIGN = "foreign"
+    """The handle belongs to another broker."""
+    NO_TUBE = "no tube"
+    """There is no tube of this name."""
+    NO_JOB = "no job"
+    """There is no job in this `NotFoundError.state` in this tube."""
+
+
 class NotFoundError(TubesError, LookupError):
     """There is no such job or tube, or the job is not yours in its present state.
 
-    The likely cause is a reservation that ran out while you worked: the job went
+    The most frequent reason is a reservation that ran out while you worked: the job went
     back to its tube, and somebody else has it now. Give it a longer ``ttr``, or
     call ``touch`` while you work.
 
     Attributes:
         job_id: The job that was asked for, or None if a tube was.
         tube: The tube that was asked for, or None if a job was.
-        state: With ``tube``: the state in which no job was there, if one was
-            named; None where the tube itself does not exist.
+        state: With ``tube``: the state in which no job was there, None where the tube
+            itself does not exist. Else the present state of the job, None if it is gone.
+        reason: Why it was not found.
+        expired_at: When the reservation has expired, by the broker's clock; None if it
+            has not.
+        late: How many seconds ago that was; None if it has not.
     """
 
     def __init__(
@@ -68,18 +100,47 @@ class NotFoundError(TubesError, LookupError):
         job_id: int | None = None,
         tube: str | None = None,
         state: str | None = None,
+        reason: NotFoundReason | None = None,
+        expired_at: float | None = None,
+        late: float | None = None,
     ) -> None:
-        super().__init__(job_id, tube, state)
+        if reason is None:
+            if job_id is not None:
+                reason = NotFoundReason.DELETED
+            else:
+                reason = NotFoundReason.NO_JOB if state else NotFoundReason.NO_TUBE
+        super().__init__(job_id, tube, state, reason, expired_at, late)
         self.job_id = job_id
         self.tube = tube
         self.state = state
+        self.reason = reason
+        self.expired_at = expired_at
+        self.late = late
 
     def __str__(self) -> str:
-        if self.job_id is not None:
-            return f"job {self.job_id} does not exist, or may not be had as it is now"
-        if self.state is not None:
+        if self.job_id is None:
+            if self.state is None:
+                return f"tube {self.tube!r} does not exist"
             return f"tube {self.tube!r} has no {self.state} job"
-        return f"tube {self.tube!r} does not exist"
+        now = "is gone" if self.state is None else f"is {self.state} now"
+        return _TOLD[self.reason].format(self, now=now)
+
+
+# What a `NotFoundError` tells of a job.
+_TOLD = {
+    NotFoundReason.NEVER_PUT: "job {0.job_id} was never put",
+    NotFoundReason.DELETED: "job {0.job_id} was deleted",
+    NotFoundReason.EXPIRED: (
+        "the reservation of job {0.job_id} expired {0.late:.3g} s ago; the job {now}"
+    ),
+    NotFoundReason.HELD: "job {0.job_id} is held by another consumer",
+    NotFoundReason.WRONG_STATE: "job {0.job_id} is {0.state}, and this verb is not for such a job",
+    NotFoundReason.RESERVED_SINCE: (
+        "job {0.job_id} was reserved again after this handle was given out, and {now}"
+    ),
+    NotFoundReason.ONLY_PEEKED: "job {0.job_id} was only looked at, and not reserved",
+    NotFoundReason.FOREIGN: "job {0.job_id} is another broker's",
+}
 
 
 class NotIgnoredError(TubesError):

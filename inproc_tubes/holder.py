@@ -143,6 +143,11 @@ class Holder(Turns, Generic[T]):
             else:
                 run(engine.cancel, session, job)
 
+    @property
+    def _jobs(self) -> dict[int, AnyJob]:
+        """The jobs of its broker, for the engine."""
+        return self._engine.jobs
+
     def _is_lost(self, job: Job[T]) -> bool:
         """Tell whether the reservation of a job was lost by now. For `Job`."""
         self._monitor.look()

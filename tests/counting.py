@@ -105,6 +105,9 @@ def compared(verb: Verb, *args: Any, **named: Any) -> int:
 class Holder:
     """What calls the verbs of a reserved job. Here nothing does."""
 
+    def __init__(self, jobs: object) -> None:
+        self._jobs = jobs
+
 
 class CountedEngine:
     """An engine in which every number that sorts jobs counts its comparisons.
@@ -122,7 +125,7 @@ class CountedEngine:
         self.now: float = moment(100)
         self.producer = self.engine.open_session(self.now, "default", ())
         self.consumer = self.engine.open_session(self.now, None, ["default"])
-        self.consumer.holder = Holder()  # type: ignore[assignment]  # see there
+        self.consumer.holder = Holder(self.engine.jobs)  # type: ignore[assignment]  # see there
         self.engine.turn.unfinished = None
 
     def to(self, moment: float) -> None:

@@ -119,7 +119,7 @@ class Queue:
     def open(self, used: str | None, watched: tuple[str, ...]) -> Session:
         """Open a session."""
         session: Session = self.do("open_session", used, watched)
-        session.holder = Holder()  # type: ignore[assignment]  # see there
+        session.holder = Holder(self.engine.jobs, session)  # type: ignore[assignment]  # see there
         return session
 
     def producer(self, used: str = "default") -> Session:
@@ -248,6 +248,10 @@ class Queue:
 
 class Holder:
     """What the jobs of a session refer to. Here nobody calls their verbs."""
+
+    def __init__(self, jobs: dict[int, AnyJob], session: Session | None = None) -> None:
+        self._jobs = jobs
+        self._session = session
 
     def _state_of(self, job: Job) -> str:
         """Serve the repr of a job, in what pytest says of a failed assertion."""

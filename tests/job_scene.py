@@ -112,7 +112,7 @@ def foreign_handle() -> Job:
 
 def peeked(scene: Scene) -> Job:
     """Return a snapshot of the job, as `Broker.peek` gives it out."""
-    holder: JobHolder = Holder()  # type: ignore[assignment]  # nobody calls its verbs
+    holder: JobHolder = Holder(scene.engine.jobs)  # type: ignore[assignment]  # nobody calls its verbs
     return making.peeked(scene.job, holder)
 
 

@@ -339,7 +339,7 @@ class BreakingMachine(EngineAgainstModel):
     def settle_sessions(self, opened: object) -> None:
         """Learn which sessions there are now."""
         if isinstance(opened, Session):
-            opened.holder = Holder()  # type: ignore[assignment]  # nobody calls it
+            opened.holder = Holder(self.engine.jobs, opened)  # type: ignore[assignment]  # nobody calls it
             self.sessions[self.model.numbers + 1] = opened
         clients = self.engine.clients.sessions
         self.sessions = {

@@ -12,13 +12,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 from inproc_tubes import TubesError
 from inproc_tubes.core import questions
 from inproc_tubes.core.engine import Engine
-from inproc_tubes.core.job import Job
+from inproc_tubes.core.job import Job, PeekedJob
 from inproc_tubes.core.making import new_job
 from inproc_tubes.core.recovery import check
 from inproc_tubes.core.turn import TURN
 from tests import model_statistics
-from tests.engine_driver import next_id, verb_on
-from tests.model_parts import Served, told
+from tests.engine_driver import Holder, next_id, verb_on
+from tests.model_parts import FOREIGN, Peek, Served, told
 from tests.model_time import catch_up, next_due
 from tests.naive_model import Model
 
@@ -42,6 +42,12 @@ class Handle(NamedTuple):
 
     job: AnyJob
     reservation: int
+
+    @property
+    def fence(self) -> int:
+        """What the model knows it by."""
+        is_peek = isinstance(self.job, PeekedJob)
+        return Peek(self.reservation) if is_peek else self.reservation
 
 
 def fields_of(stats: Any) -> dict[str, Any]:
@@ -204,7 +210,7 @@ class EngineAndModel(RuleBasedStateMachine):
         client = [] if session is None else [self.sessions[session]]
         theirs = [arg.job if isinstance(arg, Handle) else arg for arg in args]
         number = [] if session is None else [session]
-        ours = [arg.reservation if isinstance(arg, Handle) else arg for arg in args]
+        ours = [arg.fence if isinstance(arg, Handle) else arg for arg in args]
 
         def of_engine() -> Any:
             result = self.take_turn(verb, self.model.now, *client, *theirs)
@@ -250,7 +256,8 @@ class EngineAndModel(RuleBasedStateMachine):
         foreign = new_job("foreign", 0, 0, 60)
         foreign._id = job_id
         foreign._reserves = job.reserves if job is not None else 0
-        return Handle(foreign, -1)
+        foreign._holder = Holder({})  # type: ignore[assignment]  # nobody calls it
+        return Handle(foreign, FOREIGN)
 
     # What holds after each verb
 

@@ -86,7 +86,7 @@ class EngineAgainstModel(EngineAndModel):
         session = self.take_turn(
             self.engine.open_session, self.model.now, used, watched, stops
         )
-        session.holder = Holder()
+        session.holder = Holder(self.engine.jobs, session)
         self.model.open_session(used, watched, stops)
         self.sessions[self.model.numbers] = session
 
@@ -437,7 +437,7 @@ class EngineAgainstModel(EngineAndModel):
         fence = self.fence(job_id, kind)
         client, handle = self.sessions[who], fence and fence.job
         if quick and self.take_turn(self.engine.delete_held, client, job_id, handle):
-            self.model.delete(who, job_id, fence and fence.reservation)
+            self.model.delete(who, job_id, fence and fence.fence)
         else:
             self.verb("delete", job_id, fence, session=who)
 
@@ -529,12 +529,12 @@ class EngineAgainstModel(EngineAndModel):
         self.both(
             lambda: asdict(self.ask("stats_job", job_id, fence and fence.job)),
             lambda: model_statistics.stats_job(
-                self.model, job_id, fence and fence.reservation
+                self.model, job_id, fence and fence.fence
             ),
         )
         # The body of a put that was begun is still to come: that is another object.
         if job_id in self.model.jobs and self.model.jobs[job_id].state != "invalid":
-            holder: Any = Holder()
+            holder: Any = Holder(self.engine.jobs)
             look = peeked(self.engine.jobs[job_id], holder)
             self.looks.append(Handle(look, self.model.jobs[job_id].reservation))
 
@@ -550,7 +550,7 @@ class EngineAgainstModel(EngineAndModel):
             lambda: model_statistics.stats_tube(self.model, name),
         )
         states = [*UNHELD, "reserved"]
-        holder = Holder()
+        holder = Holder(self.engine.jobs)
         self.both(
             lambda: [
                 look._id

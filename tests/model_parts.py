@@ -115,6 +115,14 @@ class ModelRequests:
         return [*self.reserves, *self.puts, *self.joins]
 
 
+FOREIGN = -1
+"""The reservation of a job of another broker."""
+
+
+class Peek(int):
+    """The reservation under which a job was looked at, by whoever does not hold it."""
+
+
 def told(error: TubesError) -> object:
     """Return an error as something that can be compared."""
     return type(error), error.args

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from inproc_tubes.core.job import Job
 from tests.model_parts import ModelJob, ModelRequests, ModelSession, ModelTube, Served
@@ -47,9 +47,26 @@ def synchronise(machine: EngineAndModel) -> None:
             job = model.jobs[held._id]
             model.reservations += 1
             job.owner, job.reservation = number, model.reservations
+    for held in engine.jobs.values():
+        if held._history.lost:
+            _learn_what_is_lost(machine, held)
     model.requests = _requests(machine, old)
     machine.handles.clear()
     machine.looks.clear()
+
+
+def _learn_what_is_lost(machine: EngineAndModel, job: AnyJob) -> None:
+    """Give the last reservation of a job that its holder did not end a number."""
+    model = machine.model
+    model.reservations += 1
+    model.jobs[job._id].reservation = model.reservations
+    model.lost.add(model.reservations)
+    expired_at = job._history.expired_at
+    if expired_at is not None:
+        holder: Any = job._holder
+        numbers = [n for n, s in machine.sessions.items() if s is holder._session]
+        who = numbers[0] if numbers else 0  # that session is gone
+        model.expired[model.reservations] = expired_at, who
 
 
 def _tube(tube: Tube) -> ModelTube:

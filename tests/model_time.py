@@ -88,6 +88,7 @@ def _end_moment(model: Model, moment: float, order: tuple[int, ...]) -> None:
             job.timeouts += 1
             model.job_timeouts += 1
             model.lost.add(job.reservation)
+            model.expired[job.reservation] = job.due_at, session
             model.make_ready(job)
     for session in list(model.sessions):
         soonest = model.soonest(session)

@@ -17,6 +17,7 @@ from inproc_tubes import (
     DrainingError,
     JobError,
     NotFoundError,
+    NotFoundReason,
     NotIgnoredError,
     StoppedError,
     TimedOutError,
@@ -26,6 +27,7 @@ from inproc_tubes import (
 from inproc_tubes.core.failure import Failure
 from inproc_tubes.core.requests import OVER
 from tests.model_parts import (
+    FOREIGN,
     ModelJob,
     ModelJoin,
     ModelPut,
@@ -33,6 +35,7 @@ from tests.model_parts import (
     ModelReserve,
     ModelSession,
     ModelTube,
+    Peek,
     Served,
     strike,
     told,
@@ -57,6 +60,8 @@ class Model:
     numbers: int = 0  # the number of the last session
     reservations: int = 0
     lost: set[int] = field(default_factory=set)  # reservations that nobody ended
+    # Those of them that have expired, each with the moment and who had it.
+    expired: dict[int, tuple[float, int]] = field(default_factory=dict)
     burials: int = 0
     job_timeouts: int = 0
     draining: bool = False
@@ -228,14 +233,42 @@ class Model:
         """Return a job, unless it was reserved since that reservation."""
         job = self.jobs.get(job_id)
         if job is None or fence not in {None, job.reservation}:
-            raise NotFoundError(job_id)
+            raise self.not_found(job_id, fence)
         return job
 
     def mine(self, session: int, job_id: int, fence: int | None) -> ModelJob:
-        job = self.find(job_id, fence)
-        if job.owner != session:
-            raise NotFoundError(job_id)
+        job = self.jobs.get(job_id)
+        if job is None or fence not in {None, job.reservation} or job.owner != session:
+            raise self.not_found(job_id, fence, session)
         return job
+
+    def not_found(
+        self, job_id: int, fence: int | None = None, session: int | None = None
+    ) -> NotFoundError:
+        """Tell why."""
+        if fence == FOREIGN:
+            return NotFoundError(job_id, None, None, NotFoundReason.FOREIGN)
+        job = self.jobs.get(job_id)
+        state = None if job is None else job.state
+        last = job.reservation if fence is None and job is not None else fence
+        when, who = None, None
+        if last is not None and not isinstance(fence, Peek):
+            when, who = self.expired.get(last, (None, None))
+        if when is not None and (fence is not None or who == session):
+            expired, late = NotFoundReason.EXPIRED, self.now - when
+            return NotFoundError(job_id, None, state, expired, when, late)
+        if job is None:
+            is_new = job_id > self.ids
+            reason = NotFoundReason.NEVER_PUT if is_new else NotFoundReason.DELETED
+        elif job.state == "reserved" and job.owner != session:
+            reason = NotFoundReason.HELD
+        elif fence not in {None, job.reservation}:
+            reason = NotFoundReason.RESERVED_SINCE
+        elif isinstance(fence, Peek):
+            reason = NotFoundReason.ONLY_PEEKED
+        else:
+            reason = NotFoundReason.WRONG_STATE
+        return NotFoundError(job_id, None, state, reason)
 
     # Sessions and tubes, as the engine has them
 
@@ -577,9 +610,9 @@ class Model:
 
     def reserve_job(self, session: int, job_id: int) -> int:
         self.refuse_if_stopped(session)
-        job = self.find(job_id)
-        if job.state in {"reserved", "invalid"}:
-            raise NotFoundError(job_id)
+        job = self.jobs.get(job_id)
+        if job is None or job.state in {"reserved", "invalid"}:
+            raise self.not_found(job_id, None, session)
         self.sessions[session].is_worker = True
         self.reserve_for(session, job)
         return job.id
@@ -588,9 +621,16 @@ class Model:
 
     def delete(self, session: int, job_id: int, fence: int | None) -> int:
         self.commands["cmd_delete"] += 1
-        job = self.find(job_id, fence)
-        if job.owner not in {None, session} or job.state == "invalid":
-            raise NotFoundError(job_id)
+        job = self.jobs.get(job_id)
+        if (
+            job is None
+            or fence not in {None, job.reservation}
+            or job.owner not in {None, session}
+            or job.state == "invalid"
+        ):
+            raise self.not_found(job_id, fence, session)
+        if fence is not None and not isinstance(fence, Peek) and job.owner is None:
+            self.expired.pop(fence, None)  # late, and yet done by who had it
         self.tubes[job.tube].cmd_delete += 1
         self.remove(job)
         return job_id
@@ -664,7 +704,7 @@ class Model:
     def kick_job(self, job_id: int, fence: int | None) -> None:
         job = self.find(job_id, fence)
         if job.state not in {"buried", "delayed"}:
-            raise NotFoundError(job_id)
+            raise self.not_found(job_id, fence)
         job.kicks += 1
         self.make_ready(job)
 

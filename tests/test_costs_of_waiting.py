@@ -80,7 +80,7 @@ class Pending:
         self._job = new_job("body", 0, 0, 60)
         for tubes in watched:
             session = self._engine.open_session(100, None, tubes)
-            session.holder = Holder()  # type: ignore[assignment]  # see there
+            session.holder = Holder(self._engine.jobs)  # type: ignore[assignment]  # see there
             request = requests.ReserveRequest(session, None)
             self._engine.wait_to_reserve(100, request)
 

@@ -196,7 +196,7 @@ def test_many_batches_leave_no_pile_of_void_deadlines(queue: Queue) -> None:
 
 
 def list_jobs(queue: Queue, *states: JobState, tube: str = "default") -> list[int]:
-    found = queue.do("list_jobs", Holder(), tube, states)
+    found = queue.do("list_jobs", Holder(queue.engine.jobs), tube, states)
     assert all(job._original is queue.job(job.id) for job in found)
     return [job.id for job in found]
 

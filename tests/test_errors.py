@@ -18,6 +18,7 @@ from inproc_tubes.errors import (
     DrainingError,
     JobTooBigError,
     NotFoundError,
+    NotFoundReason,
     NotIgnoredError,
     ReentrantCallError,
     StoppedError,
@@ -26,31 +27,86 @@ from inproc_tubes.errors import (
     TubesError,
 )
 
+
+def not_found(reason: NotFoundReason, **given: Any) -> dict[str, Any]:
+    """Return the attributes of a `NotFoundError`."""
+    names = ("job_id", "tube", "state", "expired_at", "late")
+    return {"reason": reason} | {name: given.get(name) for name in names}
+
+
 # (the error, the builtin that a stranger would catch, its text, its attributes)
 TABLE: list[tuple[TubesError, type[Exception], str, dict[str, Any]]] = [
     (
         NotFoundError(7),
         LookupError,
-        "job 7 does not exist, or may not be had as it is now",
-        {"job_id": 7, "tube": None, "state": None},
+        "job 7 was deleted",
+        not_found(NotFoundReason.DELETED, job_id=7),
     ),
     (
-        NotFoundError(0),
+        NotFoundError(0, None, None, NotFoundReason.NEVER_PUT),
         LookupError,
-        "job 0 does not exist, or may not be had as it is now",
-        {"job_id": 0, "tube": None, "state": None},
+        "job 0 was never put",
+        not_found(NotFoundReason.NEVER_PUT, job_id=0),
+    ),
+    (
+        NotFoundError(7, None, "reserved", NotFoundReason.EXPIRED, 160.5, 3.25),
+        LookupError,
+        "the reservation of job 7 expired 3.25 s ago; the job is reserved now",
+        not_found(
+            NotFoundReason.EXPIRED,
+            job_id=7,
+            state="reserved",
+            expired_at=160.5,
+            late=3.25,
+        ),
+    ),
+    (
+        NotFoundError(7, None, None, NotFoundReason.EXPIRED, 160.5, 3.25),
+        LookupError,
+        "the reservation of job 7 expired 3.25 s ago; the job is gone",
+        not_found(NotFoundReason.EXPIRED, job_id=7, expired_at=160.5, late=3.25),
+    ),
+    (
+        NotFoundError(7, None, "reserved", NotFoundReason.HELD),
+        LookupError,
+        "job 7 is held by another consumer",
+        not_found(NotFoundReason.HELD, job_id=7, state="reserved"),
+    ),
+    (
+        NotFoundError(7, None, "ready", NotFoundReason.WRONG_STATE),
+        LookupError,
+        "job 7 is ready, and this verb is not for such a job",
+        not_found(NotFoundReason.WRONG_STATE, job_id=7, state="ready"),
+    ),
+    (
+        NotFoundError(7, None, "buried", NotFoundReason.RESERVED_SINCE),
+        LookupError,
+        "job 7 was reserved again after this handle was given out, and is buried now",
+        not_found(NotFoundReason.RESERVED_SINCE, job_id=7, state="buried"),
+    ),
+    (
+        NotFoundError(7, None, "ready", NotFoundReason.ONLY_PEEKED),
+        LookupError,
+        "job 7 was only looked at, and not reserved",
+        not_found(NotFoundReason.ONLY_PEEKED, job_id=7, state="ready"),
+    ),
+    (
+        NotFoundError(7, None, None, NotFoundReason.FOREIGN),
+        LookupError,
+        "job 7 is another broker's",
+        not_found(NotFoundReason.FOREIGN, job_id=7),
     ),
     (
         NotFoundError(tube="jobs"),
         LookupError,
         "tube 'jobs' does not exist",
-        {"job_id": None, "tube": "jobs", "state": None},
+        not_found(NotFoundReason.NO_TUBE, tube="jobs"),
     ),
     (
         NotFoundError(None, "jobs", "buried"),
         LookupError,
         "tube 'jobs' has no buried job",
-        {"job_id": None, "tube": "jobs", "state": "buried"},
+        not_found(NotFoundReason.NO_JOB, tube="jobs", state="buried"),
     ),
     (
         NotIgnoredError("jobs"),
@@ -183,7 +239,12 @@ def test_an_error_says_what_is_wrong_and_carries_the_values(
 
 def test_the_table_has_every_error() -> None:
     named = {row[0].__class__.__name__ for row in TABLE}
-    assert named | {"TubesError"} == set(errors.__all__)
+    assert named | {"TubesError", "NotFoundReason"} == set(errors.__all__)
+
+
+def test_the_table_has_every_reason() -> None:
+    found = [row[0].reason for row in TABLE if isinstance(row[0], NotFoundError)]
+    assert set(NotFoundReason) == set(found)
 
 
 def test_every_error_of_the_module_is_public() -> None:

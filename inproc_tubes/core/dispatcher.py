@@ -393,6 +393,7 @@ class Dispatcher:
         session.held.remove(job._id)
         history.timeouts += 1
         history.lost = True
+        history.expired_at = job._due_at
         self.counts.job_timeouts += 1
         self.make_ready(now, job)
         self.drop_if_idle(session)

@@ -50,6 +50,7 @@ from .counts import CommandCounts
 from .dispatcher import Dispatcher
 from .failure import JobError
 from .limits import DEFAULT_TUBE, SAFETY_MARGIN
+from .reasons import why_not
 from .record import JobState
 from .requests import (
     NOBODY,
@@ -513,14 +514,14 @@ class Engine:
         self.turn.refuse_if_stopped(session)
         job = self.jobs.get(job_id)
         if job is None or job._state is _RESERVED or job._state is _INVALID:
-            self.turn.refuse(NotFoundError(job_id))
+            self.turn.refuse(why_not(self.store, now, job_id, None, session))
         session.is_worker = True
         self.store.leave(job)
         return self.dispatch.hold(now, job, session)
 
     # Settling
 
-    def find(self, job_id: JobId, handle: AnyJob | None) -> AnyJob:
+    def find(self, now: float, job_id: JobId, handle: AnyJob | None) -> AnyJob:
         """Return the job of that id, whatever its state.
 
         Raises:
@@ -531,16 +532,18 @@ class Engine:
         """
         job = self.store.find(job_id, handle)
         if job is None:
-            self.turn.refuse(NotFoundError(job_id))
+            self.turn.refuse(why_not(self.store, now, job_id, handle))
         return job
 
-    def _held(self, session: Session, job_id: JobId, handle: AnyJob | None) -> AnyJob:
+    def _held(
+        self, now: float, session: Session, job_id: JobId, handle: AnyJob | None
+    ) -> AnyJob:
         """Return a job that the session holds: is_job_reserved_by_conn."""
         if session.closed is not None:
             self.turn.refuse_closed(session)
-        job = self.find(job_id, handle)
-        if session.held.get(job_id) is not job:
-            self.turn.refuse(NotFoundError(job_id))
+        job = self.store.find(job_id, handle)
+        if job is None or session.held.get(job_id) is not job:
+            self.turn.refuse(why_not(self.store, now, job_id, handle, session))
         return job
 
     def delete_held(
@@ -583,7 +586,7 @@ class Engine:
             not is_held and (job._state is _RESERVED or job._state is _INVALID)
         ):
             self.counts.other_deletes += 1
-            self.turn.refuse(NotFoundError(job_id))
+            self.turn.refuse(why_not(self.store, now, job_id, handle, session))
         if not is_held:
             self.store.leave(job)
             if job._history.lost and handle is job:
@@ -607,7 +610,7 @@ class Engine:
     ) -> None:
         """Give a held job back, at once or after a delay. Cost: O(log n)."""
         self.counts.release += 1
-        job = self._held(session, job_id, handle)
+        job = self._held(now, session, job_id, handle)
         history = job._own_history()
         session.held.remove(job_id)
         if priority is not None:
@@ -635,7 +638,7 @@ class Engine:
     ) -> None:
         """Put a held job aside until it is kicked. Cost: O(1)."""
         self.counts.bury += 1
-        job = self._held(session, job_id, handle)
+        job = self._held(now, session, job_id, handle)
         history = job._own_history()
         session.held.remove(job_id)
         if priority is not None:
@@ -652,7 +655,7 @@ class Engine:
     ) -> None:
         """Restart the time to run of a held job. Cost: O(log n)."""
         self.counts.touch += 1
-        job = self._held(session, job_id, handle)
+        job = self._held(now, session, job_id, handle)
         job._due_at = now + job._ttr
         session.held.postpone(job)
 
@@ -710,9 +713,9 @@ class Engine:
 
     def kick_job(self, now: float, job_id: JobId, handle: AnyJob | None) -> None:
         """Make this buried or delayed job ready. Cost: O(log n)."""
-        job = self.find(job_id, handle)
+        job = self.find(now, job_id, handle)
         if job._state is not _BURIED and job._state is not _DELAYED:
-            self.turn.refuse(NotFoundError(job_id))
+            self.turn.refuse(why_not(self.store, now, job_id, handle))
         self.store.leave(job)
         self._kick(now, job)
 

@@ -64,6 +64,14 @@ __all__ = [
 class JobHolder(BlockHolder, Protocol):
     """The verbs of one session for jobs: what a job's own verbs call."""
 
+    @property
+    def _jobs(self) -> dict[int, JobRecord]:
+        """The jobs of its broker."""
+
+    @property
+    def _session(self) -> object:
+        """The session itself."""
+
     def release(
         self,
         job_or_id: Job | int,

@@ -53,10 +53,10 @@ def snapshot(
     return peeked(question(now, engine, about), holder)
 
 
-def peek(_now: float, engine: Engine, job_id: int) -> AnyJob:
+def peek(now: float, engine: Engine, job_id: int) -> AnyJob:
     """Return this job. Cost: O(1)."""
     engine.counts.peek += 1
-    return engine.find(job_id, None)
+    return engine.find(now, job_id, None)
 
 
 def _found(engine: Engine, name: str, job: AnyJob | None, state: JobState) -> AnyJob:
@@ -149,7 +149,7 @@ def stats_job(
     from .statistics import JobStats  # noqa: PLC0415 - dataclasses are slow to import
 
     engine.counts.stats_job += 1
-    job = engine.find(job_id, handle)
+    job = engine.find(now, job_id, handle)
     timed = job._state is JobState.RESERVED or job._state is JobState.DELAYED
     return JobStats(
         id=job._id,

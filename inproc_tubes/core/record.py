@@ -50,6 +50,7 @@ class History:
         kicks: How often it was kicked.
         burial: The number of its last burial. Buried jobs are served in this order.
         lost: Whether its last reservation has ended without a verb of its holder.
+        expired_at: When that has expired; None if it has not.
         error: Its last failure that somebody told of.
         context: The context of its put, where that is kept.
     """
@@ -59,6 +60,7 @@ class History:
         "buries",
         "context",
         "error",
+        "expired_at",
         "kicks",
         "lost",
         "releases",
@@ -72,6 +74,7 @@ class History:
         self.kicks = 0
         self.burial = 0
         self.lost = False
+        self.expired_at: float | None = None
         self.error: JobError | None = None
         self.context: Context | None = None
 

@@ -282,6 +282,14 @@ def touch_after_a_look_at_the_deadlines(world: World) -> Verb:
 
 
 @scenario
+def touch_of_a_job_that_has_expired(world: World) -> Verb:
+    job = world.held(ttr=5)
+    world.clock.advance(5)
+    world.reserve(world.other)
+    return refused(NotFoundError, job.touch)
+
+
+@scenario
 def kick_of_buried_jobs(world: World) -> Verb:
     world.bury("a", "b", "c")
     world.wait_to_reserve(world.other)

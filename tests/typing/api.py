@@ -28,6 +28,7 @@ from inproc_tubes import (
     JobTooBigError,
     MonotonicClock,
     NotFoundError,
+    NotFoundReason,
     NotIgnoredError,
     Producer,
     ReentrantCallError,
@@ -366,6 +367,9 @@ except NotFoundError as error:
     assert_type(error.job_id, int | None)
     assert_type(error.tube, str | None)
     assert_type(error.state, str | None)
+    assert_type(error.reason, NotFoundReason)
+    assert_type(error.expired_at, float | None)
+    assert_type(error.late, float | None)
 except NotIgnoredError as error:
     assert_type(error.tube, str)
 except TimedOutError as error:

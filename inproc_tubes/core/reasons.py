@@ -1,0 +1,99 @@
+"""Why a verb does not find a job: the answer to a caller who wonders.
+
+Only a refusal asks. So nothing here costs anything to a verb that succeeds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from inproc_tubes.errors import NotFoundError, NotFoundReason
+
+from .job import PeekedJob
+from .record import JobState
+
+if TYPE_CHECKING:
+    from .job import JobHolder
+    from .limits import JobId
+    from .record import AnyJob
+    from .session import Session
+    from .store import Store
+
+__all__ = ["why_not"]
+
+
+def why_not(
+    store: Store,
+    now: float,
+    job_id: JobId,
+    handle: AnyJob | None,
+    session: Session | None = None,
+) -> NotFoundError:
+    """Return the error of a verb that is refused.
+
+    Args:
+        store: Where the job is, or was.
+        now: The moment.
+        job_id: The job.
+        handle: The handle that the verb was given, None if it was given an id.
+        session: Who calls the verb, if that matters.
+
+    Cost: O(1).
+    """
+    if handle is not None and _is_of_another(store, handle):
+        return NotFoundError(job_id, None, None, NotFoundReason.FOREIGN)
+    job = store.jobs.get(job_id)
+    state = None if job is None else job._state.value
+    expired_at = _expired_at(job, handle, session)
+    if expired_at is not None:
+        reason, late = NotFoundReason.EXPIRED, now - expired_at
+        return NotFoundError(job_id, None, state, reason, expired_at, late)
+    if job is not None:
+        reason = _reason(store, job, handle, session)
+    elif job_id < store.next_id:
+        reason = NotFoundReason.DELETED
+    else:
+        reason = NotFoundReason.NEVER_PUT
+    return NotFoundError(job_id, None, state, reason)
+
+
+def _holder_of(job: AnyJob) -> JobHolder | None:
+    """Return who has reserved a job last, or has looked at it; None for nobody."""
+    return cast("JobHolder | None", getattr(job, "_holder", None))
+
+
+def _is_of_another(store: Store, handle: AnyJob) -> bool:
+    """Tell whether this is a handle of another broker."""
+    holder = _holder_of(handle)
+    return holder is not None and holder._jobs is not store.jobs
+
+
+def _expired_at(
+    job: AnyJob | None, handle: AnyJob | None, session: Session | None
+) -> float | None:
+    """Return when the reservation of the caller has expired, None if it has not."""
+    if handle is None:
+        # Who asks by an id may have been the last to hold the job.
+        if job is None or session is None or not job._history.lost:
+            return None
+        holder = _holder_of(job)
+        if holder is None or holder._session is not session:
+            return None
+        handle = job
+    history = handle._history
+    return history.expired_at if history.lost else None
+
+
+def _reason(
+    store: Store, job: AnyJob, handle: AnyJob | None, session: Session | None
+) -> NotFoundReason:
+    """Return what is in the way to a job that exists."""
+    if job._state is JobState.RESERVED and (
+        session is None or session.held.get(job._id) is not job
+    ):
+        return NotFoundReason.HELD
+    if store.find(job._id, handle) is None:
+        return NotFoundReason.RESERVED_SINCE
+    if isinstance(handle, PeekedJob):
+        return NotFoundReason.ONLY_PEEKED
+    return NotFoundReason.WRONG_STATE
