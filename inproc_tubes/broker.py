@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from .aio import AsyncConsumer, AsyncProducer
     from .clock import Clock
     from .core.engine import Engine
+    from .core.job import JobHolder
     from .core.record import AnyJob
+    from .core.session import Session
     from .core.statistics import BrokerStats, JobStats, TubeStats
 
 __all__ = ["Broker"]
@@ -57,7 +59,7 @@ class Broker(Generic[T]):
       `async_consumer`.
     - Looking: `tubes`, `peek`, `peek_ready`, `peek_delayed`, `peek_buried`, `stats`,
       `stats_tube`, `stats_job`, `jobs`.
-    - Intervening: `kick`, `kick_job`, `delete`, `clear_tube`, `pause_tube`,
+    - Intervening: `kick`, `kick_job`, `delete`, `cancel`, `clear_tube`, `pause_tube`,
       `limit_tube`.
     - The end: `drain`, `join` or `async_join`, `stop`, `stop_at_exit`, `close`, or the
       end of a with-block.
@@ -373,6 +375,41 @@ class Broker(Generic[T]):
         """
         self._holder.delete(job_or_id)
 
+    def cancel(self, job_or_id: Job[T] | int) -> None:
+        """Delete a job, even while a consumer holds it.
+
+        Its holder is not interrupted. But from now on its `Job.lost` is true, and its
+        verbs raise `NotFoundError` with the reason ``CANCELLED``; a with-block that ends
+        is quiet about it. So a long job asks for `Job.lost` now and then, and gives up.
+
+            >>> from inproc_tubes import Broker, NotFoundError
+            >>> broker = Broker()
+            >>> job_id = broker.producer().put("a long film")
+            >>> job = broker.consumer().reserve()
+            >>> broker.cancel(job_id)
+            >>> job.lost
+            True
+            >>> try:
+            ...     job.touch()
+            ... except NotFoundError as error:
+            ...     print(error)
+            job 1 was cancelled
+
+        In statistics it counts as a delete.
+
+        Args:
+            job_or_id: A job's id, or any handle of it: also one that was looked at
+                before somebody has reserved the job.
+
+        Raises:
+            NotFoundError: There is no such job (any more).
+            ClosedError: The broker was closed.
+
+        Cost: O(1) amortised.
+        """
+        job_id, job = target_of(job_or_id)
+        self._monitor.run(self._engine.clients.cancel_job, job_id, job)
+
     def pause_tube(self, tube: str, delay: float) -> None:
         """Let no consumer reserve from this tube for so long.
 
@@ -621,6 +658,10 @@ class Broker(Generic[T]):
             "stopped" if engine.stopped is not None else "",
         )
         return f"<Broker: {'; '.join(filter(None, parts))}>"
+
+    def _holder_for(self, session: Session) -> JobHolder:
+        """Return what the jobs refer to that this session reserves. For the protocol."""
+        return Holder(self._monitor, session)
 
     def _look(self, question: Callable[[float, Engine, X], AnyJob], about: X) -> Job[T]:
         """Return a snapshot of the job that a question finds."""

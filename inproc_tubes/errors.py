@@ -59,6 +59,10 @@ class NotFoundReason(Enum):
     """There was no job of this id yet."""
     DELETED = "deleted"
     """The job was deleted."""
+    CANCELLED = "cancelled"
+    """The job was deleted by `Broker.cancel`, maybe while somebody held it."""
+    GONE = "gone"
+    """The job was deleted, or cancelled so long ago that it is not known any more."""
     EXPIRED = "expired"
     """The reservation of this handle has expired, at `NotFoundError.expired_at`."""
     HELD = "held"
@@ -130,6 +134,10 @@ class NotFoundError(TubesError, LookupError):
 _TOLD = {
     NotFoundReason.NEVER_PUT: "job {0.job_id} was never put",
     NotFoundReason.DELETED: "job {0.job_id} was deleted",
+    NotFoundReason.CANCELLED: "job {0.job_id} was cancelled",
+    NotFoundReason.GONE: (
+        "job {0.job_id} is gone: it was deleted or cancelled, too long ago to tell which"
+    ),
     NotFoundReason.EXPIRED: (
         "the reservation of job {0.job_id} expired {0.late:.3g} s ago; the job {now}"
     ),

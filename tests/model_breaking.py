@@ -133,6 +133,7 @@ VERBS: dict[str, Callable[[Call], Thunk | None]] = {
     "begin_put": Call.begin_put,
     "bury": lambda c: c.of_a_job(c.engine.bury, c.number),
     "cancel": Call.cancel,
+    "cancel_job": lambda c: partial(c.engine.clients.cancel_job, c.now, c.job_id, None),
     "catch_up": lambda c: partial(c.engine.catch_up, c.now),
     "clear_tube": lambda c: c.of_a_tube(c.engine.clear_tube, _UNHELD),
     "close_session": lambda c: c.of_a_session(c.engine.clients.close_session, "closed"),
@@ -168,11 +169,12 @@ VERBS: dict[str, Callable[[Call], Thunk | None]] = {
 }
 
 # Those that may delete a job, and those after which a session may hold one no longer.
-DELETING = {"clear_tube", "delete", "delete_held", "settle", "withdraw"}
+DELETING = {"cancel_job", "clear_tube", "delete", "delete_held", "settle", "withdraw"}
 RELEASING = {
     "abandon",
     "bury",
     "cancel",
+    "cancel_job",
     "catch_up",
     "close_session",
     "delete",
@@ -185,6 +187,7 @@ RELEASING = {
 OF_A_JOB = {
     "bury",
     "cancel",
+    "cancel_job",
     "delete",
     "delete_held",
     "fail",

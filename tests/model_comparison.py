@@ -20,7 +20,7 @@ from tests import model_statistics
 from tests.engine_driver import Holder, next_id, verb_on
 from tests.model_parts import FOREIGN, Peek, Served, told
 from tests.model_time import catch_up, next_due
-from tests.naive_model import Model
+from tests.naive_model import REMEMBERED, Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +87,7 @@ class EngineAndModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.engine = Engine()
+        self.engine.store.gone.limit = REMEMBERED
         self.model = Model(100)
         self.model.add_tube("default")
         self.sessions: dict[int, Session] = {}
@@ -231,12 +232,17 @@ class EngineAndModel(RuleBasedStateMachine):
         return self.open[number % len(self.open)]
 
     def pair(self, session: int, number: int) -> tuple[int, int]:
-        """Choose a session and a job: one that it, or another, holds; any; or none."""
+        """Choose a session and a job: one that it, or another, holds; any; or none.
+
+        Among those that are not there are the last ones that are gone.
+        """
         jobs = self.model.jobs.values()
         who = self.session(session)
         owners = {job.id: job.owner for job in jobs if job.owner is not None}
         held = [(who if number % 4 == 3 else owners[i], i) for i in owners]
-        pairs = [(who, job_id) for job_id in (*self.model.jobs, NOWHERE)]
+        gone = [i for i in range(1, self.model.ids + 1) if i not in self.model.jobs]
+        there = self.model.jobs.keys()
+        pairs = [(who, job_id) for job_id in (*there, *gone[-2:], NOWHERE)]
         if held and number % 4:
             pairs = held
         return pairs[number % len(pairs)]
@@ -296,7 +302,9 @@ class EngineAndModel(RuleBasedStateMachine):
     def a_job_is_lost_if_its_reservation_was_not_ended_by_its_holder(self) -> None:
         for handle in self.handles:
             # A late delete ends it all the same.
-            if handle.job._id in self.model.jobs and handle.reservation > 0:
+            is_there = handle.job._id in self.model.jobs
+            cancelled = handle.reservation in self.model.cancelled
+            if handle.reservation > 0 and (is_there or cancelled):
                 lost = handle.reservation in self.model.lost
                 assert handle.job._history.lost == lost
 

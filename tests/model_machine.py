@@ -441,6 +441,11 @@ class EngineAgainstModel(EngineAndModel):
         else:
             self.verb("delete", job_id, fence, session=who)
 
+    @rule(session=which, job=which, kind=fences)
+    def cancel_job(self, session: int, job: int, kind: int | None) -> None:
+        _, job_id = self.pair(session, job)
+        self.verb("cancel_job", job_id, self.fence(job_id, kind))
+
     @rule(
         session=which,
         job=which,

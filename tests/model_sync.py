@@ -36,6 +36,8 @@ def synchronise(machine: EngineAndModel) -> None:
         job_timeouts=counts["job_timeouts"],
         draining=counts["draining"],
         stopped=engine.stopped,
+        gone=dict(store.gone.reasons),
+        forgotten=store.gone.forgotten,
     )
     for number, session in machine.sessions.items():
         model.sessions[number] = ours = _session(session)

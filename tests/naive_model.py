@@ -45,6 +45,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+REMEMBERED = 2
+"""How many jobs are remembered that have ended otherwise than by a delete."""
+
+
 @dataclass
 class Model:
     now: float
@@ -62,6 +66,11 @@ class Model:
     lost: set[int] = field(default_factory=set)  # reservations that nobody ended
     # Those of them that have expired, each with the moment and who had it.
     expired: dict[int, tuple[float, int]] = field(default_factory=dict)
+    cancelled: set[int] = field(default_factory=set)  # reservations
+    # How jobs have ended that were not deleted, for the last of them; and the highest id
+    # of all others.
+    gone: dict[int, NotFoundReason] = field(default_factory=dict)
+    forgotten: int = 0
     burials: int = 0
     job_timeouts: int = 0
     draining: bool = False
@@ -250,6 +259,9 @@ class Model:
             return NotFoundError(job_id, None, None, NotFoundReason.FOREIGN)
         job = self.jobs.get(job_id)
         state = None if job is None else job.state
+        end = self.end_of(job_id, fence) if job is None else None
+        if end is NotFoundReason.CANCELLED:
+            return NotFoundError(job_id, None, None, end)
         last = job.reservation if fence is None and job is not None else fence
         when, who = None, None
         if last is not None and not isinstance(fence, Peek):
@@ -258,9 +270,8 @@ class Model:
             expired, late = NotFoundReason.EXPIRED, self.now - when
             return NotFoundError(job_id, None, state, expired, when, late)
         if job is None:
-            is_new = job_id > self.ids
-            reason = NotFoundReason.NEVER_PUT if is_new else NotFoundReason.DELETED
-        elif job.state == "reserved" and job.owner != session:
+            return NotFoundError(job_id, None, None, end)
+        if job.state == "reserved" and job.owner != session:
             reason = NotFoundReason.HELD
         elif fence not in {None, job.reservation}:
             reason = NotFoundReason.RESERVED_SINCE
@@ -269,6 +280,24 @@ class Model:
         else:
             reason = NotFoundReason.WRONG_STATE
         return NotFoundError(job_id, None, state, reason)
+
+    def end_of(self, job_id: int, fence: int | None) -> NotFoundReason:
+        """Tell what has become of a job that is not there."""
+        if fence in self.cancelled and not isinstance(fence, Peek):
+            return NotFoundReason.CANCELLED
+        if job_id > self.ids:
+            return NotFoundReason.NEVER_PUT
+        is_known = job_id > self.forgotten
+        return self.gone.get(
+            job_id, NotFoundReason.DELETED if is_known else NotFoundReason.GONE
+        )
+
+    def remember(self, job_id: int, reason: NotFoundReason) -> None:
+        self.gone[job_id] = reason
+        if len(self.gone) > REMEMBERED:
+            oldest = min(self.gone, key=list(self.gone).index)
+            self.forgotten = max(self.forgotten, oldest)
+            del self.gone[oldest]
 
     # Sessions and tubes, as the engine has them
 
@@ -631,6 +660,19 @@ class Model:
             raise self.not_found(job_id, fence, session)
         if fence is not None and not isinstance(fence, Peek) and job.owner is None:
             self.expired.pop(fence, None)  # late, and yet done by who had it
+        self.tubes[job.tube].cmd_delete += 1
+        self.remove(job)
+        return job_id
+
+    def cancel_job(self, job_id: int, fence: int | None) -> int:
+        job = self.jobs.get(job_id)
+        if job is None or fence == FOREIGN or job.state == "invalid":
+            raise self.not_found(job_id, fence)
+        if job.owner is not None:
+            self.lost.add(job.reservation)
+            self.cancelled.add(job.reservation)
+        self.remember(job_id, NotFoundReason.CANCELLED)
+        self.commands["cmd_delete"] += 1
         self.tubes[job.tube].cmd_delete += 1
         self.remove(job)
         return job_id

@@ -179,6 +179,7 @@ TABLE: dict[str, tuple[Verb, Values]] = {
     ),
     "Broker.kick_job.job_or_id": (lambda w, x: w.broker.kick_job(x), NO_JOBS),
     "Broker.delete.job_or_id": (lambda w, x: w.broker.delete(x), NO_JOBS),
+    "Broker.cancel.job_or_id": (lambda w, x: w.broker.cancel(x), NO_JOBS),
     "Broker.pause_tube.tube": (lambda w, x: w.broker.pause_tube(x, 1), NO_TUBES),
     "Broker.pause_tube.delay": (
         lambda w, x: w.broker.pause_tube("jobs", x),
@@ -363,6 +364,7 @@ UNCHECKED = {
 # {verb: what counts a NOT_FOUND}. Each counts one.
 COUNTED_THOUGH_NOT_FOUND = {
     "bury": "bury",
+    "cancel": None,  # as "kick_job"
     "delete": "other_deletes",
     "kick_job": None,  # the server does not count this command at all
     "release": "release",
@@ -473,6 +475,7 @@ def test_the_table_has_every_parameter_of_every_public_verb() -> None:
         pytest.param(lambda w: w.job.bury(), id="bury"),
         pytest.param(lambda w: w.broker.kick("jobs", 1), id="kick"),
         pytest.param(lambda w: w.broker.delete(4), id="delete"),
+        pytest.param(lambda w: w.broker.cancel(w.job), id="cancel"),
         pytest.param(lambda w: w.broker.pause_tube("jobs", 1), id="pause_tube"),
         pytest.param(lambda w: w.broker.limit_tube("narrow", 2), id="limit_tube"),
         pytest.param(lambda w: w.broker.clear_tube("jobs"), id="clear_tube"),

@@ -155,6 +155,7 @@ BROKER_VERBS: dict[str, Callable[[Broker], object]] = {
     "peek_buried": lambda broker: broker.peek_buried("default"),
     "kick": lambda broker: broker.kick("default", 1),
     "kick_job": lambda broker: broker.kick_job(1),
+    "cancel": lambda broker: broker.cancel(1),
     "delete": lambda broker: broker.delete(1),
     "pause_tube": lambda broker: broker.pause_tube("default", 1),
     "limit_tube": lambda broker: broker.limit_tube("default", 1),

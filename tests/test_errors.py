@@ -49,6 +49,18 @@ TABLE: list[tuple[TubesError, type[Exception], str, dict[str, Any]]] = [
         not_found(NotFoundReason.NEVER_PUT, job_id=0),
     ),
     (
+        NotFoundError(7, None, None, NotFoundReason.CANCELLED),
+        LookupError,
+        "job 7 was cancelled",
+        not_found(NotFoundReason.CANCELLED, job_id=7),
+    ),
+    (
+        NotFoundError(7, None, None, NotFoundReason.GONE),
+        LookupError,
+        "job 7 is gone: it was deleted or cancelled, too long ago to tell which",
+        not_found(NotFoundReason.GONE, job_id=7),
+    ),
+    (
         NotFoundError(7, None, "reserved", NotFoundReason.EXPIRED, 160.5, 3.25),
         LookupError,
         "the reservation of job 7 expired 3.25 s ago; the job is reserved now",

@@ -120,8 +120,8 @@ class Job(JobRecord, Generic[T]):
     exception, such as `asyncio.CancelledError`, `KeyboardInterrupt`, `SystemExit` or
     `GeneratorExit`. What the block itself did with the job stands. If the job is `lost`
     inside the block and that ends normally, it is deleted if nobody has reserved it,
-    else `NotFoundError` is raised. The block of a job that was only looked at changes
-    nothing.
+    else `NotFoundError` is raised; where it was cancelled, nothing is left to be done.
+    The block of a job that was only looked at changes nothing.
 
     A handle is *fenced*. When its reservation is over and the job is reserved again, by
     the same consumer too, the verbs of the handle raise `NotFoundError`, and its
@@ -211,8 +211,9 @@ class Job(JobRecord, Generic[T]):
     def lost(self) -> bool:
         """Whether the reservation is over, and this consumer did not end it.
 
-        It has expired, or the consumer or the broker was closed. Somebody else may have
-        the job by now, or have done it: what this handle has worked out comes too late.
+        It has expired, or the job was cancelled, or the consumer or the broker closed.
+        Somebody else may have the job by now, or have done it: what this handle has
+        worked out comes too late.
         A job that was deleted, released or buried by its consumer is not lost, nor is
         one that was only looked at.
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .session import Session
     from .store import Store
 
-__all__ = ["why_not"]
+__all__ = ["holder_of", "is_of_another", "why_not"]
 
 
 def why_not(
@@ -40,32 +40,40 @@ def why_not(
 
     Cost: O(1).
     """
-    if handle is not None and _is_of_another(store, handle):
+    if handle is not None and is_of_another(store, handle):
         return NotFoundError(job_id, None, None, NotFoundReason.FOREIGN)
     job = store.jobs.get(job_id)
+    ended = None if job is not None else _end_of(store, job_id, handle)
+    if ended is NotFoundReason.CANCELLED:
+        return NotFoundError(job_id, None, None, ended)
     state = None if job is None else job._state.value
     expired_at = _expired_at(job, handle, session)
     if expired_at is not None:
         reason, late = NotFoundReason.EXPIRED, now - expired_at
         return NotFoundError(job_id, None, state, reason, expired_at, late)
     if job is not None:
-        reason = _reason(store, job, handle, session)
-    elif job_id < store.next_id:
-        reason = NotFoundReason.DELETED
-    else:
-        reason = NotFoundReason.NEVER_PUT
-    return NotFoundError(job_id, None, state, reason)
+        ended = _reason(store, job, handle, session)
+    return NotFoundError(job_id, None, state, ended)
 
 
-def _holder_of(job: AnyJob) -> JobHolder | None:
+def holder_of(job: AnyJob) -> JobHolder | None:
     """Return who has reserved a job last, or has looked at it; None for nobody."""
     return cast("JobHolder | None", getattr(job, "_holder", None))
 
 
-def _is_of_another(store: Store, handle: AnyJob) -> bool:
+def is_of_another(store: Store, handle: AnyJob) -> bool:
     """Tell whether this is a handle of another broker."""
-    holder = _holder_of(handle)
+    holder = holder_of(handle)
     return holder is not None and holder._jobs is not store.jobs
+
+
+def _end_of(store: Store, job_id: JobId, handle: AnyJob | None) -> NotFoundReason:
+    """Return how a job that is not there has ended, if it has ever been there."""
+    if handle is not None and handle._history.cancelled:
+        return NotFoundReason.CANCELLED
+    if job_id >= store.next_id:
+        return NotFoundReason.NEVER_PUT
+    return store.gone.reason_of(job_id)
 
 
 def _expired_at(
@@ -76,7 +84,7 @@ def _expired_at(
         # Who asks by an id may have been the last to hold the job.
         if job is None or session is None or not job._history.lost:
             return None
-        holder = _holder_of(job)
+        holder = holder_of(job)
         if holder is None or holder._session is not session:
             return None
         handle = job

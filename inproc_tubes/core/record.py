@@ -51,6 +51,7 @@ class History:
         burial: The number of its last burial. Buried jobs are served in this order.
         lost: Whether its last reservation has ended without a verb of its holder.
         expired_at: When that has expired; None if it has not.
+        cancelled: Whether it was cancelled while somebody held it.
         error: Its last failure that somebody told of.
         context: The context of its put, where that is kept.
     """
@@ -58,6 +59,7 @@ class History:
     __slots__ = (
         "burial",
         "buries",
+        "cancelled",
         "context",
         "error",
         "expired_at",
@@ -75,6 +77,7 @@ class History:
         self.burial = 0
         self.lost = False
         self.expired_at: float | None = None
+        self.cancelled = False
         self.error: JobError | None = None
         self.context: Context | None = None
 

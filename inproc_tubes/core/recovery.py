@@ -53,6 +53,9 @@ def _rebuild_indexes(engine: Engine, sessions: list[Session], held: set[int]) ->
                 store.tubes.setdefault(tube.name, tube)
         jobs = session.held.in_sequence()
         session.held.rebuild([job for job in jobs if id(job) in held])
+        for job in session.held.in_sequence():
+            if job._history.lost:  # it was being cancelled, or its session closed
+                job._history.lost = job._history.cancelled = False
     store.rebuild({job._id for job in store.jobs.values() if id(job) in held})
     tubes = store.tubes.values()
     engine.queue.rebuild(tubes, sessions)
@@ -158,6 +161,7 @@ def check(engine: Engine) -> None:
     assert all(request.outcome is None for request in dispatch.requests())
     assert not engine.store.draining or not engine.admission.puts
     for session in sessions:
+        assert not any(job._history.lost for job in session.held.in_sequence())
         assert session.stopped is None or not (session.watched or session.tickets)
     if engine.stopped is not None:
         assert all(s.stopped or not s.stops for s in engine.clients.sessions)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
+from .gone import Gone
 from .job import PeekedJob
 from .making import renewed
 from .record import JobState
@@ -39,12 +40,14 @@ class Store:
         tubes: {name: tube}.
         tube_list: The same tubes in beanstalkd's order.
         ids: The ids of jobs that are still to come.
+        gone: How jobs have ended that were not simply deleted.
     """
 
     __slots__ = (
         "_burials",
         "_of_dead_tubes",
         "draining",
+        "gone",
         "ids",
         "jobs",
         "tube_list",
@@ -56,6 +59,7 @@ class Store:
         self.tubes: dict[str, Tube] = {}
         self.tube_list = TubeList()
         self.ids: Iterator[JobId] = count(1)
+        self.gone = Gone()
         # How many jobs were put into tubes that are gone, and how many were deleted.
         # One tuple, so that the two always agree.
         self._of_dead_tubes = 0, 0
@@ -198,6 +202,7 @@ class Store:
         A job that is RESERVED and not held was being reserved or released when a turn
         was broken off: it is ready. Cost: O(n log n).
         """
+        self.gone.rebuild(self.jobs)
         groups: dict[str, dict[JobState, list[AnyJob]]] = {
             name: {} for name in self.tubes
         }
@@ -232,6 +237,7 @@ class Store:
             tube.cmd_delete -= difference
 
     def _check(self, held: Iterable[AnyJob]) -> None:
+        self.gone._check(self.jobs)
         by_id = {job._id: job for job in held}
         # Every job is in a living tube, under its id, and is held if it is reserved.
         for job_id, job in self.jobs.items():

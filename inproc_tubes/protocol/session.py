@@ -110,7 +110,7 @@ class ProtocolSession:
         # What the engine knows of it.
         self.session = broker._monitor.open("default", ["default"], stops=False)
         # The wire knows ids, and no handles: nobody calls the verbs of its jobs.
-        self.session.holder = broker._holder
+        self.session.holder = broker._holder_for(self.session)
         notifier = _Notifier(_ignore if on_output is None else on_output)
         self._commands = Commands(broker, self.session, version, notifier)
 

@@ -24,7 +24,7 @@ from inspect import iscoroutine
 from math import inf
 from typing import TYPE_CHECKING, Generic
 
-from inproc_tubes import ClosedError, NotFoundError
+from inproc_tubes import ClosedError, NotFoundError, NotFoundReason
 
 from .policy import Bury, Retry
 from .settings import T
@@ -107,8 +107,8 @@ class Attempt(Generic[T]):
             self._log.runs_long(job, runtime)
         try:
             job.touch()
-        except NotFoundError:
-            self._tell_if_lost()  # else the handler has settled it
+        except NotFoundError as error:
+            self._tell_if_lost(error)  # else the handler has settled it
         except ClosedError:
             pass  # nothing is left that could be touched
         else:
@@ -166,8 +166,8 @@ class Attempt(Generic[T]):
             else:
                 self.job.release()
                 self._log.given_back(self.job, error)
-        except NotFoundError:
-            self._tell_if_lost()  # else the handler has settled it
+        except NotFoundError as not_found:
+            self._tell_if_lost(not_found)  # else the handler has settled it
             if isinstance(error, Exception):
                 self._log.failed_late(self.job, error)
         except ClosedError as closed:
@@ -204,11 +204,13 @@ class Attempt(Generic[T]):
         self.abandoned = True
         return True
 
-    def _tell_if_lost(self) -> None:
+    def _tell_if_lost(self, error: NotFoundError) -> None:
         """Log that the job was lost, if it was, but only once."""
         if self.job.lost and not self._lost_told:
             self._lost_told = True
-            self._log.lost(self.job, self.runtime)
+            cancelled = error.reason is NotFoundReason.CANCELLED
+            tell = self._log.cancelled if cancelled else self._log.lost
+            tell(self.job, self.runtime)
 
 
 def _refuse_coroutine(result: object) -> None:

@@ -111,6 +111,10 @@ class Log:
             _seconds(seconds),
         )
 
+    def cancelled(self, job: Job, seconds: float) -> None:
+        """Tell that a job was cancelled while its handler was running."""
+        _logger.info("%s was cancelled after %s s", self._name(job), _seconds(seconds))
+
     def not_settled(self, job: Job, error: ClosedError) -> None:
         """Tell that a handler has ended after its job was given back, or has gone."""
         _logger.warning("%s was not settled: %s", self._name(job), error)

@@ -290,6 +290,48 @@ def touch_of_a_job_that_has_expired(world: World) -> Verb:
 
 
 @scenario
+def cancel_of_a_held_job(world: World) -> Verb:
+    job = world.held()
+    world.deletes("a")
+    return lambda: world.broker.cancel(job.id)
+
+
+@scenario
+def cancel_of_a_job_whose_deadline_is_near(world: World) -> Verb:
+    job = world.held(ttr=5)
+    world.deletes("a")
+    world.wait_to_reserve(world.consumer)
+    return lambda: world.broker.cancel(job)
+
+
+@scenario
+def cancel_of_a_dropped_consumers_job(world: World) -> Verb:
+    consumer = world.broker.consumer("work")
+    world.put("a")
+    job = world.reserve(consumer)
+    world.deletes("a")
+    del consumer
+    return lambda: world.broker.cancel(job)
+
+
+@scenario
+def cancel_of_a_buried_job(world: World) -> Verb:
+    job_id = world.bury("a", "b")
+    world.deletes("b")
+    return lambda: world.broker.cancel(job_id)
+
+
+@scenario
+def cancel_that_makes_room(world: World) -> Verb:
+    world.broker.limit_tube("work", 1)
+    job = world.held()
+    world.deletes("a")
+    world.wait_to_put("x")
+    world.wait_to_join("work")
+    return lambda: world.broker.cancel(job)
+
+
+@scenario
 def kick_of_buried_jobs(world: World) -> Verb:
     world.bury("a", "b", "c")
     world.wait_to_reserve(world.other)

@@ -89,6 +89,7 @@ WILLS: dict[str, Callable[[Scene], object]] = {
     "reserve": lambda scene: scene.reader.reserve(timeout=0),
     "reserve_many": lambda scene: scene.reader.reserve_many(2, timeout=0),
     "work": lambda scene: scene.reader.reserve(timeout=0).delete(),
+    "cancel": lambda scene: scene.broker.cancel(1),
     "delete": lambda scene: scene.broker.delete(1),
     "release": lambda scene: scene.consumer.release(1),
     "bury": lambda scene: scene.consumer.bury(1),

@@ -186,6 +186,7 @@ class World:
         given = [*self.handles, *(request.outcome for request in self.requests)]
         for session in self.engine.clients.everyone():
             for job in session.held.in_sequence():
+                assert not job._history.lost
                 assert any(job is handle for handle in given), (
                     f"nobody was given {job._body}"
                 )

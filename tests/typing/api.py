@@ -282,6 +282,7 @@ for target in (job, 1):
     assert_type(consumer.bury(target, priority=None), None)
     assert_type(consumer.touch(target), None)
     assert_type(broker.delete(target), None)
+    assert_type(broker.cancel(target), None)
     assert_type(broker.kick_job(target), None)
     assert_type(broker.stats_job(target), JobStats)
 consumer.delete("1")  # type: ignore[arg-type]  # no id

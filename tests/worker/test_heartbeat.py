@@ -151,6 +151,21 @@ def test_a_worker_that_was_suspended_tells_once_that_its_job_was_lost(
     assert {"piano": "reserved"} == kind.states()
 
 
+def test_a_job_that_is_cancelled_is_touched_no_more_and_told_of(
+    kind: Kind, lines: Lines
+) -> None:
+    with kind.entered(kind.gated()):
+        kind.put("piano", ttr=60)
+        job = kind.gate.wait_for_job()
+        kind.broker.cancel(job)
+        kind.clock.advance(1000)
+        lines.wait_for("job 1 in 'default' was cancelled after 30 s")
+        kind.gate.open()
+        kind.wait_until_idle()
+        assert {} == kind.states()
+    assert [] == lines.of("WARNING")
+
+
 def test_jobs_that_take_long_and_a_broker_that_is_closed(
     kind: Kind, lines: Lines
 ) -> None:
