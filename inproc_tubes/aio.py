@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Generic, Self
+from typing import TYPE_CHECKING, Generic, Self, TypeVar, overload
 
 from .checks import check_count, check_timeout
-from .consumer import BaseConsumer, order_of_serving
+from .consumer import NO_DEFAULT, BaseConsumer, NoDefault, order_of_serving
 from .core.job import Job, T, refuse_to_pickle
 from .core.limits import DEFAULT_DELAY, DEFAULT_PRIORITY, DEFAULT_TTR
 from .core.requests import WITHOUT_WARNING, PutRequest, ReserveRequest
-from .errors import ClosedError
+from .errors import ClosedError, TimedOutError
 from .producer import BaseProducer
 from .waiting.coroutines import LoopAnswer, LoopSleepers
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .monitor import Monitor
 
 __all__ = ["AsyncConsumer", "AsyncProducer"]
+
+D = TypeVar("D")
 
 
 def _sleep_in_loop(
@@ -68,8 +70,8 @@ class AsyncConsumer(Generic[T]):
     """A `Consumer` for coroutines. Made by `Broker.async_consumer`.
 
     What may wait is awaited: `reserve`, `reserve_many`, and iteration. All else is a
-    plain method, as it never waits, and so is a job: ``with await consumer.reserve() as
-    job``.
+    plain method, as it never waits, `reserve_nowait` too, and so is a job: ``with await
+    consumer.reserve() as job``.
 
     `reserve` does not yield to the event loop if a job is ready, as `asyncio.Queue.get`
     does not. ``async for job in consumer`` does before each job, so that a full tube
@@ -86,21 +88,40 @@ class AsyncConsumer(Generic[T]):
         self._consumer: _LoopConsumer[T] = _LoopConsumer(monitor, tubes)
         self._reserve = self._consumer.reserve  # one step nearer
 
-    async def reserve(self, timeout: float | None = None) -> Job[T]:  # noqa: ASYNC109 - the engine's
+    @overload
+    async def reserve(self, timeout: float | None = None) -> Job[T]: ...  # noqa: ASYNC109 - the engine's
+    @overload
+    async def reserve(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109 - the engine's
+        *,
+        default: D,
+    ) -> Job[T] | D: ...
+    @overload
+    async def reserve(self, timeout: float | None, default: D) -> Job[T] | D: ...  # noqa: ASYNC109 - the engine's
+    async def reserve(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109 - the engine's
+        default: D | NoDefault = NO_DEFAULT,
+    ) -> Job[T] | D:
         """Take the most urgent job of all watched tubes; wait for one if need be.
 
         The same as `Consumer.reserve`, awaited. Cancelled, it has no effect.
 
         Args:
             timeout: Seconds to wait, None for ever, 0 not at all.
+            default: What is returned if there was no job within the timeout. Left out,
+                `TimedOutError` is raised.
 
         Returns:
-            The job. It is this consumer's for ``job.ttr`` seconds.
+            The job, or the default. The job is this consumer's for ``job.ttr`` seconds.
 
         Raises:
-            TimedOutError: There was no job within the timeout.
+            TimedOutError: There was no job within the timeout. Do not catch it as a
+                ``TimeoutError``: that may be one of the job's with-block, too.
             DeadlineSoonError: There is no job, and one that this handle holds already
-                expires within a second.
+                expires within a second. This is told once: the next `reserve` waits,
+                unless the job was touched.
             StoppedError: The consumer or the broker was stopped, maybe while this waited.
             ClosedError: The consumer or the broker was closed, maybe while this waited.
 
@@ -111,9 +132,31 @@ class AsyncConsumer(Generic[T]):
         try:
             found = self._reserve(timeout)
             return found if isinstance(found, Job) else await found
+        except TimedOutError:
+            self._consumer._undo(found)
+            if default is NO_DEFAULT:
+                raise
+            return default
         except BaseException:
             self._consumer._undo(found)
             raise
+
+    def reserve_nowait(self) -> Job[T] | None:
+        """Take the most urgent job of all watched tubes, if there is one; never wait.
+
+        As `reserve` with the timeout 0 and the default None, but that nothing is told
+        of jobs that expire soon. In statistics it counts if there is a job.
+
+        Returns:
+            The job, or None. The job is this consumer's for ``job.ttr`` seconds.
+
+        Raises:
+            StoppedError: The consumer or the broker was stopped.
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(log n) amortised.
+        """
+        return self._consumer.reserve_nowait()
 
     async def reserve_many(self, n: int, timeout: float | None = None) -> list[Job[T]]:  # noqa: ASYNC109 - as above
         """Take up to ``n`` jobs at once; wait for the first if need be.
@@ -128,9 +171,9 @@ class AsyncConsumer(Generic[T]):
             The jobs, the most urgent first, at least one.
 
         Raises:
-            TimedOutError: There was no job within the timeout.
+            TimedOutError: There was no job within the timeout. See `reserve`.
             DeadlineSoonError: There is no job, and one that this handle holds already
-                expires within a second.
+                expires within a second. This is told once, see `reserve`.
             StoppedError: The consumer or the broker was stopped, maybe while this waited.
             ClosedError: The consumer or the broker was closed, maybe while this waited.
 

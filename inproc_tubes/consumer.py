@@ -6,15 +6,16 @@ its thread, and an `inproc_tubes.aio.AsyncConsumer` holds one that waits in an e
 
 from __future__ import annotations
 
+from enum import Enum
 from functools import partial
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Literal, Self, TypeVar, overload
 
 from .checks import check_count, check_job_id, check_timeout, check_tube_name
 from .core import questions
 from .core.job import Job, T
 from .core.requests import WITHOUT_WARNING, ReserveRequest
 from .core.text import counted, waiting
-from .errors import ClosedError
+from .errors import ClosedError, TimedOutError
 from .holder import Holder
 from .turns import ReserveTurn
 
@@ -26,9 +27,19 @@ if TYPE_CHECKING:
     from .monitor import Monitor
     from .waiting.threads import ThreadSleepers
 
-__all__ = ["BaseConsumer", "Consumer"]
+__all__ = ["NO_DEFAULT", "BaseConsumer", "Consumer", "NoDefault", "order_of_serving"]
 
 W = TypeVar("W")
+D = TypeVar("D")
+
+
+class _Missing(Enum):
+    NO_DEFAULT = "no default: the error is raised"
+
+
+NO_DEFAULT: Final = _Missing.NO_DEFAULT
+"""The default of a reserve that has none. None is a default, too."""
+NoDefault = Literal[_Missing.NO_DEFAULT]
 
 _ZERO = 0  # CPython has one object for it
 
@@ -52,7 +63,17 @@ class BaseConsumer(Holder[T], Generic[W, T]):
         super().__init__(monitor, session)
         self._reserve = ReserveTurn(monitor, session, enter)
 
-    def reserve(self, timeout: float | None = None) -> Job[T] | W:
+    @overload
+    def reserve(self, timeout: float | None = None) -> Job[T] | W: ...
+    @overload
+    def reserve(
+        self, timeout: float | None = None, *, default: D
+    ) -> Job[T] | W | D: ...
+    @overload
+    def reserve(self, timeout: float | None, default: D) -> Job[T] | W | D: ...
+    def reserve(
+        self, timeout: float | None = None, default: D | NoDefault = NO_DEFAULT
+    ) -> Job[T] | D | W:
         """Take the most urgent job of all watched tubes; wait for one if need be.
 
         Jobs are served by priority, the oldest of the same priority first. Consumers
@@ -60,14 +81,18 @@ class BaseConsumer(Holder[T], Generic[W, T]):
 
         Args:
             timeout: Seconds to wait, None for ever, 0 not at all.
+            default: What is returned if there was no job within the timeout. Left out,
+                `TimedOutError` is raised.
 
         Returns:
-            The job. It is this consumer's for ``job.ttr`` seconds.
+            The job, or the default. The job is this consumer's for ``job.ttr`` seconds.
 
         Raises:
-            TimedOutError: There was no job within the timeout.
+            TimedOutError: There was no job within the timeout. Do not catch it as a
+                ``TimeoutError``: that may be one of the job's with-block, too.
             DeadlineSoonError: There is no job, and one that this handle holds already
-                expires within a second.
+                expires within a second. This is told once: the next `reserve` waits,
+                unless the job was touched.
             StoppedError: The consumer or the broker was stopped, maybe while this waited.
             ClosedError: The consumer or the broker was closed, maybe while this waited.
 
@@ -81,7 +106,36 @@ class BaseConsumer(Holder[T], Generic[W, T]):
             and timeout is not WITHOUT_WARNING
         ):
             timeout = check_timeout(timeout)
-        return self._reserve[timeout]  # type: ignore[return-value]  # a job, or what waits
+        try:
+            return self._reserve[timeout]  # type: ignore[return-value]  # a job, or what waits
+        except TimedOutError:
+            if default is NO_DEFAULT:
+                raise
+            return default
+
+    def reserve_nowait(self) -> Job[T] | None:
+        """Take the most urgent job of all watched tubes, if there is one; never wait.
+
+        As `reserve` with the timeout 0 and the default None, but that nothing is told
+        of jobs that expire soon. In statistics it counts if there is a job.
+
+        Returns:
+            The job, or None. The job is this consumer's for ``job.ttr`` seconds.
+
+        Raises:
+            StoppedError: The consumer or the broker was stopped.
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(log n) amortised.
+        """
+        taken: list[Job[T]] = []
+        try:
+            self._take(1, 0, taken)
+            return taken[0] if taken else None
+        except BaseException:
+            self._turn.after.append((self._session, taken))
+            self._monitor.break_off()
+            raise
 
     def watch(self, *tubes: str) -> int:
         """Reserve from these tubes too, also where a reserve is waiting already.
@@ -242,9 +296,9 @@ class Consumer(BaseConsumer[Job[T], T]):
     """Reserves jobs from the tubes it watches. Made by `Broker.consumer`.
 
     - Tubes: `watch`, `ignore`, `watching`.
-    - Getting jobs: `reserve`, `reserve_many`, `reserve_job`, and iteration: ``for job in
-      consumer`` waits for ever, and ends when the consumer or the broker is stopped or
-      closed.
+    - Getting jobs: `reserve`, `reserve_nowait`, `reserve_many`, `reserve_job`, and
+      iteration: ``for job in consumer`` waits for ever, and ends when the consumer or
+      the broker is stopped or closed.
     - With a job that it holds: `delete`, `release`, `bury`, `touch`.
     - The end: `stop`, to finish what is in hand; then `close`, or the end of a
       with-block. Its jobs are ready again then, as they are when it is garbage
@@ -276,9 +330,9 @@ class Consumer(BaseConsumer[Job[T], T]):
             others.
 
         Raises:
-            TimedOutError: There was no job within the timeout.
+            TimedOutError: There was no job within the timeout. See `reserve`.
             DeadlineSoonError: There is no job, and one that this handle holds already
-                expires within a second.
+                expires within a second. This is told once, see `reserve`.
             StoppedError: The consumer or the broker was stopped, maybe while this waited.
             ClosedError: The consumer or the broker was closed, maybe while this waited.
 

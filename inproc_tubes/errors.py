@@ -172,6 +172,11 @@ class TimedOutError(TubesError, TimeoutError):
     Try again, or go and do something else. A put that waits for room raises
     `TubeFullError` instead.
 
+    It is a ``TimeoutError``, as users of other libraries expect. But catch it by its own
+    name: in ``try: with consumer.reserve(timeout=5) as job: ...`` a ``TimeoutError`` may
+    as well be one of a network that the block has waited for, and its job is buried.
+    `Consumer.reserve_nowait`, and a ``default``, raise none.
+
     Attributes:
         timeout: The timeout in seconds that has passed.
         missing: What there was not.
@@ -192,7 +197,9 @@ class TimedOutError(TubesError, TimeoutError):
 class DeadlineSoonError(TubesError):
     """A job that this handle holds expires within a second.
 
-    Finish it, ``touch`` it or ``release`` it, and then reserve again.
+    Finish it, ``touch`` it or ``release`` it, and then reserve again. This is told once
+    of each reservation, and again of one that was touched: whoever reserves again all
+    the same waits as if nothing were due.
 
     Attributes:
         job_id: The job that expires first.

@@ -116,9 +116,15 @@ class Queue:
         """Open a session that watches these tubes, "default" if there are none."""
         return self.open(used, watched or ("default",))
 
-    def open(self, used: str | None, watched: tuple[str, ...]) -> Session:
+    def connection(self) -> Session:
+        """Open the session of a connection over the wire."""
+        return self.open("default", ("default",), is_handle=False)
+
+    def open(
+        self, used: str | None, watched: tuple[str, ...], *, is_handle: bool = True
+    ) -> Session:
         """Open a session."""
-        session: Session = self.do("open_session", used, watched)
+        session: Session = self.do("open_session", used, watched, is_handle)
         session.holder = Holder(self.engine.jobs, session)  # type: ignore[assignment]  # see there
         return session
 

@@ -33,6 +33,7 @@ class ModelJob:
     buries: int = 0
     kicks: int = 0
     error: JobError | None = None
+    told_of: float = 0  # the end of a reservation that its holder was told of
 
 
 @dataclass

@@ -24,6 +24,7 @@ def stats_job(model: Model, job_id: int, fence: int | None = None) -> dict[str, 
         "created_at",
         "due_at",
         "error",
+        "told_of",
     ):
         del fields[name]
     timed = job.state in {"reserved", "delayed"}

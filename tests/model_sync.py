@@ -116,6 +116,7 @@ def _job(job: AnyJob) -> ModelJob:
         buries=history.buries,
         kicks=history.kicks,
         error=history.error,
+        told_of=history.told_of,
     )
 
 

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 def moment_of(model: Model, session: int) -> float:
     """Return when something happens to a session's reservations."""
-    soonest = model.soonest(session)
+    soonest, untold = model.soonest(session), model.untold(session)
     if soonest is None:
         return inf
-    warns = any(request.told_of_deadlines for request in model.waiting(session))
-    return soonest.due_at - warns
+    if untold is not None and any(r.told_of_deadlines for r in model.waiting(session)):
+        return min(soonest.due_at, untold.due_at - 1)
+    return soonest.due_at
 
 
 def next_of_clients(model: Model) -> float:
@@ -91,13 +92,13 @@ def _end_moment(model: Model, moment: float, order: tuple[int, ...]) -> None:
             model.expired[job.reservation] = job.due_at, session
             model.make_ready(job)
     for session in list(model.sessions):
-        soonest = model.soonest(session)
-        if soonest is not None and soonest.due_at - 1 <= moment:
-            left = max(0, soonest.due_at - model.now)
-            error = told(DeadlineSoonError(soonest.id, left))
+        near = model.untold(session)
+        if near is not None and near.due_at - 1 <= moment:
+            error = told(DeadlineSoonError(near.id, max(0, near.due_at - model.now)))
             for request in model.waiting(session):
                 if request.told_of_deadlines:
                     model.answer(request, error)
+                    model.tell(session, near)
     _end_timeouts(model, moment)
 
 

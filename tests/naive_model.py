@@ -107,6 +107,15 @@ class Model:
     def soonest(self, session: int) -> ModelJob | None:
         return min(self.held(session), key=lambda job: job.due_at, default=None)
 
+    def untold(self, session: int) -> ModelJob | None:
+        """Return the job that expires first of those that it was not told of."""
+        jobs = [job for job in self.held(session) if job.told_of != job.due_at]
+        return min(jobs, key=lambda job: job.due_at, default=None)
+
+    def tell(self, session: int, job: ModelJob) -> None:
+        if self.sessions[session].stops:
+            job.told_of = job.due_at
+
     def waiting(self, session: int) -> list[ModelReserve]:
         return [r for r in self.requests.reserves if r.waits and r.session == session]
 
@@ -200,6 +209,7 @@ class Model:
         job.reservation = self.reservations
         job.reserves += 1
         job.due_at = self.now + job.ttr
+        job.told_of = 0
 
     def answer(self, request: ModelReserve, outcome: object) -> None:
         request.waits = False
@@ -616,9 +626,10 @@ class Model:
     def wait_to_reserve(
         self, session: int, timeout: float | None, *, told_of_deadlines: bool
     ) -> None:
-        soonest = self.soonest(session)
-        if told_of_deadlines and soonest is not None and soonest.due_at - 1 <= self.now:
-            raise DeadlineSoonError(soonest.id, soonest.due_at - self.now)
+        job = self.untold(session)
+        if told_of_deadlines and job is not None and job.due_at - 1 <= self.now:
+            self.tell(session, job)
+            raise DeadlineSoonError(job.id, job.due_at - self.now)
         if timeout == 0:
             raise TimedOutError(0)
         seconds = inf if timeout is None else timeout

@@ -352,8 +352,10 @@ TABLE |= {
 
 # What any value will do for, and what only a broker calls.
 UNCHECKED = {
+    "AsyncConsumer.reserve.default",
     "Broker.async_producer.context",
     "Broker.producer.context",
+    "Consumer.reserve.default",
     "FakeClock.__init__.autojump",
     "FakeClock.__init__.loop_time",
     "FakeClock.attach",

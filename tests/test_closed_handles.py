@@ -130,6 +130,7 @@ CONSUMER_VERBS: dict[str, Callable[[Consumer], object]] = {
     "reserve": lambda consumer: consumer.reserve(),
     "reserve at once": lambda consumer: consumer.reserve(timeout=0),
     "reserve_many": lambda consumer: consumer.reserve_many(2),
+    "reserve_nowait": lambda consumer: consumer.reserve_nowait(),
     "reserve_job": lambda consumer: consumer.reserve_job(1),
     "delete": lambda consumer: consumer.delete(1),
     "release": lambda consumer: consumer.release(1),

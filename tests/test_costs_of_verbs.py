@@ -77,6 +77,7 @@ VERBS: dict[str, Callable[[Loaded], object]] = {
     "reserve": lambda loaded: loaded.consumer.reserve(),
     "reserve in vain": Loaded.reserve_in_vain,
     "reserve_many": lambda loaded: loaded.consumer.reserve_many(2),
+    "reserve_nowait": lambda loaded: loaded.consumer.reserve_nowait(),
     "reserve_job": lambda loaded: loaded.consumer.reserve_job(loaded.ready),
     "iterate": lambda loaded: next(loaded.consumer),
     "delete": lambda loaded: loaded.held.delete(),

@@ -41,11 +41,13 @@ def test_with_ttr_1_the_whole_reservation_is_margin(queue: Queue) -> None:
     assert queue.waiting == 0
 
 
-def test_in_the_margin_no_reserve_waits_whatever_its_timeout(queue: Queue) -> None:
+@pytest.mark.parametrize("timeout", [None, 0.5, 100])
+def test_in_the_margin_no_reserve_waits_whatever_its_timeout(
+    queue: Queue, timeout: float | None
+) -> None:
     session = hold(queue, 1)
-    for timeout in (None, 0.5, 100):
-        with pytest.raises(DeadlineSoonError):
-            queue.wait(session, timeout)
+    with pytest.raises(DeadlineSoonError):
+        queue.wait(session, timeout)
 
 
 def test_a_second_reserve_is_told_when_a_job_handed_to_the_first_nears_its_end(
@@ -111,14 +113,135 @@ def test_a_reserve_is_told_when_the_margin_begins(queue: Queue) -> None:
     assert (request.outcome.job_id, request.outcome.time_left) == (1, 1.0)
     assert queue.state(1) == "reserved"
     assert queue.count("job_timeouts") == 0
-    for _ in range(2):
-        with pytest.raises(DeadlineSoonError):
-            queue.wait(session, 10)
+
+
+# Told once
+
+
+def test_a_session_that_was_told_of_a_reservation_waits_for_its_end(
+    queue: Queue,
+) -> None:
+    session = hold(queue, 1)
+    with pytest.raises(DeadlineSoonError):
+        queue.wait(session)
+    with pytest.raises(TimedOutError):
+        queue.reserve(session)
+    request = queue.wait(session)
+    assert queue.next_due() == 101.0
+    queue.to(100.9)
+    assert told(request) is None
+    queue.to(101.0)
+    assert told(request) == 1
+
+
+def test_whoever_was_told_while_it_waited_is_not_told_again(queue: Queue) -> None:
+    session = hold(queue, 3)
+    first = queue.wait(session)
+    queue.to(102.0)
+    assert told(first) is DeadlineSoonError
+    second = queue.wait(session, 0.5)
+    queue.to(102.5)
+    assert told(second) is TimedOutError
+
+
+def test_a_touch_puts_an_end_off_that_the_session_is_told_of_once_more(
+    queue: Queue,
+) -> None:
+    session = hold(queue, 3)
+    queue.to(102.0)
+    with pytest.raises(DeadlineSoonError):
+        queue.wait(session)
     queue.do("touch", session, 1, None)
     again = queue.wait(session, 10)
     assert queue.next_due() == 104.0
     queue.to(104.0)
     assert told(again) is DeadlineSoonError
+
+
+def test_a_touch_that_puts_the_end_off_by_nothing_is_told_of_once(
+    queue: Queue,
+) -> None:
+    session = hold(queue, 1)
+    with pytest.raises(DeadlineSoonError):
+        queue.wait(session)
+    queue.do("touch", session, 1, None)
+    assert told(queue.wait(session)) is None
+
+
+def test_the_next_reservation_of_the_job_is_told_of_again(queue: Queue) -> None:
+    session = hold(queue, 1)
+    with pytest.raises(DeadlineSoonError):
+        queue.wait(session)
+    queue.do("release", session, 1, None, None, 0)
+    assert queue.reserve(session) == 1
+    with pytest.raises(DeadlineSoonError):
+        queue.wait(session)
+
+
+def test_each_job_is_told_of_for_itself(queue: Queue) -> None:
+    session = hold(queue, 1)
+    queue.to(100.5)
+    queue.put(ttr=1)
+    assert queue.reserve(session) == 2
+    named = []
+    for _ in range(2):
+        with pytest.raises(DeadlineSoonError) as caught:
+            queue.reserve(session)
+        named.append((caught.value.job_id, caught.value.time_left))
+    assert named == [(1, 0.5), (2, 1.0)]
+    with pytest.raises(TimedOutError):
+        queue.reserve(session)
+
+
+def test_what_was_told_of_expires_in_its_order(queue: Queue) -> None:
+    session = queue.session()
+    for ttr in (1, 0.5, 0.7):
+        queue.put(ttr=ttr)
+    assert queue.reserve_all(session) == [1, 2, 3]
+    with pytest.raises(DeadlineSoonError) as caught:
+        queue.reserve(session)
+    assert caught.value.job_id == 2
+    requests = [queue.wait(queue.session()) for _ in range(3)]
+    queue.to(101.0)
+    assert [told(request) for request in requests] == [2, 3, 1]
+
+
+def test_one_session_is_told_and_another_for_itself(queue: Queue) -> None:
+    first, second = hold(queue, 1), hold(queue, 1)
+    for session in (first, second):
+        with pytest.raises(DeadlineSoonError):
+            queue.reserve(session)
+
+
+def test_who_waits_without_a_warning_takes_none_from_others(queue: Queue) -> None:
+    session = hold(queue, 3)
+    queue.wait(session, told_of_deadlines=False)
+    queue.to(102.0)
+    with pytest.raises(DeadlineSoonError):
+        queue.wait(session)
+
+
+def test_over_the_wire_it_is_told_as_often_as_it_asks(queue: Queue) -> None:
+    connection = queue.connection()
+    queue.put(ttr=1)
+    assert queue.reserve(connection) == 1
+    for _ in range(3):
+        with pytest.raises(DeadlineSoonError):
+            queue.wait(connection, 10)
+
+
+def test_over_the_wire_it_is_told_again_after_it_has_waited(queue: Queue) -> None:
+    connection = queue.connection()
+    queue.put(ttr=3)
+    assert queue.reserve(connection) == 1
+    request = queue.wait(connection, 10)
+    queue.to(102.0)
+    assert told(request) is DeadlineSoonError
+    with pytest.raises(DeadlineSoonError):
+        queue.wait(connection, 10)
+
+
+# Whoever waits
 
 
 def test_a_timeout_before_the_margin_is_timed_out(queue: Queue) -> None:

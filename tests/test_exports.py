@@ -48,6 +48,7 @@ VERBS = {
         "watching",
         "reserve",
         "reserve_many",
+        "reserve_nowait",
         "reserve_job",
         "delete",
         "release",

@@ -420,3 +420,42 @@ def test_random_steps_agree_with_a_plain_list(
         holding.check()
     expire(holding, random, 10_000.0)
     assert holding.soonest() == 0
+
+
+def test_a_job_that_was_told_of_is_untold_no_more_and_yet_the_soonest() -> None:
+    holding = Holding(5.0, 6.0, 5.0)
+    held, (first, second, third) = holding.held, holding.expected
+    held.tell(first)
+    holding.check()
+    assert held.soonest_untold() is third
+    assert held.soonest() is first
+    held.tell(third)
+    held.tell(second)
+    holding.check()
+    assert held.soonest_untold() is None
+    assert held.soonest() is first
+    holding.remove(first)
+    assert held.soonest() is third
+    holding.touch(third, 9.0)
+    assert held.soonest_untold() is third
+    assert held.soonest() is second
+    assert held.take_due(9.0) == [second, third]
+
+
+def test_what_was_told_of_is_known_after_a_rebuild() -> None:
+    holding = Holding(5.0, 6.0)
+    holding.held.tell(holding.expected[0])
+    holding.held.rebuild(holding.expected)
+    holding.check()
+    assert holding.held.soonest_untold() is holding.expected[1]
+    assert holding.soonest() == 1
+
+
+def test_void_deadlines_of_what_was_told_of_are_swept() -> None:
+    holding = Holding(1.0)
+    job = holding.expected[0]
+    for moment in range(2, 3 * SWEEP_FLOOR):
+        holding.held.tell(job)
+        holding.touch(job, float(moment))
+    assert len(holding.held._told) <= SWEEP_FLOOR + 2
+    assert holding.soonest() == 1

@@ -399,14 +399,25 @@ class Dispatcher:
         self.drop_if_idle(session)
 
     def _tell_of_deadline(self, now: float, moment: float, session: Session) -> None:
-        soonest = session.held.soonest()
-        if soonest is not None and soonest._due_at - SAFETY_MARGIN <= moment:
-            left = max(0.0, soonest._due_at - now)
-            for ticket in list(session.tickets):
-                request = self.queue.requests[ticket]
-                if request.told_of_deadlines:
-                    self.answer(request, DeadlineSoonError(soonest._id, left))
+        job = session.held.soonest_untold()
+        if job is not None and job._due_at - SAFETY_MARGIN <= moment:
+            left = max(0.0, job._due_at - now)
+            requests = [self.queue.requests[ticket] for ticket in session.tickets]
+            told = [request for request in requests if request.told_of_deadlines]
+            for request in told:
+                self.answer(request, DeadlineSoonError(job._id, left))
+            if told:
+                self.tell(session, job)
         self.schedule.replan(session, warns=self.queue.warns(session))
+
+    def tell(self, session: Session, job: AnyJob) -> None:
+        """Note that a handle is told of the end of a reservation, and not again.
+
+        The server tells a connection as often as it asks: one that asks again at once is
+        told a hundred thousand times in the last second.
+        """
+        if session.stops:
+            session.held.tell(job)
 
     def _time_out(self, now: float, request: AnyRequest) -> None:
         """Answer a request whose timeout has passed."""

@@ -485,25 +485,25 @@ class Engine:
 
         Raises:
             DeadlineSoonError: A job that its session holds expires within the safety
-                margin (conndeadlinesoon in conn.c). A ready job in a paused tube would
-                delay this answer by a tick, which cannot be seen.
+                margin (conndeadlinesoon in conn.c), and the session was not yet told of
+                that, unless it is a wire's. A ready job in a paused tube would delay
+                this answer by a tick, which cannot be seen.
             TimedOutError: The timeout is 0.
 
         Cost: O(1), O(log n) with a timeout or where the session holds jobs.
         """
         session = request.session
-        soonest = session.held.soonest() if len(session.held) else None
-        if (
-            soonest is not None
-            and request.told_of_deadlines
-            and soonest._due_at - SAFETY_MARGIN <= now
-        ):
-            self.turn.refuse(DeadlineSoonError(soonest._id, soonest._due_at - now))
+        holds = len(session.held) > 0
+        if holds and request.told_of_deadlines:
+            job = session.held.soonest_untold()
+            if job is not None and job._due_at - SAFETY_MARGIN <= now:
+                self.dispatch.tell(session, job)
+                self.turn.refuse(DeadlineSoonError(job._id, job._due_at - now))
         if request.timeout == 0:
             self.turn.refuse(TimedOutError(0))
         self.schedule.enter(now, request)
         self.queue.add(request)
-        if soonest is not None:
+        if holds:
             self.schedule.replan(session, warns=self.queue.warns(session))
 
     def reserve_job(self, now: float, session: Session, job_id: JobId) -> AnyHandle:

@@ -9,6 +9,7 @@ references to it.
 from __future__ import annotations
 
 from enum import Enum
+from math import inf
 from typing import TYPE_CHECKING, Final, Protocol
 
 from .native import mypyc_attr
@@ -52,6 +53,8 @@ class History:
         lost: Whether its last reservation has ended without a verb of its holder.
         expired_at: When that has expired; None if it has not.
         cancelled: Whether it was cancelled while somebody held it.
+        told_of: The end of its reservation that its holder was told of, by
+            DEADLINE_SOON, and is not told of again; -inf without one.
         error: Its last failure that somebody told of.
         context: The context of its put, where that is kept.
     """
@@ -67,6 +70,7 @@ class History:
         "lost",
         "releases",
         "timeouts",
+        "told_of",
     )
 
     def __init__(self) -> None:
@@ -78,11 +82,12 @@ class History:
         self.lost = False
         self.expired_at: float | None = None
         self.cancelled = False
+        self.told_of = -inf
         self.error: JobError | None = None
         self.context: Context | None = None
 
     def copy(self) -> History:
-        """Return that of the next reservation: equal, but not lost. Cost: O(1)."""
+        """Return that of the next reservation: neither lost nor told of. Cost: O(1)."""
         history = History()
         history.timeouts = self.timeouts
         history.releases = self.releases

@@ -90,7 +90,9 @@ class Schedule:
         """
         soonest = session.held.soonest()
         if soonest is not None:
-            moment = soonest._due_at - SAFETY_MARGIN if warns else soonest._due_at
+            moment = soonest._due_at
+            if warns and (untold := session.held.soonest_untold()) is not None:
+                moment = min(moment, untold._due_at - SAFETY_MARGIN)
             if moment < session.planned_at:
                 session.planned_at = moment
                 self._sessions.plan(session, moment)

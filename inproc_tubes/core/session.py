@@ -28,21 +28,23 @@ class HeldJobs:
     Strategy
         Most jobs are gone before anybody asks which expires first. So a reservation only
         enters the dict ``recent``. When somebody asks, the jobs in it get their numbers
-        and their places in a heap of deadlines, and ``recent`` is empty again.
+        and their places in a heap of deadlines, and ``recent`` is empty again. There
+        are two: those that the session was told of, by DEADLINE_SOON, stand apart.
 
     ``recent`` is never replaced: the session has it at hand.
     """
 
-    __slots__ = ("_deadlines", "_number", "_timed", "recent")
+    __slots__ = ("_deadlines", "_number", "_timed", "_told", "recent")
 
     def __init__(self) -> None:
         self.recent: dict[int, AnyJob] = {}  # {id: job}, in the order of reserving
         # {id: (number, job)}: the others. The numbers are in the order of reserving.
         self._timed: dict[int, tuple[int, AnyJob]] = {}
         self._number = 0  # the last one given
-        # A heap of (due_at, number, id). Void ones stay until they are at the head, or
-        # are swept.
+        # Heaps of (due_at, number, id). Void ones stay until they are at the head, or
+        # are swept. Where a job belongs, its `History.told_of` says.
         self._deadlines: list[tuple[float, int, int]] = []
+        self._told: list[tuple[float, int, int]] = []
 
     def __len__(self) -> int:
         return len(self.recent) + len(self._timed)
@@ -86,13 +88,49 @@ class HeldJobs:
 
         Cost: O(1), amortised over O(log n) for each reservation that it sees.
         """
+        job = self.soonest_untold()
+        told = self._first(self._told)
+        if job is None or (
+            told is not None
+            and (told._due_at, self._order_of(told))
+            < (job._due_at, self._order_of(job))
+        ):
+            return told
+        return job
+
+    def soonest_untold(self) -> AnyJob | None:
+        """Return the job that expires first of those that nobody was told of.
+
+        Cost: as `soonest`.
+        """
         self._time_recent()
-        while self._deadlines:
-            job = self._job_of(self._deadlines[0])
-            if job is not None:
+        return self._first(self._deadlines)
+
+    def tell(self, job: AnyJob) -> None:
+        """Note that the session was told of the end of this reservation.
+
+        A touch gives it another end. Cost: O(log n).
+        """
+        self._time_recent()
+        job._own_history().told_of = job._due_at
+        heappush(self._told, (job._due_at, self._order_of(job), job._id))
+        self._sweep()
+
+    def _first(self, heap: list[tuple[float, int, int]]) -> AnyJob | None:
+        """Return the job whose deadline is at the head of a heap; drop void ones."""
+        while heap:
+            job = self._job_of(heap[0])
+            if job is not None and self._heap_of(job) is heap:
                 return job
-            heappop(self._deadlines)
+            heappop(heap)
         return None
+
+    def _heap_of(self, job: AnyJob) -> list[tuple[float, int, int]]:
+        was_told = job._history.told_of == job._due_at
+        return self._told if was_told else self._deadlines
+
+    def _order_of(self, job: AnyJob) -> int:
+        return self._timed[job._id][0]
 
     def take_due(self, moment: float) -> list[AnyJob]:
         """Return the jobs that expire by then, the soonest first.
@@ -101,7 +139,8 @@ class HeldJobs:
         """
         self._time_recent()
         jobs: dict[AnyJob, None] = {}  # one that was touched may have two deadlines
-        for deadline in take_due(self._deadlines, moment):
+        due = take_due(self._deadlines, moment) + take_due(self._told, moment)
+        for deadline in sorted(due):
             job = self._job_of(deadline)
             if job is not None:
                 jobs[job] = None
@@ -113,7 +152,8 @@ class HeldJobs:
             for job_id, job in self.recent.items():
                 self._number += 1
                 self._timed[job_id] = self._number, job
-                heappush(self._deadlines, (job._due_at, self._number, job_id))
+                heap = self._heap_of(job)
+                heappush(heap, (job._due_at, self._number, job_id))
             self.recent.clear()
             self._sweep()
 
@@ -129,26 +169,29 @@ class HeldJobs:
         """Contain exactly these jobs, in the order of reserving. Cost: O(n)."""
         self._timed.clear()
         self._deadlines.clear()
+        self._told.clear()
         self.recent.clear()
         self.recent.update((job._id, job) for job in jobs)
 
     def _sweep(self) -> None:
         """Drop the void deadlines once they outnumber the others."""
-        if len(self._deadlines) > 2 * len(self._timed) + SWEEP_FLOOR:
-            self._deadlines[:] = [
-                (job._due_at, number, job_id)
-                for job_id, (number, job) in self._timed.items()
-            ]
-            heapify(self._deadlines)
+        for heap in (self._deadlines, self._told):
+            if len(heap) > 2 * len(self._timed) + SWEEP_FLOOR:
+                heap[:] = [
+                    (job._due_at, number, job_id)
+                    for job_id, (number, job) in self._timed.items()
+                    if self._heap_of(job) is heap
+                ]
+                heapify(heap)
 
     def _check(self) -> None:
-        heap = self._deadlines
-        assert all(heap[(i - 1) // 2] <= heap[i] for i in range(1, len(heap)))
+        for heap in (self._deadlines, self._told):
+            assert all(heap[(i - 1) // 2] <= heap[i] for i in range(1, len(heap)))
         assert not self.recent.keys() & self._timed.keys()
         for job_id, (number, job) in self._timed.items():
             assert job._id == job_id
             assert number <= self._number
-            assert (job._due_at, number, job_id) in heap
+            assert (job._due_at, number, job_id) in self._heap_of(job)
         assert all(job._id == job_id for job_id, job in self.recent.items())
 
 
@@ -209,6 +252,8 @@ class Session:
         self.is_producer = False  # has ever put
         self.is_worker = False  # has reserved otherwise than the counters tell
         self.is_abandoned = False  # is no client, and still holds jobs
-        self.stops = True  # with the broker; not over the wire, which knows no stop
+        # A handle: it stops with the broker, and is told once of each end of a
+        # reservation. The wire knows no stop, and tells as often as one asks.
+        self.stops = True
         self.stopped: str | None = None  # what was stopped, once it reserves no more
         self.closed: str | None = None  # what was closed, once it is

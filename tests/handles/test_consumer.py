@@ -147,13 +147,35 @@ def test_deadline_soon_names_the_job_and_the_time_it_has(
     clock: FakeClock, consumer: Consumer, job: Job
 ) -> None:
     clock.advance(9)
-    for _ in range(2):
-        with pytest.raises(DeadlineSoonError) as caught:
-            consumer.reserve(0)
-        assert (job.id, 1) == (caught.value.job_id, caught.value.time_left)
-    job.touch()
-    with pytest.raises(TimedOutError):
+    with pytest.raises(DeadlineSoonError) as caught:
         consumer.reserve(0)
+    assert (job.id, 1) == (caught.value.job_id, caught.value.time_left)
+
+
+def test_deadline_soon_is_raised_once_for_each_reservation_or_touch(
+    clock: FakeClock, consumer: Consumer, job: Job
+) -> None:
+    for _ in range(2):
+        clock.advance(9)
+        with pytest.raises(DeadlineSoonError):
+            consumer.reserve(0)
+        with pytest.raises(TimedOutError):
+            consumer.reserve(0)
+        job.touch()
+        with pytest.raises(TimedOutError):
+            consumer.reserve(0)
+
+
+def test_a_colleague_that_tries_again_waits_until_the_reservation_ends() -> None:
+    clock = FakeClock(autojump=True)
+    broker = Broker(clock=clock)
+    broker.producer().put("x", ttr=1)
+    shared = broker.consumer()
+    shared.reserve()
+    with pytest.raises(DeadlineSoonError):
+        shared.reserve()
+    # It waits now, and does not ask again and again.
+    assert 1 == shared.reserve().timeouts
 
 
 def test_deadline_soon_is_not_raised_for_others_nor_while_a_job_is_ready(

@@ -41,7 +41,14 @@ _TOOL = 4  # of those that `sys.monitoring` has for whoever takes them; Hypothes
 _LAST = {
     f"{handle}.{verb}"
     for handle in ("BaseConsumer", "Consumer", "AsyncConsumer")
-    for verb in ("reserve", "reserve_many", "reserve_job", "__next__", "__anext__")
+    for verb in (
+        "reserve",
+        "reserve_many",
+        "reserve_nowait",
+        "reserve_job",
+        "__next__",
+        "__anext__",
+    )
 } | {"ReserveTurn.__getitem__"}
 
 

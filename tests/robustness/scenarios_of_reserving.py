@@ -80,6 +80,47 @@ def reserve_near_a_deadline(world: World) -> Verb:
 
 
 @scenario
+def reserve_near_a_deadline_that_was_told_of(world: World) -> Verb:
+    world.put("a", ttr=1)
+    world.reserve()
+    refused(DeadlineSoonError, _reserve(world, timeout=5))()
+    world.clock.meanwhile = lambda: world.clock.advance(0.5)
+    return refused(TimedOutError, _reserve(world, timeout=0.5))
+
+
+@scenario
+def reserve_that_waits_until_a_deadline_is_near(world: World) -> Verb:
+    world.put("a", ttr=3)
+    world.reserve()
+    world.wait_to_reserve(world.consumer)
+    world.clock.meanwhile = lambda: world.clock.advance(2)
+    return refused(DeadlineSoonError, _reserve(world, timeout=5))
+
+
+@scenario
+def reserve_nowait(world: World) -> Verb:
+    world.put("a", "b")
+    return world.consumer.reserve_nowait
+
+
+@scenario
+def reserve_nowait_that_finds_nothing(world: World) -> Verb:
+    return world.consumer.reserve_nowait
+
+
+@scenario
+def reserve_with_a_default(world: World) -> Verb:
+    world.put("a")
+    return _reserve(world, timeout=0, default=None)
+
+
+@scenario
+def reserve_with_a_default_that_waits(world: World) -> Verb:
+    world.clock.meanwhile = lambda: world.clock.advance(5)
+    return _reserve(world, timeout=5, default=None)
+
+
+@scenario
 def reserve_that_waits(world: World) -> Verb:
     world.clock.meanwhile = lambda: world.put("a")
     return _reserve(world)

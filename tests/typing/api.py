@@ -148,6 +148,10 @@ assert_type(consumer.stop(), None)
 assert_type(consumer.reserve(), Job)
 assert_type(consumer.reserve(None), Job)
 assert_type(consumer.reserve(timeout=0.5), Job)
+assert_type(consumer.reserve(0.5, None), Job | None)
+assert_type(consumer.reserve(timeout=0.5, default="none"), Job | str)
+assert_type(consumer.reserve(default=False), Job | bool)
+assert_type(consumer.reserve_nowait(), Job | None)
 assert_type(consumer.reserve_many(10), list[Job])
 assert_type(consumer.reserve_many(n=10, timeout=0.5), list[Job])
 assert_type(consumer.reserve_job(1), Job)
@@ -155,7 +159,7 @@ for each in consumer:
     assert_type(each, Job)
 assert_type(next(consumer), Job)
 broker.consumer(["jobs"])  # type: ignore[arg-type]  # not a list of them
-consumer.reserve("5")  # type: ignore[arg-type]  # no number
+consumer.reserve("5")  # type: ignore[call-overload]  # no number
 
 # Their twins for coroutines
 
@@ -176,6 +180,9 @@ async def in_a_loop() -> None:
     assert_type(consumer.watch("jobs", "mails"), int)
     assert_type(await consumer.reserve(), Job)
     assert_type(await consumer.reserve(timeout=0.5), Job)
+    assert_type(await consumer.reserve(0.5, None), Job | None)
+    assert_type(await consumer.reserve(timeout=0.5, default="none"), Job | str)
+    assert_type(consumer.reserve_nowait(), Job | None)
     assert_type(await consumer.reserve_many(10, timeout=0.5), list[Job])
     assert_type(consumer.reserve_job(1), Job)
     with await consumer.reserve() as job:
