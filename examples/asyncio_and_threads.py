@@ -57,7 +57,7 @@ async def main() -> None:
         translators = AsyncWorker(broker, {"opened": translate}, tasks=3)
         with openers, filer:
             async with translators:
-                broker.producer("letters").put_many(LETTERS)
+                broker.producer("letters").put_many([*LETTERS])
                 await broker.async_join("letters", "opened", "translations")
     for number, text in sorted(filed.items()):
         print(f"letter {number}: {text!r}")

@@ -11,7 +11,7 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, overload
 
 from .checks import check_count, check_timeout
-from .consumer import NO_DEFAULT, BaseConsumer, NoDefault, order_of_serving
+from .consumer import NO_DEFAULT, BaseConsumer, NoDefault, advised, order_of_serving
 from .core.job import Job, T, refuse_to_pickle
 from .core.limits import DEFAULT_DELAY, DEFAULT_PRIORITY, DEFAULT_TTR
 from .core.requests import WITHOUT_WARNING, PutRequest, ReserveRequest
@@ -36,7 +36,7 @@ def _sleep_in_loop(
 ) -> Callable[[], LoopAnswer[ReserveRequest, AnyHandle]]:
     sleepers = LoopSleepers.of_running_loop(monitor)
     answer = sleepers.enter(monitor, request, ReserveRequest.result)
-    return lambda: answer
+    return advised(monitor, request, lambda: answer)
 
 
 class _LoopConsumer(BaseConsumer[LoopAnswer[ReserveRequest, Job[T]], T]):
@@ -498,7 +498,7 @@ class AsyncProducer(Generic[T]):
 
         Args:
             bodies: Any objects. All of them are taken from the iterable before anything
-                is put.
+                is put. A text, bytes or a dict is no iterable of bodies.
             priority: That of each job, as in `put`.
             delay: The same.
             ttr: The same.

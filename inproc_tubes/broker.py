@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 from .at_exit import stop_at_exit
 from .checks import (
     check_bound,
+    check_duration,
     check_job_id,
     check_max_job_size,
     check_maxsize,
-    check_seconds,
     check_states,
     check_timeout,
     check_tube_name,
@@ -32,6 +32,7 @@ from .waiting.threads import ThreadSleepers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
+    from typing import Literal, TypeAlias
 
     from .aio import AsyncConsumer, AsyncProducer
     from .clock import Clock
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from .core.record import AnyJob
     from .core.session import Session
     from .core.statistics import BrokerStats, JobStats, TubeStats
+
+    UnheldStateName: TypeAlias = Literal["ready", "delayed", "buried"]
+    StateName: TypeAlias = UnheldStateName | Literal["reserved"]
 
 __all__ = ["Broker"]
 
@@ -304,7 +308,9 @@ class Broker(Generic[T]):
         name = check_tube_name(tube)
         return self._look(questions.peek_buried, name)
 
-    def jobs(self, tube: str, state: JobState | str | None = None) -> list[Job[T]]:
+    def jobs(
+        self, tube: str, state: JobState | StateName | None = None
+    ) -> list[Job[T]]:
         """Return all jobs of this tube, or those in one state, as they are served.
 
         That is the order of `JobState`: first the ready ones, the most urgent first;
@@ -429,7 +435,7 @@ class Broker(Generic[T]):
         Source: OP_PAUSE_TUBE (prot.c).
         """
         name = check_tube_name(tube)
-        delay = check_seconds("delay", delay)
+        delay = check_duration("delay", delay)
         self._monitor.run(self._engine.pause_tube, name, delay)
 
     def limit_tube(self, tube: str, maxsize: int) -> None:
@@ -453,7 +459,9 @@ class Broker(Generic[T]):
         name = check_tube_name(tube)
         self._monitor.run(self._engine.limit_tube, name, check_maxsize(maxsize))
 
-    def clear_tube(self, tube: str, state: JobState | str | None = None) -> int:
+    def clear_tube(
+        self, tube: str, state: JobState | UnheldStateName | None = None
+    ) -> int:
         """Delete all jobs of this tube that nobody holds, or those in one state.
 
         In statistics each counts as a delete. The room is for puts that wait.

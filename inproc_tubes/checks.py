@@ -9,20 +9,26 @@ refused here.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .core.job import JobState
 from .core.limits import MAX_PRIORITY, MAX_SECONDS, MAX_TIMEOUT, is_tube_name
 from .errors import BadTubeNameError
+from .slips import LONGEST_USUAL, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+T = TypeVar("T")
+
 __all__ = [
     "MAX_JOB_ID",
     "OCTETS",
+    "check_bodies",
     "check_bound",
     "check_count",
+    "check_duration",
     "check_integer",
     "check_job_id",
     "check_max_job_size",
@@ -111,6 +117,17 @@ def check_seconds(what: str, value: object, most: int = MAX_SECONDS) -> float:
     return _check_range(what, value, 0, most, " seconds")
 
 
+def check_duration(what: str, value: object) -> float:
+    """Return a delay or a time to run; warn if it looks like a time of day."""
+    seconds = check_seconds(what, value)
+    if seconds > LONGEST_USUAL:
+        warn(
+            f"{what} is a duration in seconds, and this one has more than 10 years: "
+            "it looks like a time of day"
+        )
+    return seconds
+
+
 def check_timeout(value: object) -> float | None:
     """Return a timeout in seconds, None for no end."""
     return None if value is None else check_seconds("timeout", value, MAX_TIMEOUT)
@@ -140,6 +157,17 @@ def check_states(value: object, known: tuple[JobState, ...]) -> tuple[JobState, 
     names = ", ".join(state.value for state in known)
     message = f"state is one of {names}, not {word!r}"
     raise ValueError(message)
+
+
+def check_bodies(value: Iterable[T]) -> list[T]:
+    """Return the bodies of several jobs, which is no text and no dict."""
+    if isinstance(value, (str, bytes, bytearray, memoryview, Mapping)):
+        message = (
+            f"bodies is an iterable of bodies, not a {type(value).__name__}, "
+            "each part of which would be a job: put it in a list, or use put"
+        )
+        raise TypeError(message)
+    return list(value)
 
 
 # The bodies of which no item takes more than four bytes. A memoryview has a size,

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from enum import Enum
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Final, Generic, Literal, Self, TypeVar, overload
 
+from . import slips
 from .checks import check_count, check_job_id, check_timeout, check_tube_name
 from .core import questions
 from .core.job import Job, T
@@ -27,7 +29,14 @@ if TYPE_CHECKING:
     from .monitor import Monitor
     from .waiting.threads import ThreadSleepers
 
-__all__ = ["NO_DEFAULT", "BaseConsumer", "Consumer", "NoDefault", "order_of_serving"]
+__all__ = [
+    "NO_DEFAULT",
+    "BaseConsumer",
+    "Consumer",
+    "NoDefault",
+    "advised",
+    "order_of_serving",
+]
 
 W = TypeVar("W")
 D = TypeVar("D")
@@ -35,6 +44,9 @@ D = TypeVar("D")
 
 class _Missing(Enum):
     NO_DEFAULT = "no default: the error is raised"
+
+    def __repr__(self) -> str:
+        return self.name  # in signatures
 
 
 NO_DEFAULT: Final = _Missing.NO_DEFAULT
@@ -292,6 +304,30 @@ def order_of_serving(job: Job[T]) -> tuple[int, int]:
     return job._priority, job._id
 
 
+def advised(
+    monitor: Monitor, request: ReserveRequest, sleep: Callable[[], W]
+) -> Callable[[], W]:
+    """Return what sleeps; in development mode it warns before, if nobody could put.
+
+    Who reserves in a loop of a worker's thread is not told. Needs the lock.
+    """
+    if (
+        slips.dev_mode
+        and request.timeout == inf
+        and questions.nobody_could_put(monitor.engine)
+    ):
+        return partial(_warn_and, sleep)
+    return sleep
+
+
+def _warn_and(sleep: Callable[[], W]) -> W:
+    slips.warn(
+        "this waits for a job without a timeout, and there is neither a job nor a "
+        "producer that could put one"
+    )
+    return sleep()
+
+
 class Consumer(BaseConsumer[Job[T], T]):
     """Reserves jobs from the tubes it watches. Made by `Broker.consumer`.
 
@@ -371,4 +407,5 @@ def _sleep_in_thread(
     sleepers: ThreadSleepers, monitor: Monitor, request: ReserveRequest
 ) -> Callable[[], AnyHandle]:
     sleepers.enter(monitor, request)
-    return partial(sleepers.sleep, monitor, request, ReserveRequest.result)
+    sleep = partial(sleepers.sleep, monitor, request, ReserveRequest.result)
+    return advised(monitor, request, sleep)

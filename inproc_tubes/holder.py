@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Generic
 
-from .checks import MAX_JOB_ID, check_job_id, check_priority, check_seconds
+from .checks import MAX_JOB_ID, check_duration, check_job_id, check_priority
 from .core import questions
 from .core.job import Job, T, refuse_to_pickle
 from .errors import ClosedError
@@ -76,7 +76,7 @@ class Holder(Turns, Generic[T]):
         job_id, job = target_of(job_or_id)
         if priority is not None:
             priority = check_priority(priority)
-        delay = check_seconds("delay", delay)
+        delay = check_duration("delay", delay)
         failure = None if error is None else failure_of(error)
         run, engine = self._monitor.run, self._engine
         run(engine.release, self._session, job_id, job, priority, delay, failure)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from .checks import (
     OCTETS,
+    check_bodies,
+    check_duration,
     check_priority,
-    check_seconds,
     check_timeout,
     check_tube_name,
     first_size_beyond,
@@ -105,19 +106,20 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
         each different set of several tubes, with this one among them, that is watched.
         Source: OP_PUT (prot.c).
         """
-        # The defaults pass at once, and whole numbers of 32 bits, as others nearly always
-        # are, without a call; so does a body that is far from the limit.
+        # The defaults pass at once, and whole numbers of 28 bits, as others nearly always
+        # are, without a call; so does a body that is far from the limit. A duration of
+        # 28 bits has less than 9 years, and is no slip.
         if not (
             priority is DEFAULT_PRIORITY
             and ttr is DEFAULT_TTR
             and delay is DEFAULT_DELAY
         ) and not (
             type(priority) is type(delay) is type(ttr) is int
-            and (priority | delay | ttr) >> 32 == 0
+            and (priority | delay | ttr) >> 28 == 0
         ):
             priority = check_priority(priority)
-            delay = check_seconds("delay", delay)
-            ttr = check_seconds("ttr", ttr)
+            delay = check_duration("delay", delay)
+            ttr = check_duration("ttr", ttr)
         if tube is not None:
             check_tube_name(tube)
         if timeout is not None:
@@ -155,7 +157,7 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
 
         Args:
             bodies: Any objects. All of them are taken from the iterable before anything
-                is put.
+                is put. A text, bytes or a dict is no iterable of bodies.
             priority: That of each job, as in `put`.
             delay: The same.
             ttr: The same.
@@ -178,10 +180,10 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
         Cost: O(1) for each job of the tube's usual priority, else O(log n); with a delay
         or where consumers wait, O(log n) for each.
         """
-        bodies = list(bodies)
+        bodies = check_bodies(bodies)
         priority = check_priority(priority)
-        delay = check_seconds("delay", delay)
-        ttr = check_seconds("ttr", ttr)
+        delay = check_duration("delay", delay)
+        ttr = check_duration("ttr", ttr)
         if tube is not None:
             check_tube_name(tube)
         timeout = check_timeout(timeout)

@@ -248,7 +248,8 @@ TABLE: dict[str, tuple[Verb, Values]] = {
         lambda w, x: w.producer.put_many(x),
         [
             *NONE,
-            *refused(TypeError, 1, object),
+            *refused(TypeError, 1, object, "abc", b"abc", bytearray(b"abc")),
+            *refused(TypeError, memoryview(b"abc"), {}, {"a": 1}, ""),
             *refused(JobTooBigError, ["x", b"x" * 11, "y"], ["\u00fc" * 6]),
             *refused(JobTooBigError, [memoryview(bytes(16)).cast("Q")]),
         ],
@@ -307,13 +308,13 @@ TABLE: dict[str, tuple[Verb, Values]] = {
         NO_ERRORS,
     ),
     "Consumer.touch.job_or_id": (lambda w, x: w.consumer.touch(x), NO_JOBS),
-    "Job.release.priority": (lambda w, x: w.job.release(x), NO_PRIORITIES),
+    "Job.release.priority": (lambda w, x: w.job.release(priority=x), NO_PRIORITIES),
     "Job.release.delay": (
         lambda w, x: w.job.release(delay=x),
         [*NO_SECONDS, *NONE],
     ),
     "Job.release.error": (lambda w, x: w.job.release(error=x), NO_ERRORS),
-    "Job.bury.priority": (lambda w, x: w.job.bury(x), NO_PRIORITIES),
+    "Job.bury.priority": (lambda w, x: w.job.bury(priority=x), NO_PRIORITIES),
     "Job.bury.error": (lambda w, x: w.job.bury(error=x), NO_ERRORS),
     "FakeClock.__init__.start": (
         lambda _, x: FakeClock(x),

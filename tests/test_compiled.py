@@ -59,7 +59,13 @@ def test_a_traceback_shows_each_step_of_a_verb(broker: Broker) -> None:
 @pytest.mark.parametrize(
     ("verb", "signature"),
     [
-        (Consumer.reserve, "(self, timeout: 'float | None' = None) -> 'Job[T] | W'"),
+        (
+            Consumer.reserve,
+            (
+                "(self, timeout: 'float | None' = None, "
+                "default: 'D | NoDefault' = NO_DEFAULT) -> 'Job[T] | D | W'"
+            ),
+        ),
         (Job.delete, "(self) -> 'None'"),
         (
             Producer.put,

@@ -112,7 +112,7 @@ def test_a_job_in_hand_expires_although_its_consumer_is_dropped(
 @pytest.mark.usefixtures("no_collector")
 def test_of_several_jobs_only_those_in_hand_stay_reserved(broker: Broker) -> None:
     consumer = broker.consumer()
-    broker.producer().put_many("abcd")
+    broker.producer().put_many([*"abcd"])
     jobs = consumer.reserve_many(4)
     del jobs[2], jobs[0]
     del consumer
@@ -247,7 +247,7 @@ def test_an_error_that_ends_a_put_is_in_no_reference_cycle() -> None:
     with pytest.raises(TubeFullError):
         producer.put("x", timeout=5)
     with pytest.raises(DeadlockError):
-        producer.put_many("x")
+        producer.put_many([*"x"])
     gone = weakref.ref(producer)
     del producer
     assert gone() is None

@@ -76,6 +76,7 @@ def test_the_longest_timeout_is_waited_for(
         future.result(LONG)
 
 
+@pytest.mark.filterwarnings("ignore:.*a time of day:RuntimeWarning")
 def test_the_longest_delay_pause_and_ttr_end(broker: Broker, clock: FakeClock) -> None:
     producer, consumer = broker.producer(), broker.consumer()
     producer.put("body", delay=LARGEST_U32, ttr=LARGEST_U32)

@@ -30,15 +30,25 @@ class Layer(NamedTuple):
 
 LAYERS = {
     "errors": Layer({"errors", "version"}, set()),
+    "slips": Layer({"slips"}, set()),
     "core": Layer({"core"}, {"errors"}),
-    "clock": Layer({"clock", "checks"}, {"errors", "core"}),
+    "clock": Layer({"clock", "checks"}, {"errors", "slips", "core"}),
     "monitor": Layer({"monitor", "turns"}, {"errors", "core", "clock"}),
     "at_exit": Layer({"at_exit"}, {"monitor"}),
     "failures": Layer({"failures"}, {"core"}),
-    "waiting": Layer({"waiting"}, {"errors", "core", "monitor"}),
+    "waiting": Layer({"waiting"}, {"errors", "slips", "core", "monitor"}),
     "handles": Layer(
         {"holder", "producer", "consumer", "aio", "broker"},
-        {"errors", "core", "clock", "monitor", "at_exit", "failures", "waiting"},
+        {
+            "errors",
+            "slips",
+            "core",
+            "clock",
+            "monitor",
+            "at_exit",
+            "failures",
+            "waiting",
+        },
     ),
     "face": Layer({"__init__"}, {"errors", "core", "clock", "handles"}),
     # What is built on what users have: the face, and checks of arguments.

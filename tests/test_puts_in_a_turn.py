@@ -64,7 +64,9 @@ def test_a_batch_is_put_when_the_turn_ends(
     broker: Broker, clock: MeddlingClock
 ) -> None:
     producer = broker.producer()
-    results = in_a_turn(broker, clock, lambda: producer.put_many("abc", tube="batch"))
+    results = in_a_turn(
+        broker, clock, lambda: producer.put_many([*"abc"], tube="batch")
+    )
     assert [[1, 2, 3]] == results
     assert ["a", "b", "c"] == [job.body for job in broker.jobs("batch")]
 

@@ -239,11 +239,14 @@ class Job(JobRecord, Generic[T]):
 
     def release(
         self,
+        *,
         priority: int | None = None,
         delay: float = 0,
         error: BaseException | None = None,
     ) -> None:
         """Give this job back to its tube.
+
+        By keyword only: ``release(30)`` would be a priority, and look like a delay.
 
         Args:
             priority: Its new priority; None keeps the present one.
@@ -261,7 +264,7 @@ class Job(JobRecord, Generic[T]):
         self._holder.release(self, priority, delay, error)
 
     def bury(
-        self, priority: int | None = None, error: BaseException | None = None
+        self, *, priority: int | None = None, error: BaseException | None = None
     ) -> None:
         """Put this job aside until somebody kicks it.
 

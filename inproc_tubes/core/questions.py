@@ -133,6 +133,14 @@ def list_tubes_watched(_now: float, engine: Engine, session: Session) -> list[st
     return [tube.name for tube in session.watched]
 
 
+def nobody_could_put(engine: Engine) -> bool:
+    """Tell whether there is neither a job, nor a client that uses a tube.
+
+    Cost: O(number of sessions).
+    """
+    return not engine.jobs and all(s.used is None for s in engine.clients.sessions)
+
+
 def list_tube_used(_now: float, engine: Engine, session: Session) -> str:
     """Return the name of the used tube. Cost: O(1)."""
     if session.closed is not None:

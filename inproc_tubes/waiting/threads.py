@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from weakref import ref
 
 from inproc_tubes.errors import ClosedError
+from inproc_tubes.slips import runs_event_loop, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from inproc_tubes.monitor import Monitor
 
 __all__ = ["ThreadSleeper", "ThreadSleepers"]
+
+_BLOCKS = (
+    "this waits in a thread that runs an event loop, and blocks all of its tasks: "
+    "await it on async_consumer, async_producer or async_join"
+)
 
 Q = TypeVar("Q", bound="AnyRequest")
 R = TypeVar("R")
@@ -174,6 +180,8 @@ class ThreadSleepers:
         """Sleep until the request is answered, keeping time if this thread leads."""
         # In this order: it is replaced after the request is answered.
         sleeper = request.sleeper
+        if request.outcome is None and runs_event_loop():
+            warn(_BLOCKS)
         while request.outcome is None:
             if monitor.engine.closed is not None:
                 # It does not know of the request: the process was forked in this turn.

@@ -186,10 +186,11 @@ class Attempt(Generic[T]):
         ):
             priority, delay = None, retry.delay(job.reserves, job.kicks)
         else:
-            job.bury(error.priority if isinstance(error, Bury) else None, error)
+            priority = error.priority if isinstance(error, Bury) else None
+            job.bury(priority=priority, error=error)
             self._log.buried(job, retry, error)
             return
-        job.release(priority, delay, error)
+        job.release(priority=priority, delay=delay, error=error)
         self._log.retried(job, retry, delay, error)
 
     def abandon(self) -> bool:

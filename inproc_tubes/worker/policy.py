@@ -8,6 +8,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from inproc_tubes.checks import (
+    check_duration,
     check_integer,
     check_number,
     check_priority,
@@ -121,7 +122,7 @@ class Retry(Exception):  # noqa: N818 - it is no error, but an order
 
     def __init__(self, delay: float | None = None, priority: int | None = None) -> None:
         super().__init__(delay, priority)
-        self.delay = None if delay is None else check_seconds("delay", delay)
+        self.delay = None if delay is None else check_duration("delay", delay)
         self.priority = None if priority is None else check_priority(priority)
 
     def __str__(self) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
 from inproc_tubes import Broker
 from inproc_tubes.checks import (
+    check_duration,
     check_priority,
     check_seconds,
     check_timeout,
@@ -134,7 +135,7 @@ class Settings(Generic[T]):
             check_tube_name(tube),
             body,
             check_priority(priority),
-            check_seconds("ttr", ttr),
+            check_duration("ttr", ttr),
         )
         self._check_not_running()
         self.periodic.append(periodic)

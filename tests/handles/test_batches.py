@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def test_put_many_returns_the_ids_in_the_order_of_the_bodies(
     broker: Broker, producer: Producer, consumer: Consumer
 ) -> None:
-    assert [1, 2, 3] == producer.put_many("abc")
+    assert [1, 2, 3] == producer.put_many([*"abc"])
     assert "b" == broker.peek(2).body
     assert ["a", "b", "c"] == bodies(consumer)
 
@@ -115,7 +115,7 @@ def test_consumers_that_wait_are_served_in_order(
     broker: Broker, producer: Producer
 ) -> None:
     futures = [waiting(broker, broker.consumer().reserve) for _ in range(3)]
-    producer.put_many("abcd")
+    producer.put_many([*"abcd"])
     assert ["a", "b", "c"] == [future.result(LONG).body for future in futures]
     assert "d" == broker.peek_ready().body
 
@@ -124,8 +124,8 @@ def test_a_batch_waits_for_room_as_a_whole(
     broker: Broker, producer: Producer, consumer: Consumer
 ) -> None:
     broker.limit_tube("default", 3)
-    producer.put_many("ab")
-    future = waiting(broker, lambda: producer.put_many("cd"))
+    producer.put_many([*"ab"])
+    future = waiting(broker, lambda: producer.put_many([*"cd"]))
     assert ["a", "b"] == [job.body for job in broker.jobs("default")]
     consumer.reserve(0).delete()
     assert [3, 4] == future.result(LONG)
@@ -136,16 +136,16 @@ def test_a_batch_that_has_no_room_is_refused(
 ) -> None:
     broker.limit_tube("default", 3)
     with pytest.raises(TubeFullError) as caught:
-        producer.put_many("abcd")
+        producer.put_many([*"abcd"])
     assert ("default", 3, 4) == (
         caught.value.tube,
         caught.value.maxsize,
         caught.value.count,
     )
-    producer.put_many("ab")
+    producer.put_many([*"ab"])
     with pytest.raises(TubeFullError):
-        producer.put_many("cd", timeout=0)
-    future = waiting(broker, lambda: producer.put_many("cd", timeout=5))
+        producer.put_many([*"cd"], timeout=0)
+    future = waiting(broker, lambda: producer.put_many([*"cd"], timeout=5))
     clock.advance(5)
     assert isinstance(future.exception(LONG), TubeFullError)
     assert ["a", "b"] == [job.body for job in broker.jobs("default")]
@@ -167,7 +167,7 @@ def test_reserve_many_takes_up_to_n_jobs_best_first(
 def test_each_job_of_a_batch_is_a_handle_of_its_own(
     broker: Broker, producer: Producer, consumer: Consumer, other: Consumer
 ) -> None:
-    producer.put_many("abcd")
+    producer.put_many([*"abcd"])
     first, second, third, fourth = consumer.reserve_many(9)
     first.delete()
     second.release(delay=5)
@@ -186,7 +186,7 @@ def test_reserve_many_waits_for_the_first_and_takes_what_is_ready_by_then(
     broker: Broker, producer: Producer, consumer: Consumer
 ) -> None:
     future = waiting(broker, lambda: consumer.reserve_many(3))
-    producer.put_many("abcd")
+    producer.put_many([*"abcd"])
     assert ["a", "b", "c"] == [job.body for job in future.result(LONG)]
     assert "d" == broker.peek_ready().body
 
@@ -195,7 +195,7 @@ def test_a_batch_of_one_that_has_waited_takes_no_more(
     broker: Broker, producer: Producer, consumer: Consumer
 ) -> None:
     future = waiting(broker, lambda: consumer.reserve_many(1))
-    producer.put_many("ab")
+    producer.put_many([*"ab"])
     assert ["a"] == [job.body for job in future.result(LONG)]
     assert "b" == broker.peek_ready().body
 
@@ -233,7 +233,7 @@ def test_reserve_many_raises_deadline_soon(
 def test_each_job_counts_as_a_reserve(
     broker: Broker, producer: Producer, consumer: Consumer
 ) -> None:
-    producer.put_many("abc")
+    producer.put_many([*"abc"])
     consumer.reserve_many(2)
     consumer.reserve_many(2, timeout=0)
     with pytest.raises(TimedOutError):
@@ -260,7 +260,7 @@ def test_a_batch_is_a_moment_for_the_leader(
     broker: Broker, producer: Producer, consumer: Consumer, clock: FakeClock
 ) -> None:
     leader = waiting(broker, broker.consumer("other").reserve)
-    producer.put_many("ab", ttr=5)
+    producer.put_many([*"ab"], ttr=5)
     consumer.reserve_many(2)
     assert clock.now() + 5 == broker._engine.schedule.armed_for
     broker.close()
@@ -287,7 +287,7 @@ def test_a_batch_interrupted_in_hand_goes_back_to_its_place(
     consumer: Consumer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    producer.put_many("abc")
+    producer.put_many([*"abc"])
     hold = Dispatcher.hold
 
     def hold_two(*args: Any) -> Job:
@@ -314,7 +314,7 @@ def test_a_batch_interrupted_after_its_turn_goes_back_to_its_place(
         monkeypatch.undo()
         raise KeyboardInterrupt
 
-    producer.put_many("abc")
+    producer.put_many([*"abc"])
     # The handle of the first reservation is dropped after the turn of the second.
     consumer.reserve().release()
     monkeypatch.setattr(Monitor, "finish", interrupt_once)
@@ -343,7 +343,7 @@ def test_a_first_job_goes_back_if_the_rest_is_interrupted(
     consumer = broker.consumer()
     consumer.takes = 0  # type: ignore[attr-defined]  # it is an Interrupted
     future = waiting(broker, lambda: consumer.reserve_many(2))
-    producer.put_many("ab")
+    producer.put_many([*"ab"])
     assert isinstance(future.exception(LONG), KeyboardInterrupt)
     assert ["ready", "ready"] == [j.stats().state for j in broker.jobs("default")]
     assert [0, 0] == [job.reserves for job in broker.jobs("default")]

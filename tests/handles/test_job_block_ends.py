@@ -40,7 +40,7 @@ def leave(job: Job, error: BaseException) -> None:
 def test_a_block_that_is_interrupted_releases_its_job_to_its_old_place(
     broker: Broker, producer: Producer, consumer: Consumer, error: BaseException
 ) -> None:
-    producer.put_many("ab", priority=5, delay=1)
+    producer.put_many([*"ab"], priority=5, delay=1)
     broker.kick("default", 2)
     job = consumer.reserve()
     producer.put("c", priority=5)
@@ -122,7 +122,7 @@ def test_an_exception_that_is_only_a_class_is_told_apart_as_well(
     broker: Broker, producer: Producer, consumer: Consumer
 ) -> None:
     """As `contextlib` and old code may call it."""
-    producer.put_many("ab")
+    producer.put_many([*"ab"])
     first, second = consumer.reserve_many(2)
     first.__exit__(ValueError, None, None)
     second.__exit__(KeyboardInterrupt, None, None)

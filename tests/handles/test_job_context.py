@@ -61,7 +61,7 @@ def test_without_being_asked_for_none_is_kept(
 
 def test_a_batch_has_it_too(broker: Broker, consumer: Consumer) -> None:
     token = request_id.set("batch")
-    broker.producer(context=True).put_many("ab", delay=0)
+    broker.producer(context=True).put_many([*"ab"], delay=0)
     request_id.reset(token)
     assert ["batch"] * 2 == [seen_by(job) for job in consumer.reserve_many(2)]
 

@@ -64,7 +64,7 @@ def test_who_gives_a_job_up_may_tell(
 def test_a_job_may_be_given_up_by_its_own_verbs_and_by_an_async_consumer(
     broker: Broker, producer: Producer, job: Job, verb: str
 ) -> None:
-    getattr(job, verb)(3, error=ValueError("by the job"))
+    getattr(job, verb)(priority=3, error=ValueError("by the job"))
     other: AsyncConsumer = broker.async_consumer()
     producer.put("other")
     again = other.reserve_job(2)

@@ -32,11 +32,11 @@ def test_a_job_shows_its_numbers(
     assert (1, "jobs", 7, 2, 30) == (job.id, job.tube, job.priority, job.delay, job.ttr)
 
     assert (1, 0, 0, 0, 0) == counts(job)
-    job.release(8, 3)
+    job.release(priority=8, delay=3)
     assert (1, 0, 1, 0, 0) == counts(job)
     assert (8, 3) == (job.priority, job.delay)
     job = consumer.reserve_job(1)
-    job.bury(9)
+    job.bury(priority=9)
     assert (2, 0, 1, 1, 0) == counts(job)
     broker.kick_job(1)
     assert (2, 0, 1, 1, 1) == counts(job)
@@ -57,7 +57,7 @@ def test_a_stale_handle_is_a_snapshot_of_the_moment_of_the_next_reservation(
     second.release(priority=8, delay=3)
     assert (8, 3, (2, 1, 1, 0, 0)) == (second.priority, second.delay, counts(second))
     third = consumer.reserve_job(1)
-    third.bury(9)
+    third.bury(priority=9)
     broker.kick_job(1)
     assert (9, (3, 1, 1, 1, 1)) == (third.priority, counts(third))
     # The others stay as they were when the job was reserved again.
@@ -105,7 +105,7 @@ def test_a_deleted_job_can_still_be_read(job: Job) -> None:
 
 def test_the_repr_of_a_job(job: Job) -> None:
     assert "<Job 1 in 'default', reserved, priority 5: 'work'>" == repr(job)
-    job.bury(9)
+    job.bury(priority=9)
     assert "<Job 1 in 'default', buried, priority 9: 'work'>" == repr(job)
 
 

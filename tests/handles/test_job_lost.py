@@ -139,7 +139,7 @@ def test_an_expired_job_that_others_delete_is_lost(
 def test_a_block_that_ends_late_does_not_kill_a_loop(
     clock: FakeClock, producer: Producer, consumer: Consumer, other: Consumer
 ) -> None:
-    producer.put_many("ab", ttr=10)
+    producer.put_many([*"ab"], ttr=10)
     done: list[object] = []
     for job in consumer:
         try:

@@ -91,7 +91,7 @@ def test_a_priority_of_none_is_kept_and_0_is_not_none(
     job.release(priority=0)
     assert 0 == job.priority
     job = consumer.reserve()
-    job.bury(None)
+    job.bury(priority=None)
     assert 0 == job.priority
 
 

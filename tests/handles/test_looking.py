@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from inproc_tubes import Broker, Consumer, Job, JobState, Producer
 from inproc_tubes.testing import FakeClock, wait_until_waiting
 from tests.threads import LONG, start, waiting
+
+if TYPE_CHECKING:
+    from inproc_tubes.broker import StateName, UnheldStateName
 
 
 @pytest.fixture
@@ -46,7 +51,7 @@ def test_jobs_come_state_by_state_as_they_are_served(broker: Broker) -> None:
 @pytest.mark.usefixtures("several_jobs")
 @pytest.mark.parametrize("state", ["ready", "reserved", "delayed", "buried"])
 def test_jobs_of_one_state_are_asked_for_by_it_or_by_its_name(
-    broker: Broker, state: str
+    broker: Broker, state: StateName
 ) -> None:
     start = 2 * ["ready", "reserved", "delayed", "buried"].index(state)
     for asked in (state, JobState(state)):
@@ -70,7 +75,7 @@ def test_a_tube_that_does_not_exist_has_no_jobs(broker: Broker) -> None:
 def test_a_job_that_was_looked_at_may_be_deleted_unless_it_is_held(
     broker: Broker, producer: Producer, consumer: Consumer
 ) -> None:
-    producer.put_many("ab")
+    producer.put_many([*"ab"])
     held, ready = (consumer.reserve(), broker.jobs("default", "ready")[0])
     ready.delete()
     (seen,) = broker.jobs("default")
@@ -104,7 +109,7 @@ def test_clearing_deletes_all_but_what_is_held(broker: Broker) -> None:
 
 @pytest.mark.usefixtures("several_jobs")
 @pytest.mark.parametrize("state", ["ready", "delayed", "buried"])
-def test_clearing_may_be_of_one_state(broker: Broker, state: str) -> None:
+def test_clearing_may_be_of_one_state(broker: Broker, state: UnheldStateName) -> None:
     for asked, count in ((state, 2), (JobState(state), 0)):
         assert count == broker.clear_tube("default", asked)
     left = {job.stats().state for job in broker.jobs("default")}
@@ -125,8 +130,8 @@ def test_clearing_does_not_touch_what_is_held(
 
 def test_clearing_makes_room_for_a_batch(broker: Broker, producer: Producer) -> None:
     broker.limit_tube("default", 2)
-    producer.put_many("ab")
-    future = waiting(broker, lambda: producer.put_many("cd"))
+    producer.put_many([*"ab"])
+    future = waiting(broker, lambda: producer.put_many([*"cd"]))
     assert 2 == broker.clear_tube("default", "ready")
     assert [3, 4] == future.result(LONG)
 
@@ -137,7 +142,7 @@ def test_clearing_makes_room_for_a_batch(broker: Broker, producer: Producer) -> 
 def test_the_repr_of_a_broker_tells_what_is_in_it(broker: Broker) -> None:
     assert "<Broker: no jobs in 1 tube>" == repr(broker)
     producer, consumer = broker.producer("jobs"), broker.consumer("jobs")
-    producer.put_many("abcd")
+    producer.put_many([*"abcd"])
     producer.put("late", delay=5)
     consumer.reserve()
     consumer.reserve().bury()
@@ -161,7 +166,7 @@ def test_the_repr_of_a_tube_tells_what_one_looks_for(
     )
     broker.limit_tube("jobs", 4)
     consumer = broker.consumer("jobs")
-    producer.put_many("abc")
+    producer.put_many([*"abc"])
     producer.put("late", delay=50)
     consumer.reserve()
     consumer.reserve().bury()

@@ -59,7 +59,7 @@ def test_peek_buried_shows_the_longest_buried(
         producer.put(body)
     jobs = [consumer.reserve() for _ in "abc"]
     for place, priority in ((2, 9), (0, 0), (1, 5)):
-        jobs[place].bury(priority)
+        jobs[place].bury(priority=priority)
     assert "c" == broker.peek_buried("default").body
 
 

@@ -61,6 +61,7 @@ def test_put_takes_every_priority_of_32_bits(
     assert priority == broker.peek(producer.put("x", priority)).priority
 
 
+@pytest.mark.filterwarnings("ignore:.*a time of day:RuntimeWarning")
 @pytest.mark.parametrize("delay", [1, 0.25, MOST, float(MOST)])
 def test_put_with_a_delay_makes_a_delayed_job(
     broker: Broker, producer: Producer, delay: float
@@ -76,6 +77,7 @@ def test_put_without_a_delay_makes_a_ready_job(
     assert "ready" == state(broker, producer.put("x", delay=delay))
 
 
+@pytest.mark.filterwarnings("ignore:.*a time of day:RuntimeWarning")
 @pytest.mark.parametrize(
     ("ttr", "kept"), [(0, 1), (0.0, 1), (0.5, 0.5), (1, 1), (MOST, MOST)]
 )

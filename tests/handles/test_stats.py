@@ -151,7 +151,7 @@ def test_every_field_of_a_job(
     consumer.reserve_job(job_id)
     clock.advance(10.5)  # expired
     consumer.reserve_job(job_id).release()
-    consumer.reserve_job(job_id).release(9, 4.5)
+    consumer.reserve_job(job_id).release(priority=9, delay=4.5)
     consumer.reserve_job(job_id).bury()
     broker.kick_job(job_id)
     consumer.reserve_job(job_id)

@@ -46,6 +46,7 @@ def test_a_new_pause_replaces_the_old_one(
     assert ["x"] == bodies(consumer)
 
 
+@pytest.mark.filterwarnings("ignore:.*a time of day:RuntimeWarning")
 def test_a_pause_of_0_ends_the_pause(
     broker: Broker, producer: Producer, consumer: Consumer
 ) -> None:

@@ -38,7 +38,7 @@ ticking = spawn(tick)
 switch()
 switch()
 assert broker._monitor.waiting == 3, broker._monitor.waiting
-producer.put_many("abc")
+producer.put_many([*"abc"])
 for worker in workers:
     wait(worker)
 wait(ticking)

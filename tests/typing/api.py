@@ -272,7 +272,9 @@ job.bury(error="too heavy")  # type: ignore[arg-type]  # no exception
 job.bury(error=ValueError)  # type: ignore[arg-type]  # nor this
 assert_type(job.delete(), None)
 assert_type(job.release(), None)
-assert_type(job.release(1, 0.5), None)
+assert_type(job.release(priority=1, delay=0.5), None)
+job.release(30)  # type: ignore[call-arg]  # a priority, or a delay?
+job.bury(5)  # type: ignore[call-arg]  # by keyword only
 assert_type(job.release(priority=None, delay=5), None)
 assert_type(job.bury(), None)
 assert_type(job.bury(priority=5), None)
@@ -315,6 +317,8 @@ assert_type(broker.clear_tube("jobs"), int)
 assert_type(broker.clear_tube("jobs", state=JobState.BURIED), int)
 assert_type(broker.join(), int)
 assert_type(broker.join("jobs", "mails", timeout=0.5), int)
+broker.jobs("jobs", "burried")  # type: ignore[arg-type]  # no such state
+broker.clear_tube("jobs", "reserved")  # type: ignore[arg-type]  # are their holders'
 broker.jobs()  # type: ignore[call-arg]  # of which tube?
 broker.limit_tube("jobs", None)  # type: ignore[arg-type]  # 0 is no limit
 assert_type(broker.drain(), None)

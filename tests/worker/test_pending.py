@@ -147,7 +147,7 @@ def test_a_handler_may_run_what_else_is_pending(broker: Broker) -> None:
     worker.handles("outer")(lambda _: counts.append(worker.run_pending()))
     worker.handles("inner")(Job.delete)
     broker.producer("outer").put("a", ttr=1)
-    broker.producer("inner").put_many("bc")
+    broker.producer("inner").put_many([*"bc"])
     assert 1 == worker.run_pending()
     assert [2] == counts
 

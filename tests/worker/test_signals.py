@@ -204,7 +204,7 @@ async def work_in_a_task(job):
         await asyncio.sleep(0.001)
     print("done")
 
-broker.producer().put_many("ab")
+broker.producer().put_many([*"ab"])
 kind = sys.argv[1]
 if kind == "block":
     worker = Worker(broker, {"default": work})
