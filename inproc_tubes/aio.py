@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar, overload
 from .checks import check_count, check_timeout
 from .consumer import NO_DEFAULT, BaseConsumer, NoDefault, advised, order_of_serving
 from .core.job import Job, T, refuse_to_pickle
+from .core.keys import RAISE
 from .core.limits import DEFAULT_DELAY, DEFAULT_PRIORITY, DEFAULT_TTR
 from .core.requests import WITHOUT_WARNING, PutRequest, ReserveRequest
 from .errors import ClosedError, TimedOutError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from .core.job import AnyHandle
+    from .core.keys import OnDuplicate
     from .monitor import Monitor
 
 __all__ = ["AsyncConsumer", "AsyncProducer"]
@@ -449,6 +451,8 @@ class AsyncProducer(Generic[T]):
         ttr: float = DEFAULT_TTR,
         tube: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - the engine's
+        key: str | None = None,
+        on_duplicate: OnDuplicate = RAISE,
     ) -> int:
         """Put a job into a tube; if that is full, wait for room.
 
@@ -462,12 +466,20 @@ class AsyncProducer(Generic[T]):
                 reserved it, up to 2**32 - 1; 0 becomes 1.
             tube: The tube for this job alone, None for the one that is used.
             timeout: Seconds to wait for room, None for ever, 0 not at all.
+            key: A name for the job, which is unique in its tube as long as the job is there,
+                whatever its state. None: it has none.
+            on_duplicate: What to do if a job of the tube has this key. "raise": raise
+                `DuplicateJobError`. "keep": put nothing, and return the id of that job.
+                "replace": put this one and delete that one, unless somebody holds it;
+                that raises. A job that replaces another needs no room.
 
         Returns:
             The job's id; the first is 1, and they rise.
 
         Raises:
             TubeFullError: There was no room within the timeout.
+            DuplicateJobError: A job of the tube has this key, see ``on_duplicate``; also
+                if it got there while this waited.
             JobTooBigError: The body is ``str``, ``bytes``, ``bytearray`` or
                 ``memoryview``, and larger than the broker's ``max_job_size``.
             DrainingError: `Broker.drain` was called, maybe while this waited.
@@ -479,7 +491,7 @@ class AsyncProducer(Generic[T]):
         Cost: that of `Producer.put`.
         Source: OP_PUT (prot.c).
         """
-        found = self._put(body, priority, delay, ttr, tube, timeout)
+        found = self._put(body, priority, delay, ttr, tube, timeout, key, on_duplicate)
         return found if isinstance(found, int) else await found
 
     async def put_many(
@@ -490,6 +502,8 @@ class AsyncProducer(Generic[T]):
         ttr: float = DEFAULT_TTR,
         tube: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - the engine's
+        key: Callable[[T], str | None] | None = None,
+        on_duplicate: OnDuplicate = RAISE,
     ) -> list[int]:
         """Put several jobs into a tube at once: all of them, or none.
 
@@ -504,13 +518,21 @@ class AsyncProducer(Generic[T]):
             ttr: The same.
             tube: The tube for these jobs, None for the one that is used.
             timeout: Seconds to wait for room, None for ever, 0 not at all.
+            key: A function that returns the key of each body, or None for one without:
+                see `put`.
+            on_duplicate: That of each job, see `put`. Of several bodies with the same key
+                "keep" puts the first.
 
         Returns:
-            The jobs' ids, in the order of the bodies; they rise.
+            The jobs' ids, in the order of the bodies; those of new jobs rise.
 
         Raises:
             TubeFullError: There was no room for all of them within the timeout; at once
                 if they are more than the tube may ever have.
+            DuplicateJobError: A job of the tube has the key of one of them, see
+                ``on_duplicate``; none of them was put.
+            ValueError: Two of the bodies have the same key, and ``on_duplicate`` is not
+                "keep".
             JobTooBigError: One of the bodies is too large, see `put`.
             DrainingError: `Broker.drain` was called, maybe while this waited.
             BadTubeNameError: ``tube`` is no tube name.
@@ -521,7 +543,14 @@ class AsyncProducer(Generic[T]):
         Cost: that of `Producer.put_many`.
         """
         found = self._producer.put_many(
-            bodies, priority, delay, ttr, tube=tube, timeout=timeout
+            bodies,
+            priority,
+            delay,
+            ttr,
+            tube,
+            timeout,
+            key,
+            on_duplicate,
         )
         return found if isinstance(found, list) else await found
 

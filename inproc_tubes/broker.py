@@ -10,6 +10,7 @@ from .checks import (
     check_bound,
     check_duration,
     check_job_id,
+    check_key,
     check_max_job_size,
     check_maxsize,
     check_states,
@@ -61,8 +62,8 @@ class Broker(Generic[T]):
 
     - Handles: `producer`, `consumer`; for coroutines `async_producer`,
       `async_consumer`.
-    - Looking: `tubes`, `peek`, `peek_ready`, `peek_delayed`, `peek_buried`, `stats`,
-      `stats_tube`, `stats_job`, `jobs`.
+    - Looking: `tubes`, `peek`, `peek_ready`, `peek_delayed`, `peek_buried`, `find`,
+      `stats`, `stats_tube`, `stats_job`, `jobs`.
     - Intervening: `kick`, `kick_job`, `delete`, `cancel`, `clear_tube`, `pause_tube`,
       `limit_tube`.
     - The end: `drain`, `join` or `async_join`, `stop`, `stop_at_exit`, `close`, or the
@@ -308,6 +309,28 @@ class Broker(Generic[T]):
         name = check_tube_name(tube)
         return self._look(questions.peek_buried, name)
 
+    def find(self, key: str, tube: str = DEFAULT_TUBE) -> Job[T] | None:
+        """Return the job of this tube that was put with this key, whatever its state.
+
+        Looking reserves nothing.
+
+        Args:
+            key: Its key, see `Producer.put`.
+            tube: The tube's name; one that does not exist has no jobs.
+
+        Returns:
+            The job, None if there is no such job (any more).
+
+        Raises:
+            BadTubeNameError: That is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(1).
+        """
+        name, key = check_tube_name(tube), check_key(key)
+        run, holder = self._monitor.run, self._holder
+        return run(questions.find_key, self._engine, holder, name, key)
+
     def jobs(
         self, tube: str, state: JobState | StateName | None = None
     ) -> list[Job[T]]:
@@ -482,7 +505,9 @@ class Broker(Generic[T]):
         """
         name = check_tube_name(tube)
         states = check_states(state, _UNHELD_STATES)
-        return len(self._monitor.run(self._engine.clear_tube, name, states))
+        return len(
+            self._monitor.run(self._engine.interventions.clear_tube, name, states)
+        )
 
     # The end
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .core.job import JobState
+from .core.keys import KEEP, RAISE, REPLACE
 from .core.limits import MAX_PRIORITY, MAX_SECONDS, MAX_TIMEOUT, is_tube_name
 from .errors import BadTubeNameError
 from .slips import LONGEST_USUAL, warn
@@ -31,9 +32,11 @@ __all__ = [
     "check_duration",
     "check_integer",
     "check_job_id",
+    "check_key",
     "check_max_job_size",
     "check_maxsize",
     "check_number",
+    "check_on_duplicate",
     "check_priority",
     "check_seconds",
     "check_states",
@@ -141,6 +144,32 @@ def check_tube_name(value: object) -> str:
     if not is_tube_name(value):
         raise BadTubeNameError(value)
     return value
+
+
+def check_key(value: object) -> str:
+    """Return a key, which is a str and not empty, as a plain one.
+
+    A subclass may compare by code of its own, which must not run behind the lock.
+    """
+    if not isinstance(value, str):
+        message = f"key is a str, not {type(value).__name__}"
+        raise TypeError(message)
+    if not value:
+        message = "key is not empty"
+        raise ValueError(message)
+    return str.__str__(value)
+
+
+def check_on_duplicate(value: object) -> str:
+    """Return what is done where a key is in use."""
+    if not isinstance(value, str):
+        message = f"on_duplicate is a str, not {type(value).__name__}"
+        raise TypeError(message)
+    for word in (RAISE, KEEP, REPLACE):
+        if str.__eq__(value, word):
+            return word
+    message = f"on_duplicate is one of raise, keep, replace, not {value!r}"
+    raise ValueError(message)
 
 
 def check_states(value: object, known: tuple[JobState, ...]) -> tuple[JobState, ...]:

@@ -13,6 +13,7 @@ Where a stranger would reach for a builtin, the class is that builtin too::
     ├── JobTooBigError       (ValueError)    the body is over ``max_job_size``
     ├── BadTubeNameError     (ValueError)    not a tube name by beanstalkd's grammar
     ├── TubeFullError        (queue.Full)    the tube has all the jobs it may have
+    ├── DuplicateJobError                    the tube has a job with this key
     ├── DrainingError                        the broker takes no new jobs
     ├── ClosedError                          the broker or the handle was closed
     │   └── StoppedError                     the broker or the consumer was stopped
@@ -34,6 +35,7 @@ __all__ = [
     "DeadlineSoonError",
     "DeadlockError",
     "DrainingError",
+    "DuplicateJobError",
     "JobTooBigError",
     "NotFoundError",
     "NotFoundReason",
@@ -272,6 +274,31 @@ class TubeFullError(TubesError, Full):
     def __str__(self) -> str:
         more = "one more job" if self.count == 1 else f"{self.count} more jobs"
         return f"tube {self.tube!r} has no room for {more}: it may have {self.maxsize}"
+
+
+class DuplicateJobError(TubesError):
+    """The tube has a job with this key already, and a key is for one job at a time.
+
+    Put with ``on_duplicate="keep"`` to be given the id of that job, or with "replace" to
+    put the new one in its place. A job that somebody holds cannot be replaced.
+
+    Attributes:
+        key: The key.
+        tube: The tube's name.
+        job_id: The job that has it.
+    """
+
+    def __init__(self, key: str, tube: str, job_id: int) -> None:
+        super().__init__(key, tube, job_id)
+        self.key = key
+        self.tube = tube
+        self.job_id = job_id
+
+    def __str__(self) -> str:
+        shown = self.key if len(self.key) <= _SHOWN else self.key[:_SHOWN] + "..."
+        return (
+            f"tube {self.tube!r} has job {self.job_id} with the key {shown!r} already"
+        )
 
 
 class DrainingError(TubesError):

@@ -15,6 +15,8 @@ from .checks import (
     OCTETS,
     check_bodies,
     check_duration,
+    check_key,
+    check_on_duplicate,
     check_priority,
     check_timeout,
     check_tube_name,
@@ -22,6 +24,7 @@ from .checks import (
 )
 from .core import questions
 from .core.job import T, refuse_to_pickle
+from .core.keys import KEEP, RAISE
 from .core.limits import DEFAULT_DELAY, DEFAULT_PRIORITY, DEFAULT_TTR
 from .core.making import new_job
 from .core.requests import PutRequest
@@ -30,9 +33,10 @@ from .errors import ClosedError, DrainingError, ReentrantCallError
 from .turns import PutTurn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
+    from .core.keys import OnDuplicate
     from .core.record import AnyJob
     from .monitor import Monitor
     from .waiting.threads import ThreadSleepers
@@ -68,6 +72,8 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
         ttr: float = DEFAULT_TTR,
         tube: str | None = None,
         timeout: float | None = None,
+        key: str | None = None,
+        on_duplicate: OnDuplicate = RAISE,
     ) -> int | W:
         """Put a job into a tube; if that is full, wait for room.
 
@@ -88,12 +94,20 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
                 reserved it, up to 2**32 - 1; 0 becomes 1.
             tube: The tube for this job alone, None for the one that is used.
             timeout: Seconds to wait for room, None for ever, 0 not at all.
+            key: A name for the job, which is unique in its tube as long as the job is there,
+                whatever its state. None: it has none.
+            on_duplicate: What to do if a job of the tube has this key. "raise": raise
+                `DuplicateJobError`. "keep": put nothing, and return the id of that job.
+                "replace": put this one and delete that one, unless somebody holds it;
+                that raises. A job that replaces another needs no room.
 
         Returns:
             The job's id; the first is 1, and they rise.
 
         Raises:
             TubeFullError: There was no room within the timeout.
+            DuplicateJobError: A job of the tube has this key, see ``on_duplicate``; also
+                if it got there while this waited.
             JobTooBigError: The body is ``str``, ``bytes``, ``bytearray`` or
                 ``memoryview``, and larger than the broker's ``max_job_size``.
             DrainingError: `Broker.drain` was called, maybe while this waited.
@@ -130,6 +144,19 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
             else isinstance(body, memoryview)
         ):
             self._check_size([body])
+        if key is not None or on_duplicate is not RAISE:
+            word = check_on_duplicate(on_duplicate)
+            keys = [None if key is None else check_key(key)]
+            jobs = self._jobs_of([body], priority, delay, ttr)
+            if not _give_keys(jobs, keys):
+                word = ""
+            ids = self._put_jobs(jobs, tube, word)
+            if ids is not None:
+                return ids[0]
+            session = self._session
+            return self._wait_for_one(
+                PutRequest(session, timeout, list(jobs), tube or "", word)
+            )
         try:
             job_id = self._put(body, priority, delay, ttr or 1, tube)
         except ReentrantCallError:
@@ -147,6 +174,8 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
         ttr: float = DEFAULT_TTR,
         tube: str | None = None,
         timeout: float | None = None,
+        key: Callable[[T], str | None] | None = None,
+        on_duplicate: OnDuplicate = RAISE,
     ) -> list[int] | M:
         """Put several jobs into a tube at once: all of them, or none.
 
@@ -163,13 +192,21 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
             ttr: The same.
             tube: The tube for these jobs, None for the one that is used.
             timeout: Seconds to wait for room, None for ever, 0 not at all.
+            key: A function that returns the key of each body, or None for one without:
+                see `put`.
+            on_duplicate: That of each job, see `put`. Of several bodies with the same key
+                "keep" puts the first.
 
         Returns:
-            The jobs' ids, in the order of the bodies; they rise.
+            The jobs' ids, in the order of the bodies; those of new jobs rise.
 
         Raises:
             TubeFullError: There was no room for all of them within the timeout; at once
                 if they are more than the tube may ever have.
+            DuplicateJobError: A job of the tube has the key of one of them, see
+                ``on_duplicate``; none of them was put.
+            ValueError: Two of the bodies have the same key, and ``on_duplicate`` is not
+                "keep".
             JobTooBigError: One of the bodies is too large, see `put`.
             DrainingError: `Broker.drain` was called, maybe while this waited.
             BadTubeNameError: ``tube`` is no tube name.
@@ -187,15 +224,17 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
         if tube is not None:
             check_tube_name(tube)
         timeout = check_timeout(timeout)
+        word = check_on_duplicate(on_duplicate)
+        keys = [] if key is None else _keys_of(bodies, key, word)
         self._check_size(bodies)
         jobs = self._jobs_of(bodies, priority, delay, ttr)
-        if self._monitor.is_in_turn():
-            return self._put_later(jobs, tube)
-        session = self._session
-        ids = self._monitor.run(self._engine.put_many, session, jobs, tube)
+        if not _give_keys(jobs, keys):
+            word = ""
+        ids = self._put_jobs(jobs, tube, word)
         if ids is not None:
             return ids
-        return self._wait(PutRequest(session, timeout, list(jobs), tube or ""))
+        session = self._session
+        return self._wait(PutRequest(session, timeout, list(jobs), tube or "", word))
 
     def use(self, tube: str) -> None:
         """Put into this tube from now on; it is made if it is new.
@@ -289,7 +328,18 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
             for body in bodies
         ]
 
-    def _put_later(self, jobs: list[AnyJob], tube: str | None) -> list[int]:
+    def _put_jobs(
+        self, jobs: list[AnyJob], tube: str | None, on_duplicate: str
+    ) -> list[int] | None:
+        """Put several jobs, or jobs of a rare kind; return None if there is no room."""
+        if self._monitor.is_in_turn():
+            return self._put_later(jobs, tube, on_duplicate)
+        put = self._engine.put_many
+        return self._monitor.run(put, self._session, jobs, tube, on_duplicate)
+
+    def _put_later(
+        self, jobs: list[AnyJob], tube: str | None, on_duplicate: str = ""
+    ) -> list[int]:
         """Put jobs at the end of the turn of this thread that this call interrupts."""
         session = self._session
         engine = self._engine
@@ -300,9 +350,43 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
             raise DrainingError
         if jobs:
             self._monitor.defer(
-                partial(engine.put_numbered, session=session, jobs=jobs, name=tube)
+                partial(
+                    engine.put_numbered,
+                    session=session,
+                    jobs=jobs,
+                    name=tube,
+                    on_duplicate=on_duplicate,
+                )
             )
         return ids
+
+
+def _keys_of(
+    bodies: Iterable[T], key: Callable[[T], str | None], on_duplicate: str
+) -> list[str | None]:
+    """Return the keys of these bodies, or raise and have changed nothing."""
+    keys: list[str | None] = []
+    known = set()
+    for body in bodies:
+        name = key(body)
+        if name is not None:
+            name = check_key(name)
+            if name in known and on_duplicate != KEEP:
+                message = f"two of the bodies have the key {name!r}"
+                raise ValueError(message)
+            known.add(name)
+        keys.append(name)
+    return keys
+
+
+def _give_keys(jobs: list[AnyJob], keys: list[str | None]) -> bool:
+    """Give each job its key, if there are any; tell whether there are."""
+    given = False
+    for job, key in zip(jobs, keys, strict=False):
+        if key is not None:
+            job._own_history().key = key
+            given = True
+    return given
 
 
 class Producer(BaseProducer[int, list[int], T]):

@@ -64,7 +64,13 @@ def take_turn(engine: Engine, verb: Callable[..., Any], *args: Any) -> Any:
 
 def verb_on(engine: Engine, name: str) -> Callable[..., Any]:
     """Return a verb of an engine, or of one of its parts, by its name."""
-    parts = (engine, engine.clients, engine.dispatch, engine.wire_puts)
+    parts = (
+        engine,
+        engine.clients,
+        engine.dispatch,
+        engine.wire_puts,
+        engine.interventions,
+    )
     home = next(part for part in parts if hasattr(part, name))
     verb: Callable[..., Any] = getattr(home, name)
     return verb

@@ -89,6 +89,21 @@ class Call:
         put = self.engine.put_numbered
         return partial(put, self.now, self.session, self.jobs, self.name)
 
+    def put_unique(self) -> Thunk:
+        self.give_keys()
+        put = self.engine.put_many
+        return partial(put, self.now, self.session, self.jobs, self.name, "replace")
+
+    def put_unique_later(self) -> Thunk:
+        self.give_keys()
+        self.engine.store.number(self.jobs)
+        put = self.engine.put_numbered
+        return partial(put, self.now, self.session, self.jobs, self.name, "replace")
+
+    def give_keys(self) -> None:
+        for job, key in zip(self.jobs, "ab", strict=False):
+            job._own_history().key = key
+
     def wait_to_reserve(self) -> Thunk | None:
         """Return None where there is a job, or none is given: no shell lets it wait."""
         if self.session.stopped is not None:
@@ -135,7 +150,7 @@ VERBS: dict[str, Callable[[Call], Thunk | None]] = {
     "cancel": Call.cancel,
     "cancel_job": lambda c: partial(c.engine.clients.cancel_job, c.now, c.job_id, None),
     "catch_up": lambda c: partial(c.engine.catch_up, c.now),
-    "clear_tube": lambda c: c.of_a_tube(c.engine.clear_tube, _UNHELD),
+    "clear_tube": lambda c: c.of_a_tube(c.engine.interventions.clear_tube, _UNHELD),
     "close_session": lambda c: c.of_a_session(c.engine.clients.close_session, "closed"),
     "delete": lambda c: c.of_a_job(c.engine.delete),
     "delete_held": lambda c: partial(c.engine.delete_held, c.session, c.job_id, None),
@@ -153,6 +168,8 @@ VERBS: dict[str, Callable[[Call], Thunk | None]] = {
     "put": lambda c: c.of_a_session(c.engine.put, c.jobs[0], c.name),
     "put_many": lambda c: c.of_a_session(c.engine.put_many, c.jobs, c.name),
     "put_numbered": Call.put_numbered,
+    "put_unique": Call.put_unique,
+    "put_unique_later": Call.put_unique_later,
     "release": lambda c: c.of_a_job(c.engine.release, c.number, c.number),
     "reserve": lambda c: c.of_a_session(c.engine.reserve, 0),
     "reserve_job": lambda c: c.of_a_session(c.engine.reserve_job, c.job_id),
@@ -169,7 +186,16 @@ VERBS: dict[str, Callable[[Call], Thunk | None]] = {
 }
 
 # Those that may delete a job, and those after which a session may hold one no longer.
-DELETING = {"cancel_job", "clear_tube", "delete", "delete_held", "settle", "withdraw"}
+DELETING = {
+    "cancel_job",
+    "clear_tube",
+    "delete",
+    "delete_held",
+    "put_unique",
+    "put_unique_later",
+    "settle",
+    "withdraw",
+}
 RELEASING = {
     "abandon",
     "bury",
@@ -229,9 +255,15 @@ attempts = st.builds(
 class Before:
     """What there was before a verb was called."""
 
-    def __init__(self, machine: BreakingMachine) -> None:
+    def __init__(self, machine: BreakingMachine, call: Call) -> None:
+        self.batch = {job._body for job in call.jobs}
         self.bodies = machine.bodies_by_id()
         self.pending = machine.engine.dispatch.requests()
+        self.batches = [
+            (put, {job._body for job in put.jobs})
+            for put in machine.puts
+            if put in self.pending
+        ]
         self.held = {
             session: {id(job): job for job in session.held.in_sequence()}
             for session in machine.sessions.values()
@@ -274,7 +306,7 @@ class BreakingMachine(EngineAgainstModel):
             self.break_off_call(verb, call, thunk, attempt.at)
 
     def break_off_call(self, verb: str, call: Call, thunk: Thunk, at: int) -> None:
-        before = Before(self)
+        before = Before(self, call)
         turn = self.engine.turn
         turn.unfinished = TURN
         result: object = None
@@ -362,26 +394,28 @@ class BreakingMachine(EngineAgainstModel):
 
     def look(self, verb: str, call: Call, before: Before, *, completed: bool) -> None:
         assert set(self.engine.clients.everyone()) == set(self.sessions.values())
-        self.look_at_jobs(verb, call, before)
+        self.look_at_jobs(verb, before)
         self.look_at_requests(verb, call, before)
         self.look_at_holders(verb, call, before, completed=completed)
 
-    def look_at_jobs(self, verb: str, call: Call, before: Before) -> None:
+    def look_at_jobs(self, verb: str, before: Before) -> None:
         """See that every job is present once, or deleted once."""
         bodies = self.bodies_by_id()
         assert len(set(bodies.values())) == len(bodies)
+        # A put that has waited may have replaced a job.
+        replaces = any(put.on_duplicate == "replace" for put, _ in before.batches)
         for job_id, body in before.bodies.items():
             if job_id in bodies:
                 assert bodies[job_id] == body
             else:
-                assert verb in DELETING
+                assert verb in DELETING or replaces
         counts = self.ask("broker_counts")
         deleted = self.engine.store.total_deletes
         assert counts["total_jobs"] - deleted == len(bodies)
         # A batch is put as a whole, or not at all.
         new = {bodies[job_id] for job_id in bodies.keys() - before.bodies.keys()}
-        batch = {job._body for job in call.jobs}
-        if verb in {"put_many", "put_numbered"}:
+        batch = before.batch
+        if verb in {"put_many", "put_numbered", "put_unique", "put_unique_later"}:
             assert new & batch in (batch, set())
         elif verb == "wait_to_put":
             # It was withdrawn; but a reserve may have been waiting for its jobs.
@@ -389,12 +423,12 @@ class BreakingMachine(EngineAgainstModel):
             assert new & batch <= handed
         elif verb not in {"put", "finish_put"}:
             assert not new & batch
-        for put in self.puts:
+        for put, theirs in before.batches:
             let_in = isinstance(put.outcome, list)
-            if put in before.pending:
-                theirs = {job._body for job in put.jobs}
-                assert new & theirs == (theirs if let_in else set())
-                new -= theirs
+            let = theirs if let_in else set()
+            some = put.on_duplicate == "keep"  # those that were not there
+            assert new & theirs == (let & new if some else let)
+            new -= theirs
         assert new <= batch
 
     def is_held(self, job_id: int) -> bool:

@@ -145,6 +145,7 @@ class EngineAndModel(RuleBasedStateMachine):
                     self.owner(job),
                     job._body,
                     job._history.error,
+                    job._history.key,
                     fields_of(self.ask("stats_job", job._id)),
                 )
                 for job in engine.jobs.values()

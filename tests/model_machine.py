@@ -18,7 +18,7 @@ from inproc_tubes.core.requests import (
     PutRequest,
     ReserveRequest,
 )
-from tests import model_statistics
+from tests import model_keys, model_statistics
 from tests.engine_driver import Holder
 from tests.model_comparison import EngineAndModel, Handle, Sleeper
 from tests.model_parts import UNHELD, Served, told
@@ -42,6 +42,8 @@ failures = st.none() | st.builds(
 )
 # How a block is left: normally, by a failure, or by a cancellation.
 ends = failures | st.just("cancel")
+keys = st.lists(st.sampled_from(("a", "b", None)), min_size=1, max_size=2)
+modes = st.sampled_from(("raise", "keep", "replace"))
 # None: by its id. Else by a handle: 0 that of the job now, 1 one of before, 2 a look.
 fences = st.sampled_from((None, None, 0, 0, 1, 2))
 
@@ -213,6 +215,83 @@ class EngineAgainstModel(EngineAndModel):
         if ids is None:
             self.wait_to_put(who, timeout, name, jobs, numbers)
 
+    @rule(
+        session=which,
+        name=st.none() | tubes,
+        keys=keys,
+        on_duplicate=modes,
+        delay=st.just(0) | delays,
+        timeout=timeouts,
+    )
+    def put_unique(
+        self,
+        session: int,
+        name: str | None,
+        keys: list[str | None],
+        on_duplicate: str,
+        delay: int,
+        timeout: int | None,
+    ) -> None:
+        self.turn()
+        who, numbers = self.session(session), (0, delay, 3)
+        batch = self.batch(who, name, keys, on_duplicate, numbers)
+        jobs = self.jobs_of(batch)
+        put, client, now = self.engine.put_many, self.sessions[who], self.model.now
+        ids = self.both(
+            lambda: self.take_turn(put, now, client, jobs, name, on_duplicate),
+            lambda: model_keys.put_unique(self.model, who, batch),
+        )
+        if ids is None:
+            self.wait_to_put(who, timeout, name, jobs, numbers, batch)
+
+    def batch(
+        self,
+        who: int,
+        name: str | None,
+        keys: list[str | None],
+        on_duplicate: str,
+        numbers: tuple[int, int, int],
+    ) -> model_keys.Batch:
+        if on_duplicate != "keep":
+            keys = list(dict.fromkeys(keys))  # a shell refuses all else
+        tube = name or str(self.model.sessions[who].used)
+        bodies: list[object] = [self.body() for _ in keys]
+        return model_keys.Batch(tube, bodies, keys, on_duplicate, numbers)
+
+    def jobs_of(self, batch: model_keys.Batch) -> list[AnyJob]:
+        jobs: list[AnyJob] = [new_job(body, *batch.numbers) for body in batch.bodies]
+        for job, key in zip(jobs, batch.keys, strict=True):
+            job._own_history().key = key
+        return jobs
+
+    @rule(session=which, name=st.none() | tubes, keys=keys, on_duplicate=modes)
+    def put_unique_by_a_finaliser(
+        self, session: int, name: str | None, keys: list[str | None], on_duplicate: str
+    ) -> None:
+        self.turn()
+        who = self.session(session)
+        batch = self.batch(who, name, keys, on_duplicate, (0, 0, 60))
+        jobs = self.jobs_of(batch)
+        ids = self.engine.store.number(jobs)
+        self.model.ids += len(ids)
+        put, client, now = self.engine.put_numbered, self.sessions[who], self.model.now
+        for _ in ("once", "twice has no effect"):
+            self.take_turn(put, now, client, jobs, name, on_duplicate)
+        model_keys.put_numbered(self.model, who, batch, ids)
+
+    @precondition(lambda self: self.full())
+    @rule(session=which, tube=which, keys=keys, on_duplicate=modes, timeout=timeouts)
+    def put_unique_into_a_full_tube(
+        self,
+        session: int,
+        tube: int,
+        keys: list[str | None],
+        on_duplicate: str,
+        timeout: int | None,
+    ) -> None:
+        name = self.full()[tube % len(self.full())]
+        self.put_unique(session, name, keys, on_duplicate, 0, timeout)
+
     @precondition(lambda self: self.full())
     @rule(
         session=which, tube=which, count=st.integers(1, 2), ttr=ttrs, timeout=timeouts
@@ -233,14 +312,18 @@ class EngineAgainstModel(EngineAndModel):
         name: str | None,
         jobs: list[AnyJob],
         numbers: tuple[int, int, int],
+        batch: model_keys.Batch | None = None,
     ) -> None:
-        request = PutRequest(self.sessions[who], timeout, jobs, name or "")
+        keys, mode = (batch.keys, batch.on_duplicate) if batch else (None, "")
+        request = PutRequest(self.sessions[who], timeout, jobs, name or "", mode)
         request.sleeper = Sleeper(request, self.answered)
         wait, now = self.engine.wait_to_put, self.model.now
         bodies = [job._body for job in jobs]
         refused = self.both(
             lambda: self.take_turn(wait, now, request),
-            lambda: self.model.wait_to_put(who, timeout, name, bodies, *numbers),
+            lambda: self.model.wait_to_put(
+                who, timeout, name, bodies, *numbers, keys=keys, on_duplicate=mode
+            ),
         )
         if refused is None:
             self.puts.append(request)
@@ -344,7 +427,7 @@ class EngineAgainstModel(EngineAndModel):
     @rule(name=names, states=st.lists(st.sampled_from(UNHELD), unique=True))
     def clear_tube(self, name: str, states: list[str]) -> None:
         self.turn()
-        clear, now = self.engine.clear_tube, self.model.now
+        clear, now = self.engine.interventions.clear_tube, self.model.now
         self.both(
             lambda: len(self.take_turn(clear, now, name, self.states(states))),
             lambda: self.model.clear_tube(name, tuple(states)),
@@ -556,6 +639,10 @@ class EngineAgainstModel(EngineAndModel):
         )
         states = [*UNHELD, "reserved"]
         holder = Holder(self.engine.jobs)
+        for key in "ab":
+            found = self.ask("find_key", holder, name, key)
+            ours = model_keys.find(self.model, name, key)
+            assert (found and found._id) == (ours and ours.id)
         self.both(
             lambda: [
                 look._id

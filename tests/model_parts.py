@@ -34,6 +34,7 @@ class ModelJob:
     kicks: int = 0
     error: JobError | None = None
     told_of: float = 0  # the end of a reservation that its holder was told of
+    key: str | None = None
 
 
 @dataclass
@@ -87,12 +88,15 @@ class ModelReserve(ModelRequest):
 
 @dataclass
 class ModelPut(ModelRequest):
-    """Its outcome are the ids."""
+    """Its outcome are the ids. Those of jobs that are ``own`` may be taken back."""
 
     session: int
     tube: str
     bodies: list[object]
     numbers: tuple[int, float, float]  # priority, delay, ttr
+    keys: list[str | None] = field(default_factory=list)
+    on_duplicate: str = ""
+    own: list[int] = field(default_factory=list)
 
 
 @dataclass

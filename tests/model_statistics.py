@@ -25,6 +25,7 @@ def stats_job(model: Model, job_id: int, fence: int | None = None) -> dict[str, 
         "due_at",
         "error",
         "told_of",
+        "key",
     ):
         del fields[name]
     timed = job.state in {"reserved", "delayed"}
@@ -86,7 +87,13 @@ def shown(model: Model) -> dict[str, Any]:
     """Return what can be compared with `EngineAgainstModel.shown`."""
     return {
         "jobs": {
-            job.id: (job.owner, job.body, job.error, stats_job(model, job.id))
+            job.id: (
+                job.owner,
+                job.body,
+                job.error,
+                job.key,
+                stats_job(model, job.id),
+            )
             for job in model.jobs.values()
         },
         "tubes": [stats_tube(model, name) for name in model.listing],

@@ -7,7 +7,15 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from inproc_tubes.core.job import Job
-from tests.model_parts import ModelJob, ModelRequests, ModelSession, ModelTube, Served
+from inproc_tubes.core.requests import PutRequest
+from tests.model_parts import (
+    ModelJob,
+    ModelPut,
+    ModelRequests,
+    ModelSession,
+    ModelTube,
+    Served,
+)
 from tests.naive_model import Model
 
 if TYPE_CHECKING:
@@ -117,6 +125,7 @@ def _job(job: AnyJob) -> ModelJob:
         kicks=history.kicks,
         error=history.error,
         told_of=history.told_of,
+        key=history.key,
     )
 
 
@@ -136,4 +145,7 @@ def _requests(machine: EngineAndModel, old: Model) -> ModelRequests:
             ours.outcome = Served(outcome._id, reservation)
         else:
             ours.outcome = machine.outcome(request)
+            if isinstance(request, PutRequest) and isinstance(outcome, list):
+                assert isinstance(ours, ModelPut)
+                ours.own = [job._id for job in request.jobs]
     return requests

@@ -26,6 +26,7 @@ from inproc_tubes import (
 )
 from inproc_tubes.core.failure import Failure
 from inproc_tubes.core.requests import OVER
+from tests import model_keys
 from tests.model_parts import (
     FOREIGN,
     ModelJob,
@@ -153,6 +154,13 @@ class Model:
         maxsize = self.tubes[tube].maxsize
         return not maxsize or len(self.inside(tube)) + count <= maxsize
 
+    def has_room(self, put: ModelPut) -> bool:
+        """Tell whether the first of the puts that wait in a tube is let in."""
+        if not put.on_duplicate:
+            return self.fits(put.tube, len(put.bodies))
+        room = model_keys.room_for(self, model_keys.Batch.of(put))
+        return not room or self.fits(put.tube, room)
+
     def takes(self, tube: str, count: int) -> bool:
         return not self.puts_into(tube) and self.fits(tube, count)
 
@@ -175,9 +183,13 @@ class Model:
 
     def settle_tube(self, tube: str) -> None:
         """Let in what has room now, and end the joins that have nothing to wait for."""
-        while (line := self.puts_into(tube)) and self.fits(tube, len(line[0].bodies)):
-            line[0].waits = False
-            line[0].outcome = self.insert(tube, line[0].bodies, *line[0].numbers)
+        while (line := self.puts_into(tube)) and self.has_room(line[0]):
+            put = line[0]
+            if put.on_duplicate:
+                model_keys.let_in(self, put)
+            else:
+                put.waits = False
+                put.outcome = put.own = self.insert(tube, put.bodies, *put.numbers)
         for join in self.requests.joins:
             if join.waits and (buried := self.finished(join.names)) is not None:
                 join.waits = False
@@ -513,13 +525,17 @@ class Model:
         name: str | None,
         bodies: list[object],
         *numbers: Any,
+        keys: list[str | None] | None = None,
+        on_duplicate: str = "",
     ) -> None:
         """Wait, where `put` has found no room just now."""
         seconds = inf if timeout is None else timeout
         tube = name or self.sessions[session].used
         assert tube is not None  # every session of the test uses one
         until = self.now + seconds
-        put = ModelPut(session, tube, bodies, numbers, timeout_at=until)
+        put = ModelPut(
+            session, tube, bodies, numbers, keys or [], on_duplicate, timeout_at=until
+        )
         if not seconds or len(bodies) > self.tubes[tube].maxsize:
             raise self.too_late(put)
         if self.stopped is not None:
@@ -531,7 +547,7 @@ class Model:
         if put.waits:
             put.waits = False
             self.settle_tube(put.tube)
-        for job_id in put.outcome if isinstance(put.outcome, list) else []:
+        for job_id in put.own:
             job = self.jobs.get(job_id)
             if job is not None and not job.reserves:
                 self.puts -= 1

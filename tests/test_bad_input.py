@@ -89,6 +89,15 @@ NO_STATES = [
     *refused(TypeError, 1, 1.5, True, b"ready", ["ready"], object, JobState),  # noqa: FBT003  # not as a flag
     *refused(ValueError, "", "READY", "ready ", "invalid", JobState.INVALID, "x"),
 ]
+NO_KEYS_BUT_NONE = [
+    *refused(TypeError, 1, 1.5, True, b"key", ["key"], object),  # noqa: FBT003  # not as a flag
+    *refused(ValueError, ""),
+]
+NO_KEYS = [*NO_KEYS_BUT_NONE, *NONE]
+NO_MODES = [
+    *refused(TypeError, None, 1, True, b"keep", ["keep"]),  # noqa: FBT003  # not as a flag
+    *refused(ValueError, "", "KEEP", "keep ", "ignore"),
+]
 NO_HANDLES = refused(
     TypeError,
     *map(
@@ -185,6 +194,8 @@ TABLE: dict[str, tuple[Verb, Values]] = {
         lambda w, x: w.broker.pause_tube("jobs", x),
         [*NO_SECONDS, *NONE],
     ),
+    "Broker.find.key": (lambda w, x: w.broker.find(x), NO_KEYS),
+    "Broker.find.tube": (lambda w, x: w.broker.find("key", x), NO_TUBES),
     "Broker.limit_tube.tube": (lambda w, x: w.broker.limit_tube(x, 1), NO_TUBES),
     "Broker.limit_tube.maxsize": (
         lambda w, x: w.broker.limit_tube("jobs", x),
@@ -239,6 +250,22 @@ TABLE: dict[str, tuple[Verb, Values]] = {
     "Producer.put.tube": (
         lambda w, x: w.producer.put("body", tube=x),
         NO_TUBES_BUT_NONE,
+    ),
+    "Producer.put.key": (
+        lambda w, x: w.producer.put("body", key=x),
+        NO_KEYS_BUT_NONE,
+    ),
+    "Producer.put.on_duplicate": (
+        lambda w, x: w.producer.put("body", on_duplicate=x),
+        NO_MODES,
+    ),
+    "Producer.put_many.key": (
+        lambda w, x: w.producer.put_many(["a", "b"], key=x),
+        refused(TypeError, "key", 1, lambda _: 1, lambda _: b"key", len),
+    ),
+    "Producer.put_many.on_duplicate": (
+        lambda w, x: w.producer.put_many(["a", "b"], on_duplicate=x),
+        NO_MODES,
     ),
     "Producer.put.timeout": (
         lambda w, x: w.producer.put("body", timeout=x),

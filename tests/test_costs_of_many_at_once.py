@@ -138,7 +138,9 @@ def clearing(n: int) -> Callable[[], object]:
     """Prepare a tube with so many buried jobs for being cleared."""
     counted = buried(n)
     states = (JobState.BURIED,)
-    return lambda: counted.engine.clear_tube(counted.now, "default", states)
+    return lambda: counted.engine.interventions.clear_tube(
+        counted.now, "default", states
+    )
 
 
 def ending_a_pause(n: int) -> Callable[[], object]:

@@ -16,6 +16,7 @@ from inproc_tubes.errors import (
     DeadlineSoonError,
     DeadlockError,
     DrainingError,
+    DuplicateJobError,
     JobTooBigError,
     NotFoundError,
     NotFoundReason,
@@ -182,6 +183,12 @@ TABLE: list[tuple[TubesError, type[Exception], str, dict[str, Any]]] = [
             "and the first is not '-'"
         ),
         {"name": "a" * 201},
+    ),
+    (
+        DuplicateJobError("invoice-7", "jobs", 3),
+        TubesError,
+        "tube 'jobs' has job 3 with the key 'invoice-7' already",
+        {"key": "invoice-7", "tube": "jobs", "job_id": 3},
     ),
     (
         TubeFullError("jobs", 5),

@@ -30,6 +30,7 @@ VERBS = {
         "peek_ready",
         "peek_delayed",
         "peek_buried",
+        "find",
         "kick",
         "kick_job",
         "delete",

@@ -208,3 +208,23 @@ def test_such_a_batch_of_none_puts_none(broker: Broker, clock: MeddlingClock) ->
     assert [[]] == results
     assert ["default"] == broker.tubes()
     assert 0 == broker.stats().cmd_put
+
+
+def test_such_a_put_with_a_key_that_is_in_use_by_then_is_dropped(
+    broker: Broker, clock: MeddlingClock
+) -> None:
+    """Its id is given at once, and nobody can be told any more."""
+    producer = broker.producer()
+
+    def put() -> list[int]:
+        return [
+            producer.put("a", key="k"),
+            producer.put("b", key="k", on_duplicate="replace"),
+            producer.put("c", key="k", on_duplicate="keep"),
+            producer.put("d", key="k"),
+        ]
+
+    assert [[1, 2, 3, 4]] == in_a_turn(broker, clock, put)
+    (job,) = broker.jobs("default")
+    assert (2, "b", "k") == (job.id, job.body, job.key)
+    assert 4 == broker.stats().cmd_put

@@ -99,6 +99,32 @@ def test_what_chance_seldom_comes_to_is_done_alike_too() -> None:
     check(machine)
 
 
+def test_keys_of_puts_that_wait_are_alike_too() -> None:
+    machine = EngineAgainstModel()
+    machine.begin([("t1", 2)], [], [])
+    machine.put_unique(0, "t1", ["a", "b"], "raise", 0, None)
+    for mode in ("raise", "keep", "replace", "raise"):
+        machine.put_unique_into_a_full_tube(0, 0, ["c"], mode, None)
+    machine.put_unique_into_a_full_tube(0, 0, ["a", None], "replace", None)
+    machine.reserve_job(0, 0)
+    check(machine)
+    machine.limit_a_full_tube(0, 3)
+    check(machine)
+    # Some are answered by the job of another, and take back nothing.
+    for back in range(5):
+        machine.withdraw_put(back)
+        check(machine)
+    machine.limit_tube("t1", 0)
+    check(machine)
+    machine.put_unique_by_a_finaliser(0, "t1", ["a", "x"], "raise")
+    machine.put_unique_by_a_finaliser(0, "t1", ["b", "x"], "keep")
+    machine.look_at_a_tube("t1", "ready")
+    machine.drain(27)
+    machine.put_unique(0, "t1", ["y"], "raise", 0, None)
+    machine.put_unique_by_a_finaliser(0, "t1", ["y"], "raise")
+    check(machine)
+
+
 def test_connections_and_draining_are_done_alike_too() -> None:
     machine = EngineAgainstModel()
     machine.begin([], [], [])
@@ -142,6 +168,17 @@ def test_holders_that_fail_or_are_dropped_are_alike_too() -> None:
     machine.stop(27)
     machine.open_session("t2", ["t2"], stops=True)
     assert machine.model.sessions[machine.model.numbers].stopped
+    check(machine)
+
+
+def test_what_waits_while_all_is_stopped_is_alike_too() -> None:
+    machine = EngineAgainstModel()
+    machine.begin([("t1", 1)], [("t1", 0, 3)], [])
+    machine.reserve(0, None, warned=True)
+    machine.stop(27)
+    check(machine)
+    machine.put_into_a_full_tube(0, 0, 1, 3, None)
+    machine.join(["t1"], None)
     check(machine)
 
 

@@ -21,6 +21,7 @@ from inproc_tubes.errors import TubeFullError
 from .tube import Occupancy
 
 if TYPE_CHECKING:
+    from .keys import Keys
     from .requests import JoinRequest, PutRequest
     from .session import Session
     from .tube import Tube
@@ -36,10 +37,11 @@ class Admission:
         joins: The same.
     """
 
-    __slots__ = ("_tubes", "joins", "puts")
+    __slots__ = ("_keys", "_tubes", "joins", "puts")
 
-    def __init__(self, tubes: dict[str, Tube]) -> None:
+    def __init__(self, tubes: dict[str, Tube], keys: Keys) -> None:
         self._tubes = tubes  # the engine's
+        self._keys = keys
         self.puts: dict[int, PutRequest] = {}
         self.joins: dict[int, JoinRequest] = {}
 
@@ -68,8 +70,27 @@ class Admission:
         """Return the put that is let in next, None where none fits. Cost: O(1)."""
         if tube.occupancy is None or not tube.occupancy.puts:
             return None
-        ticket, size = next(iter(tube.occupancy.puts.items()))
-        return self.puts[ticket] if tube.fits(size) else None
+        request = self.puts[next(iter(tube.occupancy.puts))]
+        room = self._room_for(tube, request)
+        return request if not room or tube.fits(room) else None
+
+    def admits(self, tube: Tube, request: PutRequest) -> bool:
+        """Return whether a put is let in now, with no other before it.
+
+        A put that needs no room waits for nobody. Cost: that of `_room_for`.
+        """
+        room = self._room_for(tube, request)
+        return not room or tube.admits(room)
+
+    def _room_for(self, tube: Tube, request: PutRequest) -> int:
+        """Return how many more jobs there are once a put is let in, or refused.
+
+        Cost: O(1), and for jobs with keys O(1) for each.
+        """
+        on_duplicate = request.on_duplicate
+        if not on_duplicate:
+            return len(request.jobs)
+        return self._keys.judge(tube.name, request.jobs, on_duplicate).room
 
     def remove_put(self, request: PutRequest) -> None:
         """Let a put wait no longer. Cost: O(1)."""
@@ -190,7 +211,7 @@ class Admission:
                 assert request.tube == tube.name
                 assert size == len(request.jobs) <= occupancy.maxsize
                 listed[ticket] = tube.name
-            assert not tickets or not tube.fits(occupancy.puts[tickets[0]])
+            assert self.next_put(tube) is None
             # It is not done, where it holds a join up.
             for ticket in occupancy.joins:
                 assert self.joins[ticket].held_up_by == tube.name

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .admission import Admission
     from .counts import CommandCounts
     from .job import AnyHandle
+    from .keys import Verdict
     from .record import AnyJob
     from .reserve_queue import ReserveQueue
     from .schedule import AnyRequest, Schedule
@@ -112,10 +113,11 @@ class Dispatcher:
         jobs: list[AnyJob],
         ids: list[int],
         request: PutRequest | None = None,
+        answer: list[int] | None = None,
     ) -> None:
         """Add jobs that have these ids, and are alike, all of them or none.
 
-        If there is a request for it, that is answered.
+        If there is a request for it, that is answered: by the ids, if not otherwise.
         """
         name = tube.name
         for job in jobs:
@@ -129,7 +131,7 @@ class Dispatcher:
         self.turn.unfinished = jobs
         self.jobs.update(zip(ids, jobs, strict=True))
         if request is not None:
-            request.outcome = ids
+            request.outcome = ids if answer is None else answer
         self.turn.unfinished = TURN  # from here on they are put
         tube.total_jobs += len(jobs)
         if delay:
@@ -144,10 +146,98 @@ class Dispatcher:
 
     def let_in(self, now: float, tube: Tube, request: PutRequest) -> None:
         """Answer a put that waits: there is room for it now."""
-        self.insert_many(
-            now, tube, request.jobs, self.store.number(request.jobs), request
-        )
-        self.counts.other_puts -= len(request.jobs)  # they count as jobs from now on
+        jobs = request.jobs
+        if request.on_duplicate:
+            verdict = self.store.keys.judge(tube.name, jobs, request.on_duplicate)
+            if verdict.error is not None:
+                request.outcome = verdict.error
+                return
+            jobs = verdict.new
+            self.store.number(jobs)
+            self.insert_unique(now, tube, verdict, request)
+        else:
+            self.insert_many(now, tube, jobs, self.store.number(jobs), request)
+        self.counts.other_puts -= len(jobs)  # they count as jobs from now on
+
+    # Unique jobs
+
+    def put_unique(
+        self, now: float, tube: Tube, jobs: list[AnyJob], on_duplicate: str
+    ) -> list[int] | None:
+        """Put jobs with keys; None means that there is no room for them.
+
+        Raises:
+            DuplicateJobError: A key is in use, and that is not allowed.
+
+        Cost: that of `insert_many`.
+        """
+        verdict = self.store.keys.judge(tube.name, jobs, on_duplicate)
+        if verdict.error is not None:
+            self.counts.other_puts += len(jobs)
+            self.turn.refuse(verdict.error)
+        if verdict.room and not tube.admits(verdict.room):
+            self.counts.other_puts += len(jobs)
+            return None
+        self.counts.other_puts += len(jobs) - len(verdict.new)
+        self.store.number(verdict.new)
+        ids = self.insert_unique(now, tube, verdict)
+        self.after_leaving(now, tube)
+        return ids
+
+    def put_unique_later(
+        self, now: float, tube: Tube, jobs: list[AnyJob], on_duplicate: str
+    ) -> None:
+        """Put jobs with keys that have their ids, or drop those that are not wanted."""
+        verdict = self.store.keys.judge(tube.name, jobs, on_duplicate)
+        self.counts.other_puts += len(jobs) - len(verdict.new)
+        if verdict.new:
+            self.insert_unique(now, tube, verdict)
+            self.after_leaving(now, tube)
+        self.turn.after.append(jobs.copy())
+        jobs.clear()
+
+    def insert_unique(
+        self,
+        now: float,
+        tube: Tube,
+        verdict: Verdict,
+        request: PutRequest | None = None,
+    ) -> list[int]:
+        """Add the new ones of some jobs, which have their ids; delete the replaced.
+
+        Returns the ids that stand for all of them. If there is a request, that is
+        answered.
+        """
+        new = verdict.new
+        replaced = verdict.replaced
+        # To each either a new job or one that is kept, or both.
+        entering = iter(new)
+        ids: list[int] = []
+        for other in verdict.there:
+            if other is None or replaced:
+                job = next(entering)
+                ids.append(job._id)
+                if other is not None:
+                    # From when the new one is put, this one is deleted.
+                    other._own_history().successor = job._id
+            else:
+                ids.append(other._id)
+        if new:
+            new_ids = [job._id for job in new]
+            self.insert_many(now, tube, new, new_ids, request, ids)
+        elif request is not None:
+            request.outcome = ids
+        for job in new:
+            self.store.keys.add(job)
+        for job in replaced:
+            self.store.leave(job)
+            self.store.delete(job)
+            self.turn.after.append(job)
+        if request is not None:
+            # These were waited for. What has replaced another job is not taken back.
+            pairs = zip(request.jobs, verdict.there, strict=True)
+            request.jobs = [job for job, other in pairs if other is None]
+        return ids
 
     # Into a reservation, and out of it
 

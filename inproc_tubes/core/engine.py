@@ -49,6 +49,7 @@ from .clients import Clients
 from .counts import CommandCounts
 from .dispatcher import Dispatcher
 from .failure import JobError
+from .interventions import Interventions
 from .limits import DEFAULT_TUBE, SAFETY_MARGIN
 from .reasons import why_not
 from .record import JobState
@@ -93,7 +94,8 @@ class Engine:
 
     - Clients: `open_session`; what becomes of them, and what they use and watch: `Clients`.
     - All of it: `drain`, `stop`, `close`.
-    - Tubes: `pause_tube`, `limit_tube`, `clear_tube`.
+    - Tubes: `pause_tube`, `limit_tube`.
+    - What the owner of the broker does to jobs: `Interventions`.
     - Putting: `put`, `put_many`, `wait_to_put`; over the wire `wire_puts`.
     - Reserving: `reserve`, `reserve_many`, `reserve_job`, `wait_to_reserve`.
     - Settling: `delete`, `release`, `bury`, `touch`; `settle`, `fail`, `cancel`.
@@ -123,7 +125,7 @@ class Engine:
         self.tubes = self.store.tubes
         self.ids = self.store.ids
         self.queue = ReserveQueue()
-        self.admission = Admission(self.tubes)
+        self.admission = Admission(self.tubes, self.store.keys)
         self.dispatch = Dispatcher(
             self.turn,
             self.store,
@@ -134,6 +136,7 @@ class Engine:
         )
         self.clients = Clients(self.dispatch)
         self.wire_puts = WirePuts(self.dispatch)
+        self.interventions = Interventions(self.dispatch)
         self.store.tube(DEFAULT_TUBE).pinned = True
 
     # Clients
@@ -248,25 +251,6 @@ class Engine:
             self.dispatch.refuse_puts(now, too_large, self.admission.too_late)
             self.dispatch.after_leaving(now, tube)
 
-    def clear_tube(
-        self, now: float, name: str, states: tuple[JobState, ...]
-    ) -> list[AnyJob]:
-        """Delete the tube's jobs in these states, none of them reserved.
-
-        Returns them, for the caller to drop. Each counts as a delete.
-
-        Cost: O(log n) for each job.
-        """
-        tube = self.tubes.get(name)
-        if tube is None:
-            return []
-        jobs = [job for state in states for job in self.store.in_state(tube, state)]
-        for job in jobs:
-            self.store.leave(job)
-            self.store.delete(job)
-        self.dispatch.after_leaving(now, tube)
-        return jobs
-
     # Putting
 
     def put(self, now: float, session: Session, job: AnyJob, name: str | None) -> JobId:
@@ -326,13 +310,18 @@ class Engine:
             self.turn.refuse(DrainingError())
 
     def put_numbered(
-        self, now: float, session: Session, jobs: list[AnyJob], name: str | None
+        self,
+        now: float,
+        session: Session,
+        jobs: list[AnyJob],
+        name: str | None,
+        on_duplicate: str = "",
     ) -> None:
         """Put jobs that got their ids before: in a turn that this put has interrupted.
 
         They cannot wait, so they are let in although their tube may be full. If their
-        session was closed meanwhile, or the broker drained, they are dropped. A second
-        call has no effect.
+        session was closed meanwhile, or the broker drained, they are dropped; so are
+        those whose keys are in use. A second call has no effect.
 
         Cost: that of `put` for each, and O(log n) if a younger job was put first.
         """
@@ -343,17 +332,26 @@ class Engine:
             return
         tube = session.used if name is None else self.store.tube(name)
         assert tube is not None  # a session that puts uses a tube
-        if jobs and self.jobs.get(jobs[0]._id) is not jobs[0]:
+        if jobs and all(self.jobs.get(job._id) is not job for job in jobs):
             session.is_producer = True
-            self.dispatch.insert_many(now, tube, jobs, [job._id for job in jobs])
+            if on_duplicate:
+                self.dispatch.put_unique_later(now, tube, jobs, on_duplicate)
+            else:
+                self.dispatch.insert_many(now, tube, jobs, [job._id for job in jobs])
 
     def put_many(
-        self, now: float, session: Session, jobs: list[AnyJob], name: str | None
+        self,
+        now: float,
+        session: Session,
+        jobs: list[AnyJob],
+        name: str | None,
+        on_duplicate: str = "",
     ) -> list[int] | None:
         """Add several jobs at once; each counts as a put.
 
         None means that there is no room for all of them: then `wait_to_put` decides.
-        Where reserves wait, the first job goes to the first of them.
+        Where reserves wait, the first job goes to the first of them. For
+        ``on_duplicate`` see `PutRequest`.
 
         Cost: O(1) for each job, and that of those handed over.
         """
@@ -364,6 +362,8 @@ class Engine:
         if tube is None:
             self.turn.refuse_closed(session)
         session.is_producer = True
+        if on_duplicate and not self.store.draining:
+            return self.dispatch.put_unique(now, tube, jobs, on_duplicate)
         if self.store.draining or not tube.admits(len(jobs)):
             self._refuse_if_draining(jobs)
             return None
@@ -390,12 +390,12 @@ class Engine:
         tube = self.store.tube(request.tube) if request.tube else session.used
         assert tube is not None  # a session that puts uses a tube
         request.tube = tube.name
-        size = len(request.jobs)
-        if tube.admits(size):
+        if self.admission.admits(tube, request):
             self.dispatch.let_in(now, tube, request)
+            self.dispatch.after_leaving(now, tube)
             return
         assert tube.occupancy is not None  # else it would have been admitted
-        if request.timeout == 0 or size > tube.occupancy.maxsize:
+        if request.timeout == 0 or len(request.jobs) > tube.occupancy.maxsize:
             self.turn.refuse(self.admission.too_late(request))
         if self.stopped is not None:
             self.turn.refuse(StoppedError(self.stopped))

@@ -198,6 +198,11 @@ class Job(JobRecord, Generic[T]):
         return self._history.error
 
     @property
+    def key(self) -> str | None:
+        """What it is unique by in its tube, None for nothing: see `Producer.put`."""
+        return self._history.key
+
+    @property
     def context(self) -> Context | None:
         """The context of its put, None if its producer did not keep it.
 

@@ -28,6 +28,7 @@ X = TypeVar("X")
 
 __all__ = [
     "broker_counts",
+    "find_key",
     "list_jobs",
     "list_tube_used",
     "list_tubes",
@@ -87,6 +88,14 @@ def peek_buried(_now: float, engine: Engine, name: str) -> AnyJob:
     tube = engine.tubes.get(name)
     job = None if tube is None else next(iter(tube.buried.values()), None)
     return _found(engine, name, job, JobState.BURIED)
+
+
+def find_key(
+    _now: float, engine: Engine, holder: JobHolder, name: str, key: str
+) -> AnySnapshot | None:
+    """Return a snapshot of the tube's job with this key, if any. Cost: O(1)."""
+    job = engine.store.keys.find(name, key)
+    return None if job is None else peeked(job, holder)
 
 
 def list_jobs(

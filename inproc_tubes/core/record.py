@@ -57,6 +57,8 @@ class History:
             DEADLINE_SOON, and is not told of again; -inf without one.
         error: Its last failure that somebody told of.
         context: The context of its put, where that is kept.
+        key: What it is unique by in its tube, None for nothing.
+        successor: The id of the job that is put in its place; 0 nearly always.
     """
 
     __slots__ = (
@@ -66,9 +68,11 @@ class History:
         "context",
         "error",
         "expired_at",
+        "key",
         "kicks",
         "lost",
         "releases",
+        "successor",
         "timeouts",
         "told_of",
     )
@@ -85,6 +89,8 @@ class History:
         self.told_of = -inf
         self.error: JobError | None = None
         self.context: Context | None = None
+        self.key: str | None = None
+        self.successor: JobId = 0
 
     def copy(self) -> History:
         """Return that of the next reservation: neither lost nor told of. Cost: O(1)."""
@@ -96,6 +102,7 @@ class History:
         history.burial = self.burial
         history.error = self.error
         history.context = self.context
+        history.key = self.key
         return history
 
 

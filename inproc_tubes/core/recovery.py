@@ -38,6 +38,7 @@ def rebuild(now: float, engine: Engine) -> None:
     sessions = engine.clients.everyone()
     held = _held(engine, sessions)
     held -= {id(job) for job in _not_received(engine)}
+    _finish_replacing(engine)
     _rebuild_indexes(engine, sessions, held)
     _finish(now, engine, sessions)
     engine.turn.unfinished = TURN
@@ -132,6 +133,17 @@ def _not_received(engine: Engine) -> list[AnyJob]:
         elif id(job) not in answers:
             not_received.append(job)
     return not_received
+
+
+def _finish_replacing(engine: Engine) -> None:
+    """Delete the jobs that were replaced, where the new ones are put."""
+    for job in list(engine.jobs.values()):
+        successor = job._history.successor
+        if successor in engine.jobs:
+            engine.store.delete(job)
+            engine.turn.after.append(job)
+        elif successor:
+            job._history.successor = 0
 
 
 def _reserves_before(engine: Engine, job: AnyJob) -> int:

@@ -152,9 +152,11 @@ class PutRequest(Request["list[int]"]):
         session: Whose.
         jobs: The jobs, which are let in together, and get their ids then.
         tube: The name of their tube; "" for the one that the session uses.
+        on_duplicate: What is done where their keys are in use, see `keys`; "" if they
+            have none.
     """
 
-    __slots__ = ("jobs", "session", "tube")
+    __slots__ = ("jobs", "on_duplicate", "session", "tube")
 
     rank = 0
 
@@ -164,11 +166,13 @@ class PutRequest(Request["list[int]"]):
         timeout: float | None,
         jobs: list[AnyJob],
         tube: str = "",
+        on_duplicate: str = "",
     ) -> None:
         super().__init__(timeout)
         self.session = session
         self.jobs = jobs
         self.tube = tube
+        self.on_duplicate = on_duplicate
 
     def describe(self) -> str:
         """Name the command, and the tube that is full. Cost: O(1)."""

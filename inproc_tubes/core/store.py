@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from .gone import Gone
 from .job import PeekedJob
+from .keys import Keys
 from .making import renewed
 from .record import JobState
 from .tube import Tube, TubeList
@@ -39,6 +40,7 @@ class Store:
         jobs: {id: job}. A job exists while it is in here.
         tubes: {name: tube}.
         tube_list: The same tubes in beanstalkd's order.
+        keys: The keys of unique jobs.
         ids: The ids of jobs that are still to come.
         gone: How jobs have ended that were not simply deleted.
     """
@@ -50,6 +52,7 @@ class Store:
         "gone",
         "ids",
         "jobs",
+        "keys",
         "tube_list",
         "tubes",
     )
@@ -58,6 +61,7 @@ class Store:
         self.jobs: dict[int, AnyJob] = {}
         self.tubes: dict[str, Tube] = {}
         self.tube_list = TubeList()
+        self.keys = Keys(self.jobs)
         self.ids: Iterator[JobId] = count(1)
         self.gone = Gone()
         # How many jobs were put into tubes that are gone, and how many were deleted.
@@ -219,6 +223,7 @@ class Store:
             tube.buried.update((job._id, job) for job in buried)
             invalid = len(jobs.get(JobState.INVALID, []))
             self._settle_counts(tube, sum(map(len, jobs.values())) - invalid)
+        self.keys.rebuild(self.jobs.values())
         self.tube_list = TubeList(
             (*(t for t in self.tube_list if t.name in self.tubes), *self.tubes.values())
         )
@@ -239,11 +244,13 @@ class Store:
     def _check(self, held: Iterable[AnyJob]) -> None:
         self.gone._check(self.jobs)
         by_id = {job._id: job for job in held}
+        self.keys._check()
         # Every job is in a living tube, under its id, and is held if it is reserved.
         for job_id, job in self.jobs.items():
             assert job._id == job_id
             assert job._tube in self.tubes
             assert job._state is not _GONE
+            assert not job._history.successor
             assert (job._state is _RESERVED) == (by_id.get(job_id) is job)
         assert by_id.keys() <= self.jobs.keys()
         assert list(self.tubes.values()) == sorted(

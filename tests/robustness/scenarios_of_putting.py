@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from inproc_tubes import DrainingError, TubeFullError
+from inproc_tubes import DrainingError, DuplicateJobError, TubeFullError
 from tests.robustness.scenario import refused, scenario
 
 if TYPE_CHECKING:
@@ -197,3 +197,69 @@ def put_many_that_waits_and_is_let_in(world: World) -> Verb:
     world.deletes("a")
     world.clock.meanwhile = job.delete
     return _put_many(world, "x", "y")
+
+
+@scenario
+def put_with_a_key(world: World) -> Verb:
+    world.put("a", key="k")
+    return _put(world, key="other")
+
+
+@scenario
+def put_with_a_key_that_is_in_use(world: World) -> Verb:
+    world.put("a", key="k")
+    return refused(DuplicateJobError, _put(world, key="k"))
+
+
+@scenario
+def put_that_keeps_the_job_that_is_there(world: World) -> Verb:
+    world.put("a", key="k")
+    return _put(world, key="k", on_duplicate="keep")
+
+
+@scenario
+def put_that_replaces_a_job(world: World) -> Verb:
+    world.put("a", key="k")
+    world.deletes("a")
+    world.batches.append({"new"})
+    verb = _put(world, key="k", on_duplicate="replace")
+    world.either.append({"a", "new"})
+    return verb
+
+
+@scenario
+def put_that_replaces_a_buried_job_in_a_full_tube(world: World) -> Verb:
+    world.broker.limit_tube("work", 1)
+    world.put("a", key="k")
+    world.consumer.reserve(timeout=0).bury()
+    world.wait_to_put("x")
+    world.deletes("a")
+    world.wait_to_join()
+    world.wait_to_reserve(world.consumer)
+    world.either.append({"a", "new"})
+    return _put(world, key="k", on_duplicate="replace")
+
+
+@scenario
+def put_with_a_key_that_waits_and_is_let_in(world: World) -> Verb:
+    world.broker.limit_tube("work", 1)
+    world.put("a")
+    job = world.reserve()
+    world.deletes("a")
+    world.clock.meanwhile = job.delete
+    return _put(world, key="k", on_duplicate="keep")
+
+
+@scenario
+def put_many_with_keys(world: World) -> Verb:
+    world.put("y", key="y")
+    world.puts("x")
+    return lambda: world.producer.put_many("xyx", key=str, on_duplicate="keep")
+
+
+@scenario
+def put_many_that_replaces(world: World) -> Verb:
+    world.put("a", key="x")
+    world.deletes("a")
+    world.either.append({"a", "x"})
+    return _put_many(world, "x", "y", key=str, on_duplicate="replace")

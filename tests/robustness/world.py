@@ -53,6 +53,7 @@ class World:
         certain: The bodies of jobs that must be there.
         doubtful: The bodies of jobs that may be there: they are being put or deleted.
         batches: Of these bodies all are there, or none.
+        either: Of these bodies one is there.
         handles: The jobs that their consumers were given.
         requests: What was let wait.
     """
@@ -68,6 +69,7 @@ class World:
         self.certain: set[str] = set()
         self.doubtful: set[str] = set()
         self.batches: list[set[str]] = []
+        self.either: list[set[str]] = []
         self.handles: list[Job] = []
         self.requests: list[AnyRequest] = []
         # Of each request, which does not refer to it any more once it is answered.
@@ -180,6 +182,8 @@ class World:
         assert self.certain <= there.keys() <= self.certain | self.doubtful, there
         for batch in self.batches:
             assert batch <= there.keys() or not batch & there.keys()
+        for pair in self.either:
+            assert len(pair & there.keys()) == 1, there
         assert len(store.jobs) == store.total_jobs - store.total_deletes
 
     def _verify_holders(self) -> None:

@@ -123,6 +123,10 @@ assert_type(producer.put("body", 0, 1.5, 60), int)
 assert_type(producer.put(b"body", priority=0, delay=1, ttr=0.5, tube="jobs"), int)
 assert_type(producer.put(None, tube=None), int)
 assert_type(producer.put("body", timeout=0.5), int)
+assert_type(producer.put("body", key="k", on_duplicate="keep"), int)
+assert_type(producer.put("body", key=None, on_duplicate="replace"), int)
+producer.put("body", key=7)  # type: ignore[arg-type]  # a key is a str
+producer.put("body", key="k", on_duplicate="ignore")  # type: ignore[arg-type]  # unknown
 assert_type(producer.put_many(["a", b"b", None]), list[int])
 assert_type(producer.put_many({"a": 1}, 0, 1.5, 60, tube="jobs"), list[int])
 assert_type(producer.put_many((n for n in range(3)), timeout=None), list[int])
@@ -171,6 +175,8 @@ async def in_a_loop() -> None:
     assert_type(await producer.put(object()), int)
     assert_type(await producer.put("body", 0, 1.5, 60, tube="jobs", timeout=1), int)
     assert_type(await producer.put_many(["a", b"b"], timeout=None), list[int])
+    assert_type(await producer.put("body", key="k", on_duplicate="keep"), int)
+    assert_type(await producer.put_many(["a"], key=str), list[int])
     assert_type(producer.use("jobs"), None)
     assert_type(producer.using(), str)
     async with producer as opened_producer:
@@ -213,6 +219,8 @@ assert_type(typed.async_producer(), AsyncProducer[bytes])
 assert_type(typed.async_consumer("jobs"), AsyncConsumer[bytes])
 assert_type(typed.producer().put(b"body"), int)
 assert_type(typed.producer().put_many([b"body"]), list[int])
+assert_type(typed.producer().put_many([b"body"], key=bytes.hex), list[int])
+typed.producer().put_many([b"body"], key=str.upper)  # type: ignore[arg-type]  # no bytes
 typed.producer().put("body")  # type: ignore[arg-type]  # no bytes
 typed.producer().put_many(["body"])  # type: ignore[list-item]  # no bytes
 assert_type(typed.consumer().reserve(), Job[bytes])
@@ -308,6 +316,8 @@ assert_type(broker.peek_buried(tube="jobs"), Job)
 assert_type(broker.kick("jobs", 5), int)
 assert_type(broker.kick(tube="jobs", bound=5), int)
 assert_type(broker.pause_tube("jobs", 0.5), None)
+assert_type(broker.find("key"), Job | None)
+assert_type(broker.find("key", tube="jobs"), Job | None)
 assert_type(broker.limit_tube("jobs", 5), None)
 assert_type(broker.limit_tube(tube="jobs", maxsize=0), None)
 assert_type(broker.jobs("jobs"), list[Job])
