@@ -93,7 +93,7 @@ def test_two_bodies_with_the_same_key_are_refused_before_anything_is_put(
     broker: Broker, producer: Producer, mode: Any
 ) -> None:
     with pytest.raises(ValueError, match=r"^two of the bodies have the key 'k'$"):
-        producer.put_many("ab", key=lambda _: "k", on_duplicate=mode)
+        producer.put_many(["a", "b"], key=lambda _: "k", on_duplicate=mode)
     assert broker.jobs("default") == []
 
 
@@ -126,7 +126,9 @@ def test_coroutines_have_keys_too(broker: Broker) -> None:
         assert await producer.put("a", key="k") == 1
         assert await producer.put("b", key="k", on_duplicate="keep") == 1
         with pytest.raises(DuplicateJobError):
-            await producer.put_many("ab", key=lambda _: "k", on_duplicate="replace")
+            await producer.put_many(
+                ["a", "b"], key=lambda _: "k", on_duplicate="replace"
+            )
 
     with pytest.raises(ValueError, match="two of the bodies"):
         asyncio.run(main())

@@ -254,7 +254,9 @@ def put_with_a_key_that_waits_and_is_let_in(world: World) -> Verb:
 def put_many_with_keys(world: World) -> Verb:
     world.put("y", key="y")
     world.puts("x")
-    return lambda: world.producer.put_many("xyx", key=str, on_duplicate="keep")
+    return lambda: world.producer.put_many(
+        ["x", "y", "x"], key=str, on_duplicate="keep"
+    )
 
 
 @scenario
