@@ -46,8 +46,10 @@ class _LoopConsumer(BaseConsumer[LoopAnswer[ReserveRequest, Job[T]], T]):
 
     __slots__ = ()
 
-    def __init__(self, monitor: Monitor, tubes: Iterable[str]) -> None:
-        super().__init__(monitor, tubes, _sleep_in_loop)
+    def __init__(
+        self, monitor: Monitor, tubes: Iterable[str], name: str | None
+    ) -> None:
+        super().__init__(monitor, tubes, _sleep_in_loop, name)
 
     def _undo(
         self,
@@ -86,9 +88,16 @@ class AsyncConsumer(Generic[T]):
     ``async with`` and ``with`` are the same: closing does not wait.
     """
 
-    def __init__(self, monitor: Monitor, tubes: Iterable[str]) -> None:
-        self._consumer: _LoopConsumer[T] = _LoopConsumer(monitor, tubes)
+    def __init__(
+        self, monitor: Monitor, tubes: Iterable[str], name: str | None
+    ) -> None:
+        self._consumer: _LoopConsumer[T] = _LoopConsumer(monitor, tubes, name)
         self._reserve = self._consumer.reserve  # one step nearer
+
+    @property
+    def name(self) -> str:
+        """What it is called: see `Broker.consumer`."""
+        return self._consumer.name
 
     @overload
     async def reserve(self, timeout: float | None = None) -> Job[T]: ...  # noqa: ASYNC109 - the engine's
@@ -407,7 +416,7 @@ class AsyncConsumer(Generic[T]):
     __reduce_ex__ = refuse_to_pickle
 
     def __repr__(self) -> str:
-        return f"<AsyncConsumer: {self._consumer._description}>"
+        return f"<AsyncConsumer {self.name!r}: {self._consumer._description}>"
 
 
 class _LoopProducer(BaseProducer[Awaitable[int], Awaitable[list[int]], T]):
@@ -436,12 +445,23 @@ class AsyncProducer(Generic[T]):
     """
 
     def __init__(
-        self, monitor: Monitor, tube: str, max_job_size: int | None, *, context: bool
+        self,
+        monitor: Monitor,
+        tube: str,
+        max_job_size: int | None,
+        *,
+        context: bool,
+        name: str | None,
     ) -> None:
         self._producer: _LoopProducer[T] = _LoopProducer(
-            monitor, tube, max_job_size, context=context
+            monitor, tube, max_job_size, context=context, name=name
         )
         self._put = self._producer.put  # one step nearer
+
+    @property
+    def name(self) -> str:
+        """What it is called: see `Broker.producer`."""
+        return self._producer.name
 
     async def put(
         self,
@@ -610,4 +630,4 @@ class AsyncProducer(Generic[T]):
     __reduce_ex__ = refuse_to_pickle
 
     def __repr__(self) -> str:
-        return f"<AsyncProducer: {self._producer._description}>"
+        return f"<AsyncProducer {self.name!r}: {self._producer._description}>"

@@ -26,6 +26,7 @@ from .core.requests import JoinRequest
 from .core.text import counted, counts, waiting
 from .holder import Holder, target_of
 from .monitor import Monitor
+from .names import check_name
 from .producer import Producer
 from .version import __version__
 from .waiting.threads import ThreadSleepers
@@ -107,7 +108,11 @@ class Broker(Generic[T]):
         return self._monitor.clock
 
     def producer(
-        self, tube: str = DEFAULT_TUBE, *, context: bool = False
+        self,
+        tube: str = DEFAULT_TUBE,
+        *,
+        context: bool = False,
+        name: str | None = None,
     ) -> Producer[T]:
         """Return a new handle that puts into this tube.
 
@@ -116,6 +121,8 @@ class Broker(Generic[T]):
             context: Whether each job keeps a copy of the context, see `contextvars`, in
                 which it was put: `Job.context`. A handler that runs in it sees the
                 request's id, the language or the span of tracing of whoever put the job.
+            name: What it is called in its repr and in `snapshot`; None for the name of
+                the task or the thread that makes it.
 
         Raises:
             BadTubeNameError: That is no tube name.
@@ -123,18 +130,25 @@ class Broker(Generic[T]):
 
         Cost: O(1).
         """
-        name = check_tube_name(tube)
+        used = check_tube_name(tube)
         return Producer(
-            self._monitor, self._sleepers, name, self._max_job_size, context=context
+            self._monitor,
+            self._sleepers,
+            used,
+            self._max_job_size,
+            context=context,
+            name=check_name(name),
         )
 
-    def consumer(self, *tubes: str) -> Consumer[T]:
+    def consumer(self, *tubes: str, name: str | None = None) -> Consumer[T]:
         """Return a new handle that reserves from exactly these tubes.
 
         Once the broker was stopped, the handle is stopped from the beginning.
 
         Args:
             tubes: Their names; none stands for "default".
+            name: What it is called, for whoever asks who holds a job: see `Job.holder`.
+                None for the name of the task or the thread that makes it.
 
         Raises:
             BadTubeNameError: One of them is no tube name.
@@ -143,10 +157,14 @@ class Broker(Generic[T]):
         Cost: O(number of tubes).
         """
         names = [check_tube_name(tube) for tube in tubes] or [DEFAULT_TUBE]
-        return Consumer(self._monitor, self._sleepers, names)
+        return Consumer(self._monitor, self._sleepers, names, check_name(name))
 
     def async_producer(
-        self, tube: str = DEFAULT_TUBE, *, context: bool = False
+        self,
+        tube: str = DEFAULT_TUBE,
+        *,
+        context: bool = False,
+        name: str | None = None,
     ) -> AsyncProducer[T]:
         """Return a new handle, for coroutines, that puts into this tube.
 
@@ -155,6 +173,8 @@ class Broker(Generic[T]):
             context: Whether each job keeps a copy of the context, see `contextvars`, in
                 which it was put: `Job.context`. A handler that runs in it sees the
                 request's id, the language or the span of tracing of whoever put the job.
+            name: What it is called in its repr and in `snapshot`; None for the name of
+                the task or the thread that makes it.
 
         Raises:
             BadTubeNameError: That is no tube name.
@@ -165,16 +185,24 @@ class Broker(Generic[T]):
         # Imported late: asyncio is slow to import, for one who uses plain threads.
         from .aio import AsyncProducer  # noqa: PLC0415 - as above
 
-        name = check_tube_name(tube)
-        return AsyncProducer(self._monitor, name, self._max_job_size, context=context)
+        used = check_tube_name(tube)
+        return AsyncProducer(
+            self._monitor,
+            used,
+            self._max_job_size,
+            context=context,
+            name=check_name(name),
+        )
 
-    def async_consumer(self, *tubes: str) -> AsyncConsumer[T]:
+    def async_consumer(self, *tubes: str, name: str | None = None) -> AsyncConsumer[T]:
         """Return a new handle, for coroutines, that reserves from these tubes.
 
         Once the broker was stopped, the handle is stopped from the beginning.
 
         Args:
             tubes: Their names; none stands for "default".
+            name: What it is called, for whoever asks who holds a job: see `Job.holder`.
+                None for the name of the task or the thread that makes it.
 
         Raises:
             BadTubeNameError: One of them is no tube name.
@@ -185,7 +213,7 @@ class Broker(Generic[T]):
         from .aio import AsyncConsumer  # noqa: PLC0415 - see async_producer
 
         names = [check_tube_name(tube) for tube in tubes] or [DEFAULT_TUBE]
-        return AsyncConsumer(self._monitor, names)
+        return AsyncConsumer(self._monitor, names, check_name(name))
 
     # Looking
 

@@ -69,11 +69,17 @@ class BaseConsumer(Holder[T], Generic[W, T]):
         monitor: Monitor,
         tubes: Iterable[str],
         enter: Callable[[Monitor, ReserveRequest], Callable[[], W]],
+        name: str | None,
     ) -> None:
-        session = monitor.open(None, tubes)
+        session = monitor.open(None, tubes, name=name)
         session.holder = Holder(monitor, session)
         super().__init__(monitor, session)
         self._reserve = ReserveTurn(monitor, session, enter)
+
+    @property
+    def name(self) -> str:
+        """What it is called: see `Broker.consumer`."""
+        return self._session.name
 
     @overload
     def reserve(self, timeout: float | None = None) -> Job[T] | W: ...
@@ -346,9 +352,13 @@ class Consumer(BaseConsumer[Job[T], T]):
     """
 
     def __init__(
-        self, monitor: Monitor, sleepers: ThreadSleepers, tubes: Iterable[str]
+        self,
+        monitor: Monitor,
+        sleepers: ThreadSleepers,
+        tubes: Iterable[str],
+        name: str | None,
     ) -> None:
-        super().__init__(monitor, tubes, partial(_sleep_in_thread, sleepers))
+        super().__init__(monitor, tubes, partial(_sleep_in_thread, sleepers), name)
 
     def reserve_many(self, n: int, timeout: float | None = None) -> list[Job[T]]:
         """Take up to ``n`` jobs at once; wait for the first if need be.
@@ -400,7 +410,7 @@ class Consumer(BaseConsumer[Job[T], T]):
             raise StopIteration from None
 
     def __repr__(self) -> str:
-        return f"<Consumer: {self._description}>"
+        return f"<Consumer {self.name!r}: {self._description}>"
 
 
 def _sleep_in_thread(

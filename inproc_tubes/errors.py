@@ -99,6 +99,7 @@ class NotFoundError(TubesError, LookupError):
         expired_at: When the reservation has expired, by the broker's clock; None if it
             has not.
         late: How many seconds ago that was; None if it has not.
+        holder: The name of the consumer that holds the job now; None if nobody does.
     """
 
     def __init__(
@@ -109,27 +110,35 @@ class NotFoundError(TubesError, LookupError):
         reason: NotFoundReason | None = None,
         expired_at: float | None = None,
         late: float | None = None,
+        holder: str | None = None,
     ) -> None:
         if reason is None:
             if job_id is not None:
                 reason = NotFoundReason.DELETED
             else:
                 reason = NotFoundReason.NO_JOB if state else NotFoundReason.NO_TUBE
-        super().__init__(job_id, tube, state, reason, expired_at, late)
+        super().__init__(job_id, tube, state, reason, expired_at, late, holder)
         self.job_id = job_id
         self.tube = tube
         self.state = state
         self.reason = reason
         self.expired_at = expired_at
         self.late = late
+        self.holder = holder
 
     def __str__(self) -> str:
         if self.job_id is None:
             if self.state is None:
                 return f"tube {self.tube!r} does not exist"
             return f"tube {self.tube!r} has no {self.state} job"
-        now = "is gone" if self.state is None else f"is {self.state} now"
-        return _TOLD[self.reason].format(self, now=now)
+        who = "another consumer" if self.holder is None else repr(self.holder)
+        if self.state is None:
+            now = "is gone"
+        elif self.state == "reserved":
+            now = f"is held by {who} now"
+        else:
+            now = f"is {self.state} now"
+        return _TOLD[self.reason].format(self, now=now, who=who)
 
 
 # What a `NotFoundError` tells of a job.
@@ -143,7 +152,7 @@ _TOLD = {
     NotFoundReason.EXPIRED: (
         "the reservation of job {0.job_id} expired {0.late:.3g} s ago; the job {now}"
     ),
-    NotFoundReason.HELD: "job {0.job_id} is held by another consumer",
+    NotFoundReason.HELD: "job {0.job_id} is held by {who}",
     NotFoundReason.WRONG_STATE: "job {0.job_id} is {0.state}, and this verb is not for such a job",
     NotFoundReason.RESERVED_SINCE: (
         "job {0.job_id} was reserved again after this handle was given out, and {now}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Generic
 from .checks import MAX_JOB_ID, check_duration, check_job_id, check_priority
 from .core import questions
 from .core.job import Job, T, refuse_to_pickle
+from .core.making import holder_name
 from .errors import ClosedError
 from .failures import failure_of
 from .turns import Turns
@@ -148,6 +149,11 @@ class Holder(Turns, Generic[T]):
         """The jobs of its broker, for the engine."""
         return self._engine.jobs
 
+    @property
+    def _name(self) -> str:
+        """What its session is called, for `Job.holder`."""
+        return self._session.name
+
     def _is_lost(self, job: Job[T]) -> bool:
         """Tell whether the reservation of a job was lost by now. For `Job`."""
         self._monitor.look()
@@ -164,9 +170,10 @@ class Holder(Turns, Generic[T]):
         if current is None:
             return "gone"
         state: str = current._state.value
+        who = holder_name(current)
         if self._engine.store.find(job._id, job) is None:
-            return f"{state} since, by another handle"
-        return state
+            return f"{state} since, by {'another handle' if who is None else repr(who)}"
+        return state if who is None else f"{state} by {who!r}"
 
     __reduce_ex__ = refuse_to_pickle
 

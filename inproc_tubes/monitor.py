@@ -51,6 +51,7 @@ from .core.requests import JoinRequest, PutRequest, ReserveRequest
 from .core.session import Session
 from .core.turn import ALARM, TURN, Guard
 from .errors import ClosedError, ReentrantCallError, TubesError
+from .names import name_here
 
 if TYPE_CHECKING:
     from collections import deque
@@ -387,14 +388,23 @@ class Monitor:
     # Sessions
 
     def open(
-        self, used: str | None, watched: Iterable[str], *, stops: bool = True
+        self,
+        used: str | None,
+        watched: Iterable[str],
+        *,
+        stops: bool = True,
+        name: str | None = None,
     ) -> Session:
         """Open a session for a handle, or for a connection, which does not ``stop``.
+
+        Without a name it has that of the task or the thread that opens it.
 
         Raises:
             ClosedError: The broker was closed.
         """
-        return self.run(self.engine.open_session, used, watched, stops)
+        if name is None:
+            name = name_here()
+        return self.run(self.engine.open_session, used, watched, stops, name)
 
     def stop_session(self, session: Session, what: str) -> None:
         """Let a session reserve no more, in the middle of a turn at its end."""

@@ -57,12 +57,24 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
     __slots__ = ("__weakref__", "_items", "_max_job_size")
 
     def __init__(
-        self, monitor: Monitor, tube: str, max_job_size: int | None, *, context: bool
+        self,
+        monitor: Monitor,
+        tube: str,
+        max_job_size: int | None,
+        *,
+        context: bool,
+        name: str | None,
     ) -> None:
         self._max_job_size = max_job_size
         # No item of such a body takes more than four bytes: see OCTETS.
         self._items = inf if max_job_size is None else max_job_size // 4
-        super().__init__(monitor, monitor.open(tube, ()), keeps_context=context)
+        session = monitor.open(tube, (), name=name)
+        super().__init__(monitor, session, keeps_context=context)
+
+    @property
+    def name(self) -> str:
+        """What it is called: see `Broker.producer`."""
+        return self._session.name
 
     def put(
         self,
@@ -407,9 +419,10 @@ class Producer(BaseProducer[int, list[int], T]):
         max_job_size: int | None,
         *,
         context: bool,
+        name: str | None,
     ) -> None:
         self._sleepers = sleepers
-        super().__init__(monitor, tube, max_job_size, context=context)
+        super().__init__(monitor, tube, max_job_size, context=context, name=name)
 
     def _wait(self, request: PutRequest) -> list[int]:
         wait_to_put = self._engine.wait_to_put
@@ -421,4 +434,4 @@ class Producer(BaseProducer[int, list[int], T]):
         return self._wait(request)[0]
 
     def __repr__(self) -> str:
-        return f"<Producer: {self._description}>"
+        return f"<Producer {self.name!r}: {self._description}>"

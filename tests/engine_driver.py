@@ -265,6 +265,10 @@ class Holder:
         self._jobs = jobs
         self._session = session
 
+    @property
+    def _name(self) -> str:
+        return "" if self._session is None else self._session.name
+
     def _state_of(self, job: Job) -> str:
         """Serve the repr of a job, in what pytest says of a failed assertion."""
         return job._state.value  # pragma: no cover - as above

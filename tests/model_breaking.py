@@ -163,7 +163,14 @@ VERBS: dict[str, Callable[[Call], Thunk | None]] = {
     "kick_job": lambda c: partial(c.engine.kick_job, c.now, c.job_id, None),
     "limit_tube": lambda c: c.of_a_tube(c.engine.limit_tube, c.number),
     "next_due": lambda c: c.engine.next_due,
-    "open_session": lambda c: partial(c.engine.open_session, c.now, "t1", [c.name]),
+    "open_session": lambda c: partial(
+        c.engine.open_session,
+        c.now,
+        "t1",
+        [c.name],
+        True,  # noqa: FBT003 - a turn passes it by position
+        "late",
+    ),
     "pause_tube": lambda c: c.of_a_tube(c.engine.pause_tube, c.number),
     "put": lambda c: c.of_a_session(c.engine.put, c.jobs[0], c.name),
     "put_many": lambda c: c.of_a_session(c.engine.put_many, c.jobs, c.name),

@@ -85,8 +85,9 @@ class EngineAgainstModel(EngineAndModel):
     )
     def open_session(self, used: str, watched: list[str], stops: bool) -> None:  # noqa: FBT001 - hypothesis passes it by name
         self.turn()
+        name = f"client {self.model.numbers + 1}"
         session = self.take_turn(
-            self.engine.open_session, self.model.now, used, watched, stops
+            self.engine.open_session, self.model.now, used, watched, stops, name
         )
         session.holder = Holder(self.engine.jobs, session)
         self.model.open_session(used, watched, stops)

@@ -56,6 +56,7 @@ class ModelSession:
     incoming: int | None = None  # the job whose body is still to come
     abandoned: int = 0  # as which one of all, 0: it is not
     stops: bool = True
+    name: str = ""
     stopped: str | None = None
 
     @property

@@ -33,6 +33,7 @@ def stats_job(model: Model, job_id: int, fence: int | None = None) -> dict[str, 
         "age": model.now - job.created_at,
         "time_left": job.due_at - model.now if timed else 0,
         "file": 0,
+        "holder": model.holder(job),
     }
 
 

@@ -101,6 +101,7 @@ def _session(session: Session) -> ModelSession:
         ),
         None if incoming is None else incoming._id,
         stops=session.stops,
+        name=session.name,
         stopped=session.stopped,
     )
 

@@ -281,6 +281,7 @@ class Model:
             return NotFoundError(job_id, None, None, NotFoundReason.FOREIGN)
         job = self.jobs.get(job_id)
         state = None if job is None else job.state
+        holder = None if job is None else self.holder(job)
         end = self.end_of(job_id, fence) if job is None else None
         if end is NotFoundReason.CANCELLED:
             return NotFoundError(job_id, None, None, end)
@@ -290,7 +291,7 @@ class Model:
             when, who = self.expired.get(last, (None, None))
         if when is not None and (fence is not None or who == session):
             expired, late = NotFoundReason.EXPIRED, self.now - when
-            return NotFoundError(job_id, None, state, expired, when, late)
+            return NotFoundError(job_id, None, state, expired, when, late, holder)
         if job is None:
             return NotFoundError(job_id, None, None, end)
         if job.state == "reserved" and job.owner != session:
@@ -301,7 +302,11 @@ class Model:
             reason = NotFoundReason.ONLY_PEEKED
         else:
             reason = NotFoundReason.WRONG_STATE
-        return NotFoundError(job_id, None, state, reason)
+        return NotFoundError(job_id, None, state, reason, holder=holder)
+
+    def holder(self, job: ModelJob) -> str | None:
+        """Return the name of who holds a job."""
+        return None if job.owner is None else self.sessions[job.owner].name
 
     def end_of(self, job_id: int, fence: int | None) -> NotFoundReason:
         """Tell what has become of a job that is not there."""
@@ -333,7 +338,12 @@ class Model:
             self.add_tube(name)
         self.opened += 1
         self.numbers += 1
-        client = ModelSession(used, list(dict.fromkeys(watched)), stops=stops)
+        client = ModelSession(
+            used,
+            list(dict.fromkeys(watched)),
+            stops=stops,
+            name=f"client {self.numbers}",
+        )
         self.sessions[self.numbers] = client
         if self.stopped is not None and stops:
             self.stop_session(self.numbers, self.stopped)

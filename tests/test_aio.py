@@ -116,12 +116,12 @@ async def test_the_block_of_a_job_that_is_cancelled_releases_it(broker: Broker) 
 
 def test_a_handle_shows_what_it_is(broker: Broker) -> None:
     consumer, producer = broker.async_consumer("a"), broker.async_producer("a")
-    assert "<AsyncConsumer: watches 'a'; holds no jobs>" == repr(consumer)
-    assert "<AsyncProducer: uses 'a'>" == repr(producer)
+    assert "<AsyncConsumer 'MainThread': watches 'a'; holds no jobs>" == repr(consumer)
+    assert "<AsyncProducer 'MainThread': uses 'a'>" == repr(producer)
     consumer.close()
     producer.close()
-    assert "<AsyncConsumer: the consumer was closed>" == repr(consumer)
-    assert "<AsyncProducer: the producer was closed>" == repr(producer)
+    assert "<AsyncConsumer 'MainThread': the consumer was closed>" == repr(consumer)
+    assert "<AsyncProducer 'MainThread': the producer was closed>" == repr(producer)
 
 
 def test_a_closed_broker_makes_no_handles(broker: Broker) -> None:

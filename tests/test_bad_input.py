@@ -134,6 +134,10 @@ NO_TUBES_BUT_NONE = [
     ),
 ]
 NO_TUBES = [*NO_TUBES_BUT_NONE, *NONE]
+NO_NAMES = [
+    *refused(TypeError, 1, True, b"packer", ["packer"], object),  # noqa: FBT003  # not as a flag
+    *refused(ValueError, ""),
+]
 
 Verb: TypeAlias = Callable[[World, Any], object]
 
@@ -174,6 +178,16 @@ TABLE: dict[str, tuple[Verb, Values]] = {
     "Broker.async_consumer.tubes": (
         lambda w, x: w.broker.async_consumer("new", x, "newer"),
         NO_TUBES,
+    ),
+    "Broker.producer.name": (lambda w, x: w.broker.producer("new", name=x), NO_NAMES),
+    "Broker.consumer.name": (lambda w, x: w.broker.consumer("new", name=x), NO_NAMES),
+    "Broker.async_producer.name": (
+        lambda w, x: w.broker.async_producer("new", name=x),
+        NO_NAMES,
+    ),
+    "Broker.async_consumer.name": (
+        lambda w, x: w.broker.async_consumer("new", name=x),
+        NO_NAMES,
     ),
     "Broker.stats_tube.tube": (lambda w, x: w.broker.stats_tube(x), NO_TUBES),
     "Broker.stats_job.job_or_id": (lambda w, x: w.broker.stats_job(x), NO_JOBS),

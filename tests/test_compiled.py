@@ -90,9 +90,11 @@ def test_a_handle_and_a_job_are_shown(broker: Broker) -> None:
     producer.put("job", priority=7)
     consumer = broker.consumer()
     job = consumer.reserve()
-    assert "<Job 1 in 'default', reserved, priority 7: 'job'>" == repr(job)
-    assert "<Consumer: watches 'default'; holds 1 job>" == repr(consumer)
-    assert "<Producer: uses 'default'>" == repr(producer)
+    assert "<Job 1 in 'default', reserved by 'MainThread', priority 7: 'job'>" == repr(
+        job
+    )
+    assert "<Consumer 'MainThread': watches 'default'; holds 1 job>" == repr(consumer)
+    assert "<Producer 'MainThread': uses 'default'>" == repr(producer)
 
 
 def test_numbers_stay_as_they_were_given(broker: Broker) -> None:

@@ -51,6 +51,7 @@ def test_the_statistics_of_a_job_are_exact(queue: Queue) -> None:
         "releases": 0,
         "buries": 0,
         "kicks": 0,
+        "holder": None,
     }
     stats = asdict(queue.do("stats_job", 1))
     assert stats == expected

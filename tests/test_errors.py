@@ -31,7 +31,7 @@ from inproc_tubes.errors import (
 
 def not_found(reason: NotFoundReason, **given: Any) -> dict[str, Any]:
     """Return the attributes of a `NotFoundError`."""
-    names = ("job_id", "tube", "state", "expired_at", "late")
+    names = ("job_id", "tube", "state", "expired_at", "late", "holder")
     return {"reason": reason} | {name: given.get(name) for name in names}
 
 
@@ -64,7 +64,7 @@ TABLE: list[tuple[TubesError, type[Exception], str, dict[str, Any]]] = [
     (
         NotFoundError(7, None, "reserved", NotFoundReason.EXPIRED, 160.5, 3.25),
         LookupError,
-        "the reservation of job 7 expired 3.25 s ago; the job is reserved now",
+        "the reservation of job 7 expired 3.25 s ago; the job is held by another consumer now",
         not_found(
             NotFoundReason.EXPIRED,
             job_id=7,
@@ -84,6 +84,12 @@ TABLE: list[tuple[TubesError, type[Exception], str, dict[str, Any]]] = [
         LookupError,
         "job 7 is held by another consumer",
         not_found(NotFoundReason.HELD, job_id=7, state="reserved"),
+    ),
+    (
+        NotFoundError(7, None, "reserved", NotFoundReason.HELD, None, None, "packer-1"),
+        LookupError,
+        "job 7 is held by 'packer-1'",
+        not_found(NotFoundReason.HELD, job_id=7, state="reserved", holder="packer-1"),
     ),
     (
         NotFoundError(7, None, "ready", NotFoundReason.WRONG_STATE),

@@ -130,7 +130,7 @@ PLAIN = [
     pytest.param(name, key, member, id=f"{name}.{key}")
     for name in ("AsyncProducer", "AsyncConsumer")
     for key, member in members(name).items()
-    if not inspect.iscoroutinefunction(member)
+    if inspect.isfunction(member) and not inspect.iscoroutinefunction(member)
 ]
 
 
@@ -242,6 +242,19 @@ def test_a_verb_that_need_not_be_awaited_says_the_same_as_its_twin(
     name: str, key: str, verb: Callable[..., object]
 ) -> None:
     assert text_of(verb) == text_of(twin_of(name, key))
+
+
+@pytest.mark.parametrize("name", ["AsyncProducer", "AsyncConsumer"])
+def test_a_handle_for_coroutines_has_the_properties_of_its_twin(name: str) -> None:
+    own, twin = (
+        {
+            key: text_of(member)
+            for key, member in members(each).items()
+            if isinstance(member, property)
+        }
+        for each in (name, name.removeprefix("Async"))
+    )
+    assert own == twin
 
 
 @pytest.mark.parametrize("path", PATHS)

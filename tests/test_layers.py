@@ -32,7 +32,7 @@ LAYERS = {
     "errors": Layer({"errors", "version"}, set()),
     "slips": Layer({"slips"}, set()),
     "core": Layer({"core"}, {"errors"}),
-    "clock": Layer({"clock", "checks"}, {"errors", "slips", "core"}),
+    "clock": Layer({"clock", "checks", "names"}, {"errors", "slips", "core"}),
     "monitor": Layer({"monitor", "turns"}, {"errors", "core", "clock"}),
     "at_exit": Layer({"at_exit"}, {"monitor"}),
     "failures": Layer({"failures"}, {"core"}),

@@ -91,7 +91,9 @@ def test_the_loop_of_a_consumer_that_was_made_too_late_ends_at_once(
     broker.producer().put("job")
     consumer = broker.consumer()
     assert [] == list(consumer)
-    assert "<Consumer: the broker was stopped; holds no jobs>" == repr(consumer)
+    assert "<Consumer 'MainThread': the broker was stopped; holds no jobs>" == repr(
+        consumer
+    )
 
 
 def test_a_job_in_hand_is_finished(broker: Broker, clock: FakeClock) -> None:
@@ -123,7 +125,9 @@ def test_closing_gives_back_what_a_stopped_consumer_has_left(broker: Broker) -> 
     with broker.consumer() as consumer:
         job = consumer.reserve()
         consumer.stop()
-        assert "<Consumer: the consumer was stopped; holds 1 job>" == repr(consumer)
+        assert "<Consumer 'MainThread': the consumer was stopped; holds 1 job>" == repr(
+            consumer
+        )
         assert [] == consumer.watching()
         assert "reserved" == job.stats().state
     assert "ready" == job.stats().state

@@ -12,8 +12,8 @@ from inproc_tubes.errors import (
     StoppedError,
 )
 
-from .making import renewed
-from .reasons import holder_of, is_of_another, why_not
+from .making import holder_of, renewed
+from .reasons import is_of_another, why_not
 from .record import JobState
 from .session import Session
 

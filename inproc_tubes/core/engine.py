@@ -147,6 +147,7 @@ class Engine:
         used: str | None,
         watched: Iterable[str],
         stops: bool = True,  # noqa: FBT001, FBT002 - a turn passes arguments by position
+        name: str = "",
     ) -> Session:
         """Add a client. Cost: O(number of tubes).
 
@@ -155,9 +156,11 @@ class Engine:
             used: The tube that it puts into, None for one that does not put.
             watched: The tubes that it reserves from.
             stops: Whether `stop` applies to it; then it may be stopped already.
+            name: What it is called, for whoever asks who holds a job.
         """
         session = self.clients.open(used, watched)
         session.stops = stops
+        session.name = name
         if self.stopped is not None and stops:
             self.clients.stop_session(now, session, self.stopped)
         return session

@@ -72,6 +72,10 @@ class JobHolder(BlockHolder, Protocol):
     def _session(self) -> object:
         """The session itself."""
 
+    @property
+    def _name(self) -> str:
+        """What the session is called."""
+
     def release(
         self,
         job_or_id: Job | int,
@@ -187,6 +191,16 @@ class Job(JobRecord, Generic[T]):
     def kicks(self) -> int:
         """How often it was kicked."""
         return self._history.kicks
+
+    @property
+    def holder(self) -> str | None:
+        """The name of the consumer that holds it, None if nobody does.
+
+        That is what was given to `Broker.consumer`, else the name of the thread or the
+        task that has made the consumer. Of a job that was only looked at, it is who held
+        it in that moment.
+        """
+        return self._holder._name if self._state is JobState.RESERVED else None
 
     @property
     def error(self) -> JobError | None:
@@ -328,6 +342,12 @@ class Job(JobRecord, Generic[T]):
 class PeekedJob(Job[T]):
     """A job that somebody has looked at: a snapshot that nobody has reserved."""
 
-    __slots__ = ("_original",)
+    __slots__ = ("_held_by", "_original")
 
     _original: JobRecord  # the engine's object at that moment
+    _held_by: str | None  # the name of who held it then
+
+    @property
+    def holder(self) -> str | None:
+        """The name of the consumer that held it when it was looked at."""
+        return self._held_by

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from .job import Job, PeekedJob
 from .record import NO_HISTORY, JobState
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .limits import Seconds
     from .record import AnyJob
 
-__all__ = ["new_job", "peeked", "renewed"]
+__all__ = ["holder_name", "holder_of", "new_job", "peeked", "renewed"]
 
 # Final, as everywhere in the core: a compiled module need not look them up.
 _READY: Final = JobState.READY
@@ -59,4 +59,19 @@ def peeked(job: AnyJob, holder: JobHolder) -> AnySnapshot:
     job._copy_into(snapshot)
     snapshot._holder = holder
     snapshot._original = job
+    snapshot._held_by = holder_name(job)
     return snapshot
+
+
+def holder_of(job: AnyJob) -> JobHolder | None:
+    """Return who has reserved a job last, or has looked at it; None for nobody."""
+    return cast("JobHolder | None", getattr(job, "_holder", None))
+
+
+def holder_name(job: AnyJob) -> str | None:
+    """Return what the session is called that holds a job, None if it has no name.
+
+    Cost: O(1).
+    """
+    holder = holder_of(job) if job._state is JobState.RESERVED else None
+    return None if holder is None else holder._name or None

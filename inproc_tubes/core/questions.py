@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from inproc_tubes.errors import NotFoundError
 
-from .making import peeked
+from .making import holder_name, peeked
 from .record import JobState
 
 if TYPE_CHECKING:
@@ -182,6 +182,7 @@ def stats_job(
         releases=job._history.releases,
         buries=job._history.buries,
         kicks=job._history.kicks,
+        holder=holder_name(job),
     )
 
 

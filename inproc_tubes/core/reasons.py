@@ -5,21 +5,21 @@ Only a refusal asks. So nothing here costs anything to a verb that succeeds.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from inproc_tubes.errors import NotFoundError, NotFoundReason
 
 from .job import PeekedJob
+from .making import holder_name, holder_of
 from .record import JobState
 
 if TYPE_CHECKING:
-    from .job import JobHolder
     from .limits import JobId
     from .record import AnyJob
     from .session import Session
     from .store import Store
 
-__all__ = ["holder_of", "is_of_another", "why_not"]
+__all__ = ["is_of_another", "why_not"]
 
 
 def why_not(
@@ -47,18 +47,14 @@ def why_not(
     if ended is NotFoundReason.CANCELLED:
         return NotFoundError(job_id, None, None, ended)
     state = None if job is None else job._state.value
+    holder = None if job is None else holder_name(job)
     expired_at = _expired_at(job, handle, session)
     if expired_at is not None:
         reason, late = NotFoundReason.EXPIRED, now - expired_at
-        return NotFoundError(job_id, None, state, reason, expired_at, late)
+        return NotFoundError(job_id, None, state, reason, expired_at, late, holder)
     if job is not None:
         ended = _reason(store, job, handle, session)
-    return NotFoundError(job_id, None, state, ended)
-
-
-def holder_of(job: AnyJob) -> JobHolder | None:
-    """Return who has reserved a job last, or has looked at it; None for nobody."""
-    return cast("JobHolder | None", getattr(job, "_holder", None))
+    return NotFoundError(job_id, None, state, ended, holder=holder)
 
 
 def is_of_another(store: Store, handle: AnyJob) -> bool:

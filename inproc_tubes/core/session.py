@@ -216,6 +216,7 @@ class Session:
         "is_abandoned",
         "is_producer",
         "is_worker",
+        "name",
         "only",
         "planned_at",
         "puts",
@@ -252,6 +253,7 @@ class Session:
         self.is_producer = False  # has ever put
         self.is_worker = False  # has reserved otherwise than the counters tell
         self.is_abandoned = False  # is no client, and still holds jobs
+        self.name = ""  # of the handle, to be shown
         # A handle: it stops with the broker, and is told once of each end of a
         # reservation. The wire knows no stop, and tells as often as one asks.
         self.stops = True

@@ -17,7 +17,7 @@ __all__ = ["BrokerStats", "JobStats", "TubeStats"]
 # The one field whose word is not spelled out on the wire.
 _WIRE_NAMES = {"priority": "pri"}
 # What beanstalkd knows nothing of.
-_OURS = {"maxsize", "current_putting"}
+_OURS = {"maxsize", "current_putting", "holder"}
 # Durations that run; the server prints them truncated.
 _RUNNING = {"age", "time_left", "pause_time_left", "uptime"}
 
@@ -61,6 +61,8 @@ class JobStats(_Stats):
         releases: How often it was released.
         buries: How often it was buried.
         kicks: How often it was kicked.
+        holder: The name of the consumer that holds it, None if nobody does. This is
+            ours, and not in `as_dict`.
     """
 
     id: int
@@ -77,6 +79,7 @@ class JobStats(_Stats):
     releases: int
     buries: int
     kicks: int
+    holder: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

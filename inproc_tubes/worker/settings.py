@@ -59,6 +59,7 @@ class Settings(Generic[T]):
     """What a worker is told, before it runs. See `Worker` for what all of it means.
 
     Attributes:
+        worker: What it is: the name of its class.
         broker: The broker.
         handlers: Who does the jobs of which tube, by the tube's name.
         periodic: What `Worker.every` was asked for.
@@ -80,7 +81,7 @@ class Settings(Generic[T]):
         takes_coroutines: bool,
     ) -> None:
         _check_broker(worker, broker)
-        self._worker = worker
+        self.worker = worker
         self._takes_coroutines = takes_coroutines
         self._retry = _check_retry(retry)
         self._running = False
@@ -142,7 +143,7 @@ class Settings(Generic[T]):
 
     def _check_not_running(self) -> None:
         if self._running:
-            message = f"the {self._worker} is running: tell it before"
+            message = f"the {self.worker} is running: tell it before"
             raise RuntimeError(message)
 
     # A run
@@ -154,11 +155,11 @@ class Settings(Generic[T]):
             RuntimeError: There is one already, or there is no handler.
         """
         if not self.handlers:
-            message = f"the {self._worker} has no handlers"
+            message = f"the {self.worker} has no handlers"
             raise RuntimeError(message)
         with self._lock:
             if self._running:
-                message = f"the {self._worker} is running already"
+                message = f"the {self.worker} is running already"
                 raise RuntimeError(message)
             self._running = True
 

@@ -188,7 +188,9 @@ class _Group(Generic[T]):
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: dict[Attempt[T], asyncio.Task[None]] = {}
         self._cancelled: set[Attempt[T]] = set()
-        consumer = settings.broker.async_consumer(*settings.handlers)
+        consumer = settings.broker.async_consumer(
+            *settings.handlers, name=settings.worker
+        )
         self.run: Run[AsyncConsumer[T], T] = Run(settings, consumer, self._wake)
 
     def start(self) -> None:

@@ -268,7 +268,7 @@ class _Pool(Generic[T]):
         self._clock = clock
         self._keeper = Sleeper(clock)
         self._waiter = Sleeper(clock)
-        consumer = settings.broker.consumer(*settings.handlers)
+        consumer = settings.broker.consumer(*settings.handlers, name=settings.worker)
         self.run: Run[Consumer[T], T] = Run(settings, consumer, self._keeper.wake)
         self._threads = [
             threading.Thread(target=self._work, name=f"worker {number}", daemon=True)

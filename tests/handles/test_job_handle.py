@@ -104,7 +104,9 @@ def test_a_deleted_job_can_still_be_read(job: Job) -> None:
 
 
 def test_the_repr_of_a_job(job: Job) -> None:
-    assert "<Job 1 in 'default', reserved, priority 5: 'work'>" == repr(job)
+    assert "<Job 1 in 'default', reserved by 'MainThread', priority 5: 'work'>" == repr(
+        job
+    )
     job.bury(priority=9)
     assert "<Job 1 in 'default', buried, priority 9: 'work'>" == repr(job)
 
@@ -124,12 +126,14 @@ def test_the_reprs_of_the_handles(
     assert 1 == job.id
     consumer.watch("a")
     assert "<Broker: 1 reserved in 2 tubes>" == repr(broker)
-    assert "<Producer: uses 'default'>" == repr(producer)
-    assert "<Consumer: watches 'default', 'a'; holds 1 job>" == repr(consumer)
+    assert "<Producer 'MainThread': uses 'default'>" == repr(producer)
+    assert "<Consumer 'MainThread': watches 'default', 'a'; holds 1 job>" == repr(
+        consumer
+    )
     producer.close()
     consumer.close()
-    assert "<Producer: the producer was closed>" == repr(producer)
-    assert "<Consumer: the consumer was closed>" == repr(consumer)
+    assert "<Producer 'MainThread': the producer was closed>" == repr(producer)
+    assert "<Consumer 'MainThread': the consumer was closed>" == repr(consumer)
     broker.close()
     assert "<Broker: the broker was closed>" == repr(broker)
 

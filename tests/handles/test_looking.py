@@ -178,7 +178,9 @@ def test_the_repr_of_a_tube_tells_what_one_looks_for(
         "<TubeStats of 'jobs': 1 ready, 1 reserved, 1 delayed, 1 buried; at most 4; "
         "1 producer, 2 consumers; 1 reserve waits, 2 puts wait; paused for 7.5 s more>"
     ) == repr(broker.stats_tube("jobs"))
-    assert "<Producer: uses 'jobs', 4 of 4 jobs; 2 puts wait>" == repr(producer)
+    assert "<Producer 'MainThread': uses 'jobs', 4 of 4 jobs; 2 puts wait>" == repr(
+        producer
+    )
     broker.close()
     for future in futures:
         assert future.exception(LONG) is not None
@@ -189,8 +191,9 @@ def test_the_repr_of_a_consumer_shows_what_waits(
 ) -> None:
     futures = [start(consumer.reserve) for _ in range(2)]
     wait_until_waiting(broker, 2)
-    assert "<Consumer: watches 'default'; holds no jobs; 2 reserves wait>" == repr(
-        consumer
+    assert (
+        "<Consumer 'MainThread': watches 'default'; holds no jobs; 2 reserves wait>"
+        == repr(consumer)
     )
     broker.close()
     for future in futures:
@@ -200,11 +203,13 @@ def test_the_repr_of_a_consumer_shows_what_waits(
 def test_the_repr_of_a_job_tells_what_became_of_it(
     job: Job, other: Consumer, clock: FakeClock
 ) -> None:
-    assert "<Job 1 in 'default', reserved, priority 5: 'work'>" == repr(job)
+    assert "<Job 1 in 'default', reserved by 'MainThread', priority 5: 'work'>" == repr(
+        job
+    )
     clock.advance(10)
     again = other.reserve()
     assert (
-        "<Job 1 in 'default', reserved since, by another handle, priority 5: 'work'>"
+        "<Job 1 in 'default', reserved since, by 'MainThread', priority 5: 'work'>"
     ) == repr(job)
     again.delete()
     assert "<Job 1 in 'default', gone, priority 5: 'work'>" == repr(job)

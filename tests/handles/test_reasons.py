@@ -202,8 +202,8 @@ def test_the_text_tells_what_has_become_of_the_job(
     clock: FakeClock, broker: Broker, job: Job
 ) -> None:
     clock.advance(job.ttr)
-    broker.consumer().reserve(timeout=0)
+    broker.consumer(name="other").reserve(timeout=0)
     with pytest.raises(
-        NotFoundError, match="of job 1 expired 0 s ago; the job is reserved now"
+        NotFoundError, match="of job 1 expired 0 s ago; the job is held by 'other' now"
     ):
         job.delete()

@@ -42,6 +42,10 @@ JOB_KEYS = [
     "buries",
     "kicks",
 ]
+OURS: dict[type, list[str]] = {
+    JobStats: ["holder"],
+    TubeStats: ["maxsize", "current_putting"],
+}
 TUBE_KEYS = [
     "name",
     "current-jobs-urgent",
@@ -123,7 +127,7 @@ def test_the_dicts_have_beanstalkds_keys_in_its_order(broker: Broker, job: Job) 
 def test_the_fields_are_the_keys_in_snake_case(broker: Broker, job: Job) -> None:
     for stats in (job.stats(), broker.stats_tube("default"), broker.stats()):
         names = [key.replace("-", "_") for key in stats.as_dict()]
-        ours = ["maxsize", "current_putting"] if isinstance(stats, TubeStats) else []
+        ours = OURS.get(type(stats), [])
         fields = [n if n != "pri" else "priority" for n in names] + ours
         assert fields == list(asdict(stats))
 
@@ -171,6 +175,7 @@ def test_every_field_of_a_job(
         "releases": 2,
         "buries": 1,
         "kicks": 1,
+        "holder": consumer.name,
     }
     assert expected == asdict(broker.stats_job(job_id))
 

@@ -302,6 +302,9 @@ for target in (job, 1):
     assert_type(broker.cancel(target), None)
     assert_type(broker.kick_job(target), None)
     assert_type(broker.stats_job(target), JobStats)
+assert_type(job.holder, str | None)
+assert_type(broker.consumer("jobs", name="packer").name, str)
+assert_type(broker.producer("jobs", name="shop").name, str)
 consumer.delete("1")  # type: ignore[arg-type]  # no id
 consumer.reserve_job(job)  # type: ignore[arg-type]  # by its id only
 
@@ -392,6 +395,7 @@ except NotFoundError as error:
     assert_type(error.reason, NotFoundReason)
     assert_type(error.expired_at, float | None)
     assert_type(error.late, float | None)
+    assert_type(error.holder, str | None)
 except NotIgnoredError as error:
     assert_type(error.tube, str)
 except TimedOutError as error:
