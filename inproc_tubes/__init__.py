@@ -29,7 +29,14 @@ if TYPE_CHECKING:
     from .core.failure import JobError
     from .core.job import Job, JobState
     from .core.native import compiled
-    from .core.statistics import BrokerStats, JobStats, TubeStats
+    from .core.statistics import (
+        BrokerSnapshot,
+        BrokerStats,
+        HandleStats,
+        HeldJob,
+        JobStats,
+        TubeStats,
+    )
     from .errors import (
         BadTubeNameError,
         ClosedError,
@@ -54,6 +61,7 @@ __all__ = [
     "AsyncProducer",
     "BadTubeNameError",
     "Broker",
+    "BrokerSnapshot",
     "BrokerStats",
     "Clock",
     "ClosedError",
@@ -62,6 +70,8 @@ __all__ = [
     "DeadlockError",
     "DrainingError",
     "DuplicateJobError",
+    "HandleStats",
+    "HeldJob",
     "Job",
     "JobError",
     "JobState",
@@ -92,7 +102,14 @@ _MODULES = {
     "core.failure": ("JobError",),
     "core.job": ("Job", "JobState"),
     "core.native": ("compiled",),
-    "core.statistics": ("BrokerStats", "JobStats", "TubeStats"),
+    "core.statistics": (
+        "BrokerSnapshot",
+        "BrokerStats",
+        "HandleStats",
+        "HeldJob",
+        "JobStats",
+        "TubeStats",
+    ),
     "errors": (
         "BadTubeNameError",
         "ClosedError",

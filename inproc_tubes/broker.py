@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from .core.job import JobHolder
     from .core.record import AnyJob
     from .core.session import Session
-    from .core.statistics import BrokerStats, JobStats, TubeStats
+    from .core.statistics import BrokerSnapshot, BrokerStats, JobStats, TubeStats
 
     UnheldStateName: TypeAlias = Literal["ready", "delayed", "buried"]
     StateName: TypeAlias = UnheldStateName | Literal["reserved"]
@@ -64,7 +64,7 @@ class Broker(Generic[T]):
     - Handles: `producer`, `consumer`; for coroutines `async_producer`,
       `async_consumer`.
     - Looking: `tubes`, `peek`, `peek_ready`, `peek_delayed`, `peek_buried`, `find`,
-      `stats`, `stats_tube`, `stats_job`, `jobs`.
+      `stats`, `stats_tube`, `stats_job`, `jobs`, `snapshot`.
     - Intervening: `kick`, `kick_job`, `delete`, `cancel`, `clear_tube`, `pause_tube`,
       `limit_tube`.
     - The end: `drain`, `join` or `async_join`, `stop`, `stop_at_exit`, `close`, or the
@@ -236,29 +236,45 @@ class Broker(Generic[T]):
         Cost: O(number of tubes and handles).
         Source: fmt_stats (prot.c).
         """
-        # Imported late: these are slow to import.
-        import platform  # noqa: PLC0415 - as above
-
-        from .core.statistics import BrokerStats  # noqa: PLC0415 - as above
-
         known = self._monitor.run(questions.broker_counts, self._engine)
-        draining = bool(known.pop("draining"))
-        times = os.times()
-        machine = platform.uname()
-        return BrokerStats(
-            **known,
-            draining=draining,
-            max_job_size=self._max_job_size,
-            pid=os.getpid(),
-            version=__version__,
-            rusage_utime=times.user,
-            rusage_stime=times.system,
-            uptime=self._monitor.now() - self._monitor.started_at,
-            id=self._id,
-            hostname=machine.node,
-            os=machine.version,
-            platform=machine.machine,
+        return self._stats(known, self._monitor.now())
+
+    def snapshot(self) -> BrokerSnapshot:
+        """Return the statistics of all there is, and who holds what, from one instant.
+
+        What one asks for piece by piece need not fit together: a tube that `tubes` has
+        named may be gone when `stats_tube` asks for it. In statistics this counts as one
+        `stats`.
+
+            >>> from inproc_tubes import Broker
+            >>> from inproc_tubes.testing import FakeClock
+            >>> clock = FakeClock()
+            >>> broker = Broker(clock=clock)
+            >>> job_id = broker.producer("orders", name="shop").put("scarf")
+            >>> packer = broker.consumer("orders", name="packer-1")
+            >>> job = packer.reserve()
+            >>> clock.advance(5)
+            >>> seen = broker.snapshot()
+            >>> seen.tubes["orders"].current_jobs_reserved
+            1
+            >>> for handle in seen.handles:
+            ...     for held in handle.holds:
+            ...         print(handle.name, held.id, seen.now - held.reserved_at)
+            packer-1 1 5.0
+
+        Raises:
+            ClosedError: The broker was closed.
+
+        Cost: O(number of tubes and handles), and O(n log n) for n reserved jobs. The
+        broker serves nobody meanwhile.
+        """
+        from .core.statistics import BrokerSnapshot  # noqa: PLC0415 - see _stats
+
+        now, known, tubes, handles = self._monitor.run(
+            questions.everything, self._engine
         )
+        stats = self._stats(known, now)
+        return BrokerSnapshot(now=now, stats=stats, tubes=tubes, handles=handles)
 
     def stats_tube(self, tube: str) -> TubeStats:
         """Return the statistics of a tube.
@@ -719,6 +735,31 @@ class Broker(Generic[T]):
             "stopped" if engine.stopped is not None else "",
         )
         return f"<Broker: {'; '.join(filter(None, parts))}>"
+
+    def _stats(self, known: dict[str, int], now: float) -> BrokerStats:
+        """Return the statistics of the broker, of which the engine knows so much."""
+        # Imported late: these are slow to import.
+        import platform  # noqa: PLC0415 - as above
+
+        from .core.statistics import BrokerStats  # noqa: PLC0415 - as above
+
+        draining = bool(known.pop("draining"))
+        times = os.times()
+        machine = platform.uname()
+        return BrokerStats(
+            **known,
+            draining=draining,
+            max_job_size=self._max_job_size,
+            pid=os.getpid(),
+            version=__version__,
+            rusage_utime=times.user,
+            rusage_stime=times.system,
+            uptime=now - self._monitor.started_at,
+            id=self._id,
+            hostname=machine.node,
+            os=machine.version,
+            platform=machine.machine,
+        )
 
     def _holder_for(self, session: Session) -> JobHolder:
         """Return what the jobs refer to that this session reserves. For the protocol."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -502,7 +503,7 @@ class EngineAgainstModel(EngineAndModel):
         if waiting:
             number = waiting[session % len(waiting)]
             request, ours = self.reserves[number], self.model.requests.reserves[number]
-            self.take_turn(self.engine.time_out, self.model.now, request)
+            self.take_turn(self.engine.dispatch.time_out, self.model.now, request)
             assert isinstance(request.outcome, TubesError)
             self.model.answer(ours, told(request.outcome))
 
@@ -652,6 +653,18 @@ class EngineAgainstModel(EngineAndModel):
             ],
             lambda: self.model.list_jobs(name, tuple(states)),
         )
+
+    @rule(seconds=st.just(0))
+    def look_at_everything(self, seconds: int) -> None:
+        del seconds
+        self.turn()
+
+        def of_engine() -> object:
+            now, counts, tubes, handles = self.ask("everything")
+            by_name = {name: asdict(stats) for name, stats in tubes.items()}
+            return now, Counter(counts), by_name, [asdict(each) for each in handles]
+
+        self.both(of_engine, lambda: model_statistics.everything(self.model))
 
     # Time
 

@@ -27,6 +27,7 @@ class ModelJob:
     owner: int | None = None
     reservation: int = 0
     burial: int = 0
+    reserved_at: float = 0
     reserves: int = 0
     timeouts: int = 0
     releases: int = 0

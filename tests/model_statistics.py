@@ -23,6 +23,7 @@ def stats_job(model: Model, job_id: int, fence: int | None = None) -> dict[str, 
         "burial",
         "created_at",
         "due_at",
+        "reserved_at",
         "error",
         "told_of",
         "key",
@@ -51,6 +52,10 @@ def stats_tube(model: Model, name: str) -> dict[str, Any]:
     model.commands["cmd_stats_tube"] += 1
     if name not in model.tubes:
         raise NotFoundError(None, name)
+    return fields_of_tube(model, name)
+
+
+def fields_of_tube(model: Model, name: str) -> dict[str, Any]:
     fields = dict(vars(model.tubes[name]))
     until = fields.pop("paused_until")
     sessions = model.sessions.values()
@@ -81,6 +86,40 @@ def broker_counts(model: Model) -> dict[str, Any]:
         "current_waiting": sum(r.waits for r in model.requests.reserves),
         "total_connections": model.opened,
         "draining": model.draining,
+    }
+
+
+def everything(model: Model) -> object:
+    """Return what `questions.everything` does, as dictionaries."""
+    # The abandoned ones come last, in the order in which they were.
+    order = sorted(model.sessions, key=lambda n: (model.sessions[n].abandoned, n))
+    return (
+        model.now,
+        Counter(broker_counts(model)),
+        {name: fields_of_tube(model, name) for name in model.listing},
+        [handle(model, number) for number in order],
+    )
+
+
+def handle(model: Model, number: int) -> dict[str, Any]:
+    client = model.sessions[number]
+    kind = "consumer" if client.used is None else "producer"
+    return {
+        "name": client.name,
+        "kind": kind if client.stops else "connection",
+        "using": client.used,
+        "watching": tuple(client.watched),
+        "waiting": len(model.waiting(number)),
+        "putting": sum(p.waits for p in model.requests.puts if p.session == number),
+        "holds": tuple(
+            {
+                "id": job.id,
+                "tube": job.tube,
+                "reserved_at": job.reserved_at,
+                "time_left": job.due_at - model.now,
+            }
+            for job in model.held(number)
+        ),
     }
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from inproc_tubes.core.job import Job
+from inproc_tubes.core.job import Job, JobState
 from inproc_tubes.core.requests import PutRequest
 from tests.model_parts import (
     ModelJob,
@@ -119,6 +119,7 @@ def _job(job: AnyJob) -> ModelJob:
         job._state.value,
         getattr(job, "_due_at", 0),  # a job that is simply ready has none
         burial=history.burial,
+        reserved_at=job._reserved_at() if job._state is JobState.RESERVED else 0,
         reserves=job._reserves,
         timeouts=history.timeouts,
         releases=history.releases,

@@ -221,6 +221,7 @@ class Model:
         job.reservation = self.reservations
         job.reserves += 1
         job.due_at = self.now + job.ttr
+        job.reserved_at = self.now
         job.told_of = 0
 
     def answer(self, request: ModelReserve, outcome: object) -> None:

@@ -148,6 +148,7 @@ BROKER_VERBS: dict[str, Callable[[Broker], object]] = {
     "producer": lambda broker: broker.producer(),
     "consumer": lambda broker: broker.consumer(),
     "tubes": lambda broker: broker.tubes(),
+    "snapshot": lambda broker: broker.snapshot(),
     "stats": lambda broker: broker.stats(),
     "stats_tube": lambda broker: broker.stats_tube("default"),
     "stats_job": lambda broker: broker.stats_job(1),

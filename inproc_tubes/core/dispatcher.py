@@ -19,7 +19,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from inproc_tubes.errors import DeadlineSoonError
+from inproc_tubes.errors import DeadlineSoonError, TimedOutError
 
 from .limits import SAFETY_MARGIN
 from .native import mypyc_attr
@@ -346,6 +346,15 @@ class Dispatcher:
                 self._take_back(now, request.jobs)
         elif request.ticket in self.admission.joins:
             self.strike_out(request)
+
+    def time_out(self, _now: float, request: ReserveRequest) -> None:
+        """Answer a reserve TIMED_OUT ahead of time, unless it was answered.
+
+        conn_process_io does so to a client that has hung up half-way. Cost: O(log n)
+        with a timeout, else O(1).
+        """
+        if request.outcome is None:
+            self.answer(request, TimedOutError(request.timeout))
 
     def _take_back(self, now: float, jobs: list[AnyJob]) -> None:
         for put in jobs:

@@ -100,7 +100,7 @@ class Engine:
     - Reserving: `reserve`, `reserve_many`, `reserve_job`, `wait_to_reserve`.
     - Settling: `delete`, `release`, `bury`, `touch`; `settle`, `fail`, `cancel`.
     - Kicking: `kick`, `kick_job`.
-    - Requests: `join`, `time_out`; `Dispatcher.withdraw`, `Dispatcher.fail_all`.
+    - Requests: `join`; `withdraw`, `time_out` and `fail_all` of `Dispatcher`.
     - Time: `catch_up`, `next_due`.
 
     Attributes:
@@ -659,7 +659,7 @@ class Engine:
         """Restart the time to run of a held job. Cost: O(log n)."""
         self.counts.touch += 1
         job = self._held(now, session, job_id, handle)
-        job._due_at = now + job._ttr
+        job._restart(now)
         session.held.postpone(job)
 
     def settle(self, now: float, session: Session, job: AnyJob) -> AnyJob | None:
@@ -745,15 +745,6 @@ class Engine:
             self.turn.refuse(StoppedError(self.stopped))
         self.schedule.enter(now, request)
         self.admission.add_join(request)
-
-    def time_out(self, _now: float, request: ReserveRequest) -> None:
-        """Answer a reserve TIMED_OUT ahead of time, unless it was answered.
-
-        conn_process_io does so to a client that has hung up half-way. Cost: O(log n)
-        with a timeout, else O(1).
-        """
-        if request.outcome is None:
-            self.dispatch.answer(request, TimedOutError(request.timeout))
 
     # Time
 

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from .job import AnySnapshot, JobHolder
     from .record import AnyJob
     from .session import Session
-    from .statistics import JobStats, TubeStats
+    from .statistics import HandleStats, JobStats, TubeStats
+    from .tube import Tube
 
 X = TypeVar("X")
 
 __all__ = [
     "broker_counts",
+    "everything",
     "find_key",
     "list_jobs",
     "list_tube_used",
@@ -188,15 +190,19 @@ def stats_job(
 
 def stats_tube(now: float, engine: Engine, name: str) -> TubeStats:
     """Return the statistics of a tube: fmt_stats_tube. Cost: O(number of watch sets)."""
-    from .statistics import TubeStats  # noqa: PLC0415 - dataclasses are slow to import
-
     engine.counts.stats_tube += 1
     tube = engine.tubes.get(name)
     if tube is None:
         engine.turn.refuse(NotFoundError(None, name))
+    return _stats_of(now, tube)
+
+
+def _stats_of(now: float, tube: Tube) -> TubeStats:
+    from .statistics import TubeStats  # noqa: PLC0415 - dataclasses are slow to import
+
     occupancy = tube.occupancy
     return TubeStats(
-        name=name,
+        name=tube.name,
         current_jobs_urgent=tube.ready.urgent,
         current_jobs_ready=len(tube.ready),
         current_jobs_reserved=tube.reserved,
@@ -269,3 +275,48 @@ def broker_counts(_now: float, engine: Engine) -> dict[str, int]:
         "total_connections": counts.total_sessions,
         "draining": store.draining,
     }
+
+
+def everything(
+    now: float, engine: Engine
+) -> tuple[float, dict[str, int], dict[str, TubeStats], tuple[HandleStats, ...]]:
+    """Return the moment, and what there is in it: counts, tubes and handles.
+
+    It counts as the statistics of the broker alone.
+
+    Cost: O(number of tubes and sessions), and O(n log n) for n held jobs.
+    """
+    tubes = {tube.name: _stats_of(now, tube) for tube in engine.store.tube_list}
+    handles = tuple([_handle(now, session) for session in engine.clients.everyone()])
+    return now, broker_counts(now, engine), tubes, handles
+
+
+def _handle(now: float, session: Session) -> HandleStats:
+    from .statistics import HandleStats, HeldJob  # noqa: PLC0415 - as above
+
+    used = session.used
+    holds = [
+        HeldJob(
+            id=job._id,
+            tube=job._tube,
+            reserved_at=job._reserved_at(),
+            time_left=job._due_at - now,
+        )
+        for job in session.held.in_sequence()
+    ]
+    return HandleStats(
+        name=session.name,
+        # A handle either puts or reserves. Over the wire one does both, and never stops.
+        kind=(
+            "connection"
+            if not session.stops
+            else "consumer"
+            if used is None
+            else "producer"
+        ),
+        using=None if used is None else used.name,
+        watching=tuple([tube.name for tube in session.watched]),
+        waiting=len(session.tickets),
+        putting=len(session.puts),
+        holds=tuple(holds),
+    )

@@ -52,6 +52,7 @@ class History:
         burial: The number of its last burial. Buried jobs are served in this order.
         lost: Whether its last reservation has ended without a verb of its holder.
         expired_at: When that has expired; None if it has not.
+        reserved_at: When its present reservation has begun, if it was touched since.
         cancelled: Whether it was cancelled while somebody held it.
         told_of: The end of its reservation that its holder was told of, by
             DEADLINE_SOON, and is not told of again; -inf without one.
@@ -72,6 +73,7 @@ class History:
         "kicks",
         "lost",
         "releases",
+        "reserved_at",
         "successor",
         "timeouts",
         "told_of",
@@ -85,6 +87,7 @@ class History:
         self.burial = 0
         self.lost = False
         self.expired_at: float | None = None
+        self.reserved_at: float | None = None
         self.cancelled = False
         self.told_of = -inf
         self.error: JobError | None = None
@@ -184,6 +187,18 @@ class JobRecord:
         if self._history is NO_HISTORY:
             self._history = History()
         return self._history
+
+    def _restart(self, now: float) -> None:
+        """Let its time to run begin anew. Cost: O(1)."""
+        reserved_at = self._reserved_at()
+        self._own_history().reserved_at = reserved_at
+        self._due_at = now + self._ttr
+
+    def _reserved_at(self) -> float:
+        """Return when its reservation has begun, while it is held. Cost: O(1)."""
+        # Nearly no job is touched: this need not be kept.
+        reserved_at = self._history.reserved_at
+        return self._due_at - self._ttr if reserved_at is None else reserved_at
 
     def _copy_into(self, job: JobRecord) -> None:
         """Give a new object the fields that `put` and the past have set."""

@@ -1,4 +1,4 @@
-"""What ``stats_job``, ``stats_tube`` and ``stats`` tell.
+"""What ``stats_job``, ``stats_tube``, ``stats`` and ``snapshot`` tell.
 
 The fields are beanstalkd's, in its order, with its meaning (``doc/protocol.txt``).
 As attributes they are in snake_case and times are exact; `as_dict` gives them as the
@@ -9,10 +9,21 @@ seconds.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Literal
 
 from .text import counted, counts, waiting
 
-__all__ = ["BrokerStats", "JobStats", "TubeStats"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "BrokerSnapshot",
+    "BrokerStats",
+    "HandleStats",
+    "HeldJob",
+    "JobStats",
+    "TubeStats",
+]
 
 # The one field whose word is not spelled out on the wire.
 _WIRE_NAMES = {"priority": "pri"}
@@ -224,3 +235,71 @@ class BrokerStats(_Stats):
     hostname: str
     os: str
     platform: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldJob:
+    """A job that a handle holds.
+
+    Attributes:
+        id: The job's id.
+        tube: The name of the tube it is in.
+        reserved_at: When it was reserved, by the broker's clock.
+        time_left: Seconds till the reservation expires.
+    """
+
+    id: int
+    tube: str
+    reserved_at: float
+    time_left: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandleStats:
+    """A producer or a consumer, for threads or for coroutines; or a client's connection.
+
+    Attributes:
+        name: What it is called: see `Broker.consumer`.
+        kind: ``"producer"``, ``"consumer"``, or ``"connection"`` of a client over the
+            protocol. A consumer that was dropped while its user had jobs in hand is one
+            as long as it holds them.
+        using: The tube that it puts into, None for a consumer.
+        watching: The tubes that it reserves from.
+        waiting: How many reserves wait on it.
+        putting: How many puts wait for room on it, a batch as one.
+        holds: The jobs that it holds, in the order of reserving.
+    """
+
+    name: str
+    kind: Literal["producer", "consumer", "connection"]
+    using: str | None
+    watching: tuple[str, ...]
+    waiting: int
+    putting: int
+    holds: tuple[HeldJob, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerSnapshot:
+    """All of a broker in one instant.
+
+    Attributes:
+        now: The instant, by the broker's clock.
+        stats: The statistics of the whole broker.
+        tubes: Those of each tube, by its name, in beanstalkd's order.
+        handles: All handles, in the order in which they were made.
+    """
+
+    now: float
+    stats: BrokerStats
+    tubes: Mapping[str, TubeStats]
+    handles: tuple[HandleStats, ...]
+
+    def __repr__(self) -> str:
+        held = sum(len(handle.holds) for handle in self.handles)
+        parts = (
+            counted(len(self.tubes), "tube"),
+            counted(len(self.handles), "handle"),
+            f"{counted(held, 'job')} held",
+        )
+        return f"<BrokerSnapshot at {self.now:.10g}: {', '.join(parts)}>"

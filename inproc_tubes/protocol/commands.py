@@ -215,7 +215,7 @@ class Commands:
 
         Cost: O(log n) with a timeout, else O(1).
         """
-        self._monitor.run(self._engine.time_out, request)
+        self._monitor.run(self._engine.dispatch.time_out, request)
 
     def reply_to(self, request: ReserveRequest) -> bytes:
         """Return the reply to a reserve that waited, once it has its outcome.

@@ -127,6 +127,14 @@ def ignore_while_waiting(world: World) -> Verb:
 
 
 @scenario
+def snapshot(world: World) -> Verb:
+    world.held().touch()
+    world.put("b", delay=5)
+    world.wait_to_reserve(world.other)
+    return world.broker.snapshot
+
+
+@scenario
 def use(world: World) -> Verb:
     world.producer.use("other")
     return lambda: world.producer.use("fresh")

@@ -14,6 +14,7 @@ from inproc_tubes import (
     AsyncProducer,
     BadTubeNameError,
     Broker,
+    BrokerSnapshot,
     BrokerStats,
     Clock,
     ClosedError,
@@ -21,6 +22,8 @@ from inproc_tubes import (
     DeadlineSoonError,
     DeadlockError,
     DrainingError,
+    HandleStats,
+    HeldJob,
     Job,
     JobError,
     JobState,
@@ -303,6 +306,12 @@ for target in (job, 1):
     assert_type(broker.kick_job(target), None)
     assert_type(broker.stats_job(target), JobStats)
 assert_type(job.holder, str | None)
+seen = broker.snapshot()
+assert_type(seen, BrokerSnapshot)
+assert_type(seen.stats, BrokerStats)
+assert_type(seen.tubes["jobs"], TubeStats)
+assert_type(seen.handles, tuple[HandleStats, ...])
+assert_type(seen.handles[0].holds, tuple[HeldJob, ...])
 assert_type(broker.consumer("jobs", name="packer").name, str)
 assert_type(broker.producer("jobs", name="shop").name, str)
 consumer.delete("1")  # type: ignore[arg-type]  # no id
