@@ -473,6 +473,7 @@ class AsyncProducer(Generic[T]):
         timeout: float | None = None,  # noqa: ASYNC109 - the engine's
         key: str | None = None,
         on_duplicate: OnDuplicate = RAISE,
+        expires: float | None = None,
     ) -> int:
         """Put a job into a tube; if that is full, wait for room.
 
@@ -492,6 +493,10 @@ class AsyncProducer(Generic[T]):
                 `DuplicateJobError`. "keep": put nothing, and return the id of that job.
                 "replace": put this one and delete that one, unless somebody holds it;
                 that raises. A job that replaces another needs no room.
+            expires: Seconds for which it may be ready before it is deleted; None for ever.
+                They run while it could be reserved, in a paused tube too, and stand
+                still while it is reserved, delayed or buried: after that it has what is
+                left.
 
         Returns:
             The job's id; the first is 1, and they rise.
@@ -511,7 +516,9 @@ class AsyncProducer(Generic[T]):
         Cost: that of `Producer.put`.
         Source: OP_PUT (prot.c).
         """
-        found = self._put(body, priority, delay, ttr, tube, timeout, key, on_duplicate)
+        found = self._put(
+            body, priority, delay, ttr, tube, timeout, key, on_duplicate, expires
+        )
         return found if isinstance(found, int) else await found
 
     async def put_many(
@@ -524,6 +531,7 @@ class AsyncProducer(Generic[T]):
         timeout: float | None = None,  # noqa: ASYNC109 - the engine's
         key: Callable[[T], str | None] | None = None,
         on_duplicate: OnDuplicate = RAISE,
+        expires: float | None = None,
     ) -> list[int]:
         """Put several jobs into a tube at once: all of them, or none.
 
@@ -542,6 +550,7 @@ class AsyncProducer(Generic[T]):
                 see `put`.
             on_duplicate: That of each job, see `put`. Of several bodies with the same key
                 "keep" puts the first.
+            expires: That of each job, see `put`.
 
         Returns:
             The jobs' ids, in the order of the bodies; those of new jobs rise.
@@ -571,6 +580,7 @@ class AsyncProducer(Generic[T]):
             timeout,
             key,
             on_duplicate,
+            expires,
         )
         return found if isinstance(found, list) else await found
 

@@ -30,6 +30,7 @@ __all__ = [
     "check_bound",
     "check_count",
     "check_duration",
+    "check_expires",
     "check_integer",
     "check_job_id",
     "check_key",
@@ -128,6 +129,20 @@ def check_duration(what: str, value: object) -> float:
             f"{what} is a duration in seconds, and this one has more than 10 years: "
             "it looks like a time of day"
         )
+    return seconds
+
+
+def check_expires(value: object) -> float | None:
+    """Return for how many seconds a job may be ready, None for ever; never 0.
+
+    0 stands for "no limit" in one place, and for "at once" in another.
+    """
+    if value is None:
+        return None
+    seconds = check_duration("expires", value)
+    if not seconds:
+        message = "expires is more than 0 seconds, or None for ever"
+        raise ValueError(message)
     return seconds
 
 

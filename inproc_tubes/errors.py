@@ -63,8 +63,10 @@ class NotFoundReason(Enum):
     """The job was deleted."""
     CANCELLED = "cancelled"
     """The job was deleted by `Broker.cancel`, maybe while somebody held it."""
+    OUTDATED = "outdated"
+    """The job was not reserved within its ``expires`` seconds, and was deleted."""
     GONE = "gone"
-    """The job was deleted, or cancelled so long ago that it is not known any more."""
+    """The job was deleted, or ended otherwise so long ago that it is not known any more."""
     EXPIRED = "expired"
     """The reservation of this handle has expired, at `NotFoundError.expired_at`."""
     HELD = "held"
@@ -146,8 +148,11 @@ _TOLD = {
     NotFoundReason.NEVER_PUT: "job {0.job_id} was never put",
     NotFoundReason.DELETED: "job {0.job_id} was deleted",
     NotFoundReason.CANCELLED: "job {0.job_id} was cancelled",
+    NotFoundReason.OUTDATED: (
+        "job {0.job_id} was deleted, as nobody had reserved it in time"
+    ),
     NotFoundReason.GONE: (
-        "job {0.job_id} is gone: it was deleted or cancelled, too long ago to tell which"
+        "job {0.job_id} is gone: deleted, cancelled or outdated, too long ago to tell which"
     ),
     NotFoundReason.EXPIRED: (
         "the reservation of job {0.job_id} expired {0.late:.3g} s ago; the job {now}"

@@ -15,6 +15,7 @@ from .checks import (
     OCTETS,
     check_bodies,
     check_duration,
+    check_expires,
     check_key,
     check_on_duplicate,
     check_priority,
@@ -86,6 +87,7 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
         timeout: float | None = None,
         key: str | None = None,
         on_duplicate: OnDuplicate = RAISE,
+        expires: float | None = None,
     ) -> int | W:
         """Put a job into a tube; if that is full, wait for room.
 
@@ -112,6 +114,10 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
                 `DuplicateJobError`. "keep": put nothing, and return the id of that job.
                 "replace": put this one and delete that one, unless somebody holds it;
                 that raises. A job that replaces another needs no room.
+            expires: Seconds for which it may be ready before it is deleted; None for ever.
+                They run while it could be reserved, in a paused tube too, and stand
+                still while it is reserved, delayed or buried: after that it has what is
+                left.
 
         Returns:
             The job's id; the first is 1, and they rise.
@@ -156,10 +162,11 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
             else isinstance(body, memoryview)
         ):
             self._check_size([body])
-        if key is not None or on_duplicate is not RAISE:
+        if key is not None or expires is not None or on_duplicate is not RAISE:
             word = check_on_duplicate(on_duplicate)
+            expires = check_expires(expires)
             keys = [None if key is None else check_key(key)]
-            jobs = self._jobs_of([body], priority, delay, ttr)
+            jobs = self._jobs_of([body], priority, delay, ttr, expires)
             if not _give_keys(jobs, keys):
                 word = ""
             ids = self._put_jobs(jobs, tube, word)
@@ -188,6 +195,7 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
         timeout: float | None = None,
         key: Callable[[T], str | None] | None = None,
         on_duplicate: OnDuplicate = RAISE,
+        expires: float | None = None,
     ) -> list[int] | M:
         """Put several jobs into a tube at once: all of them, or none.
 
@@ -208,6 +216,7 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
                 see `put`.
             on_duplicate: That of each job, see `put`. Of several bodies with the same key
                 "keep" puts the first.
+            expires: That of each job, see `put`.
 
         Returns:
             The jobs' ids, in the order of the bodies; those of new jobs rise.
@@ -237,9 +246,10 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
             check_tube_name(tube)
         timeout = check_timeout(timeout)
         word = check_on_duplicate(on_duplicate)
+        expires = check_expires(expires)
         keys = [] if key is None else _keys_of(bodies, key, word)
         self._check_size(bodies)
-        jobs = self._jobs_of(bodies, priority, delay, ttr)
+        jobs = self._jobs_of(bodies, priority, delay, ttr, expires)
         if not _give_keys(jobs, keys):
             word = ""
         ids = self._put_jobs(jobs, tube, word)
@@ -330,15 +340,24 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
             self._monitor.run(refuse, self._session, size, limit, len(bodies))
 
     def _jobs_of(
-        self, bodies: list[T], priority: int, delay: float, ttr: float
+        self,
+        bodies: list[T],
+        priority: int,
+        delay: float,
+        ttr: float,
+        expires: float | None = None,
     ) -> list[AnyJob]:
         """Return new jobs. Each has its own copy of the context, if it keeps one."""
         keep = self._keeps_context
         ttr = ttr or 1
-        return [
+        jobs: list[AnyJob] = [
             new_job(body, priority, delay, ttr, copy_context() if keep else None)
             for body in bodies
         ]
+        if expires is not None:
+            for job in jobs:
+                job._own_history().life = expires
+        return jobs
 
     def _put_jobs(
         self, jobs: list[AnyJob], tube: str | None, on_duplicate: str

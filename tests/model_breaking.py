@@ -103,6 +103,8 @@ class Call:
     def give_keys(self) -> None:
         for job, key in zip(self.jobs, "ab", strict=False):
             job._own_history().key = key
+        for job in self.jobs:
+            job._own_history().life = 2
 
     def wait_to_reserve(self) -> Thunk | None:
         """Return None where there is a job, or none is given: no shell lets it wait."""

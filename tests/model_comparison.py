@@ -146,6 +146,7 @@ class EngineAndModel(RuleBasedStateMachine):
                     job._body,
                     job._history.error,
                     job._history.key,
+                    (job._history.life, job._history.expires_at),
                     fields_of(self.ask("stats_job", job._id)),
                 )
                 for job in engine.jobs.values()

@@ -1,8 +1,9 @@
-"""What the naive model does with jobs that have keys."""
+"""What the naive model does with jobs that have keys, or expire."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from inproc_tubes import DrainingError, DuplicateJobError, TubesError
@@ -21,10 +22,12 @@ class Batch:
     keys: list[str | None]
     on_duplicate: str
     numbers: tuple[int, float, float]
+    life: float = inf
 
     @classmethod
     def of(cls, put: ModelPut) -> Batch:
-        return cls(put.tube, put.bodies, put.keys, put.on_duplicate, put.numbers)
+        keys, mode = put.keys, put.on_duplicate
+        return cls(put.tube, put.bodies, keys, mode, put.numbers, put.life)
 
 
 def find(model: Model, tube: str, key: str | None) -> ModelJob | None:
@@ -82,7 +85,8 @@ def insert(model: Model, batch: Batch, ids: list[int] | None = None) -> list[int
             model.ids = max(model.ids, job_id)
             new[key] = job_id
             answer.append(job_id)
-            job = ModelJob(job_id, body, batch.tube, *batch.numbers, model.now, key=key)
+            job = ModelJob(job_id, body, batch.tube, *batch.numbers, model.now)
+            job.key, job.life = key, batch.life
             jobs.append(job)
     for job in jobs:
         model.add_job(job)

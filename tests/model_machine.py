@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
@@ -44,6 +45,7 @@ failures = st.none() | st.builds(
 # How a block is left: normally, by a failure, or by a cancellation.
 ends = failures | st.just("cancel")
 keys = st.lists(st.sampled_from(("a", "b", None)), min_size=1, max_size=2)
+lives = st.sampled_from((inf, 1, 2, 3))
 modes = st.sampled_from(("raise", "keep", "replace"))
 # None: by its id. Else by a handle: 0 that of the job now, 1 one of before, 2 a look.
 fences = st.sampled_from((None, None, 0, 0, 1, 2))
@@ -224,6 +226,7 @@ class EngineAgainstModel(EngineAndModel):
         on_duplicate=modes,
         delay=st.just(0) | delays,
         timeout=timeouts,
+        life=lives,
     )
     def put_unique(
         self,
@@ -233,14 +236,15 @@ class EngineAgainstModel(EngineAndModel):
         on_duplicate: str,
         delay: int,
         timeout: int | None,
+        life: float = inf,
     ) -> None:
         self.turn()
         who, numbers = self.session(session), (0, delay, 3)
-        batch = self.batch(who, name, keys, on_duplicate, numbers)
-        jobs = self.jobs_of(batch)
+        batch = self.batch(who, name, keys, on_duplicate, numbers, life)
+        jobs, mode = self.jobs_of(batch), self.mode_of(batch)
         put, client, now = self.engine.put_many, self.sessions[who], self.model.now
         ids = self.both(
-            lambda: self.take_turn(put, now, client, jobs, name, on_duplicate),
+            lambda: self.take_turn(put, now, client, jobs, name, mode),
             lambda: model_keys.put_unique(self.model, who, batch),
         )
         if ids is None:
@@ -253,36 +257,60 @@ class EngineAgainstModel(EngineAndModel):
         keys: list[str | None],
         on_duplicate: str,
         numbers: tuple[int, int, int],
+        life: float,
     ) -> model_keys.Batch:
-        if on_duplicate != "keep":
+        if on_duplicate != "keep" and any(keys):
             keys = list(dict.fromkeys(keys))  # a shell refuses all else
         tube = name or str(self.model.sessions[who].used)
         bodies: list[object] = [self.body() for _ in keys]
-        return model_keys.Batch(tube, bodies, keys, on_duplicate, numbers)
+        return model_keys.Batch(tube, bodies, keys, on_duplicate, numbers, life)
 
     def jobs_of(self, batch: model_keys.Batch) -> list[AnyJob]:
         jobs: list[AnyJob] = [new_job(body, *batch.numbers) for body in batch.bodies]
         for job, key in zip(jobs, batch.keys, strict=True):
             job._own_history().key = key
+            job._own_history().life = batch.life
         return jobs
 
-    @rule(session=which, name=st.none() | tubes, keys=keys, on_duplicate=modes)
+    def mode_of(self, batch: model_keys.Batch) -> str:
+        """Return what a shell tells the engine: nothing of keys, if there are none."""
+        return batch.on_duplicate if any(batch.keys) else ""
+
+    @rule(
+        session=which,
+        name=st.none() | tubes,
+        keys=keys,
+        on_duplicate=modes,
+        life=lives,
+    )
     def put_unique_by_a_finaliser(
-        self, session: int, name: str | None, keys: list[str | None], on_duplicate: str
+        self,
+        session: int,
+        name: str | None,
+        keys: list[str | None],
+        on_duplicate: str,
+        life: float = inf,
     ) -> None:
         self.turn()
         who = self.session(session)
-        batch = self.batch(who, name, keys, on_duplicate, (0, 0, 60))
-        jobs = self.jobs_of(batch)
+        batch = self.batch(who, name, keys, on_duplicate, (0, 0, 60), life)
+        jobs, mode = self.jobs_of(batch), self.mode_of(batch)
         ids = self.engine.store.number(jobs)
         self.model.ids += len(ids)
         put, client, now = self.engine.put_numbered, self.sessions[who], self.model.now
         for _ in ("once", "twice has no effect"):
-            self.take_turn(put, now, client, jobs, name, on_duplicate)
+            self.take_turn(put, now, client, jobs, name, mode)
         model_keys.put_numbered(self.model, who, batch, ids)
 
     @precondition(lambda self: self.full())
-    @rule(session=which, tube=which, keys=keys, on_duplicate=modes, timeout=timeouts)
+    @rule(
+        session=which,
+        tube=which,
+        keys=keys,
+        on_duplicate=modes,
+        timeout=timeouts,
+        life=lives,
+    )
     def put_unique_into_a_full_tube(
         self,
         session: int,
@@ -290,9 +318,10 @@ class EngineAgainstModel(EngineAndModel):
         keys: list[str | None],
         on_duplicate: str,
         timeout: int | None,
+        life: float = inf,
     ) -> None:
         name = self.full()[tube % len(self.full())]
-        self.put_unique(session, name, keys, on_duplicate, 0, timeout)
+        self.put_unique(session, name, keys, on_duplicate, 0, timeout, life)
 
     @precondition(lambda self: self.full())
     @rule(
@@ -316,7 +345,7 @@ class EngineAgainstModel(EngineAndModel):
         numbers: tuple[int, int, int],
         batch: model_keys.Batch | None = None,
     ) -> None:
-        keys, mode = (batch.keys, batch.on_duplicate) if batch else (None, "")
+        mode = self.mode_of(batch) if batch else ""
         request = PutRequest(self.sessions[who], timeout, jobs, name or "", mode)
         request.sleeper = Sleeper(request, self.answered)
         wait, now = self.engine.wait_to_put, self.model.now
@@ -324,7 +353,7 @@ class EngineAgainstModel(EngineAndModel):
         refused = self.both(
             lambda: self.take_turn(wait, now, request),
             lambda: self.model.wait_to_put(
-                who, timeout, name, bodies, *numbers, keys=keys, on_duplicate=mode
+                who, timeout, name, bodies, *numbers, batch=batch
             ),
         )
         if refused is None:

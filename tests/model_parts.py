@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class ModelJob:
     error: JobError | None = None
     told_of: float = 0  # the end of a reservation that its holder was told of
     key: str | None = None
+    life: float = inf
+    expires_at: float = inf
 
 
 @dataclass
@@ -46,6 +49,7 @@ class ModelTube:
     cmd_delete: int = 0
     cmd_pause_tube: int = 0
     maxsize: int = 0
+    expired: int = 0
 
 
 @dataclass
@@ -99,6 +103,7 @@ class ModelPut(ModelRequest):
     keys: list[str | None] = field(default_factory=list)
     on_duplicate: str = ""
     own: list[int] = field(default_factory=list)
+    life: float = inf
 
 
 @dataclass

@@ -27,6 +27,8 @@ def stats_job(model: Model, job_id: int, fence: int | None = None) -> dict[str, 
         "error",
         "told_of",
         "key",
+        "life",
+        "expires_at",
     ):
         del fields[name]
     timed = job.state in {"reserved", "delayed"}
@@ -132,6 +134,7 @@ def shown(model: Model) -> dict[str, Any]:
                 job.body,
                 job.error,
                 job.key,
+                (job.life, job.expires_at),
                 stats_job(model, job.id),
             )
             for job in model.jobs.values()

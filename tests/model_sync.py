@@ -87,6 +87,7 @@ def _tube(tube: Tube) -> ModelTube:
         tube.cmd_delete,
         tube.cmd_pause_tube,
         0 if tube.occupancy is None else tube.occupancy.maxsize,
+        tube.expired,
     )
 
 
@@ -128,6 +129,8 @@ def _job(job: AnyJob) -> ModelJob:
         error=history.error,
         told_of=history.told_of,
         key=history.key,
+        life=history.life,
+        expires_at=history.expires_at,
     )
 
 

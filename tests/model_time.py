@@ -11,7 +11,7 @@ from itertools import permutations
 from math import inf
 from typing import TYPE_CHECKING
 
-from inproc_tubes import DeadlineSoonError, TimedOutError
+from inproc_tubes import DeadlineSoonError, NotFoundReason, TimedOutError
 from tests.model_parts import told
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def next_of_clients(model: Model) -> float:
 def next_due(model: Model) -> float:
     delays = [job.due_at for job in model.jobs.values() if job.state == "delayed"]
     pauses = [t.paused_until for t in model.tubes.values() if t.paused_until]
-    return min([next_of_clients(model), *delays, *pauses])
+    lives = [job.expires_at for job in model.jobs.values()]
+    return min([next_of_clients(model), *delays, *pauses, *lives])
 
 
 def catch_up(model: Model, now: float) -> Iterator[Model]:
@@ -57,12 +58,32 @@ def catch_up(model: Model, now: float) -> Iterator[Model]:
     ]
     for _, _, job_id in sorted(due):
         model.make_ready(model.jobs[job_id])
+    end_lives(model)
     for name in model.listing:
         tube = model.tubes[name]
         if tube.paused_until and tube.paused_until <= now:
             tube.pause = tube.paused_until = 0
             model.serve(name)
     yield from _end_moments(model)
+
+
+def end_lives(model: Model) -> None:
+    """Delete the jobs that expire by now, the soonest first."""
+    due = [
+        (job.expires_at, place, job.id)
+        for place, name in enumerate(model.listing)
+        for job in model.in_state("ready", name)
+        if job.expires_at <= model.now
+    ]
+    for _, _, job_id in sorted(due):
+        job = model.jobs.get(job_id)
+        if job is not None:
+            tube = model.tubes[job.tube]
+            model.commands["cmd_delete"] += 1
+            tube.cmd_delete += 1
+            tube.expired += 1
+            model.remember(job.id, NotFoundReason.OUTDATED)
+            model.remove(job)
 
 
 def _end_moments(model: Model) -> Iterator[Model]:

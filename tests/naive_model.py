@@ -216,6 +216,8 @@ class Model:
 
     def reserve_for(self, session: int, job: ModelJob) -> None:
         self.reservations += 1
+        job.life = min(job.life, job.expires_at - self.now)
+        job.expires_at = inf
         job.state = "reserved"
         job.owner = session
         job.reservation = self.reservations
@@ -251,6 +253,7 @@ class Model:
     def make_ready(self, job: ModelJob) -> None:
         self.leave_holder(job)
         job.state = "ready"
+        job.expires_at = self.now + job.life
         self.serve(job.tube)
 
     def make_ready_in(self, job: ModelJob, delay: float) -> None:
@@ -536,17 +539,17 @@ class Model:
         name: str | None,
         bodies: list[object],
         *numbers: Any,
-        keys: list[str | None] | None = None,
-        on_duplicate: str = "",
+        batch: model_keys.Batch | None = None,
     ) -> None:
         """Wait, where `put` has found no room just now."""
         seconds = inf if timeout is None else timeout
         tube = name or self.sessions[session].used
         assert tube is not None  # every session of the test uses one
         until = self.now + seconds
-        put = ModelPut(
-            session, tube, bodies, numbers, keys or [], on_duplicate, timeout_at=until
-        )
+        put = ModelPut(session, tube, bodies, numbers, timeout_at=until)
+        if batch is not None:
+            put.keys, put.on_duplicate = batch.keys, batch.on_duplicate
+            put.life = batch.life
         if not seconds or len(bodies) > self.tubes[tube].maxsize:
             raise self.too_late(put)
         if self.stopped is not None:

@@ -98,6 +98,7 @@ NO_MODES = [
     *refused(TypeError, None, 1, True, b"keep", ["keep"]),  # noqa: FBT003  # not as a flag
     *refused(ValueError, "", "KEEP", "keep ", "ignore"),
 ]
+NO_LIVES = [*NO_SECONDS, *refused(ValueError, 0, 0.0)]
 NO_HANDLES = refused(
     TypeError,
     *map(
@@ -272,6 +273,14 @@ TABLE: dict[str, tuple[Verb, Values]] = {
     "Producer.put.on_duplicate": (
         lambda w, x: w.producer.put("body", on_duplicate=x),
         NO_MODES,
+    ),
+    "Producer.put.expires": (
+        lambda w, x: w.producer.put("body", expires=x),
+        NO_LIVES,
+    ),
+    "Producer.put_many.expires": (
+        lambda w, x: w.producer.put_many(["a", "b"], expires=x),
+        NO_LIVES,
     ),
     "Producer.put_many.key": (
         lambda w, x: w.producer.put_many(["a", "b"], key=x),

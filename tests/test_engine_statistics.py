@@ -127,6 +127,7 @@ def test_the_statistics_of_a_tube_are_exact(queue: Queue) -> None:
         "pause_time_left": 16.0,
         "maxsize": 0,
         "current_putting": 0,
+        "expired": 0,
     }
     stats = asdict(tube_stats(queue, "t"))
     assert stats == expected

@@ -50,6 +50,12 @@ TABLE: list[tuple[TubesError, type[Exception], str, dict[str, Any]]] = [
         not_found(NotFoundReason.NEVER_PUT, job_id=0),
     ),
     (
+        NotFoundError(7, None, None, NotFoundReason.OUTDATED),
+        LookupError,
+        "job 7 was deleted, as nobody had reserved it in time",
+        not_found(NotFoundReason.OUTDATED, job_id=7),
+    ),
+    (
         NotFoundError(7, None, None, NotFoundReason.CANCELLED),
         LookupError,
         "job 7 was cancelled",
@@ -58,7 +64,7 @@ TABLE: list[tuple[TubesError, type[Exception], str, dict[str, Any]]] = [
     (
         NotFoundError(7, None, None, NotFoundReason.GONE),
         LookupError,
-        "job 7 is gone: it was deleted or cancelled, too long ago to tell which",
+        "job 7 is gone: deleted, cancelled or outdated, too long ago to tell which",
         not_found(NotFoundReason.GONE, job_id=7),
     ),
     (

@@ -171,6 +171,22 @@ def test_holders_that_fail_or_are_dropped_are_alike_too() -> None:
     check(machine)
 
 
+def test_a_put_that_replaces_a_job_that_is_due_is_alike_too() -> None:
+    machine = EngineAgainstModel()
+    machine.begin([("t1", 2)], [], [])
+    machine.put_unique(0, "t1", [None], "raise", 0, None, 2)
+    machine.put_unique(0, "t1", ["a"], "raise", 0, None, 2)
+    machine.put_unique(0, "t1", ["a", "b"], "replace", 0, None)
+    machine.advance(2)
+    check(machine)
+    machine.begin_put(1, 0, 0, 3)
+    machine.use(2, "t1")
+    machine.begin_put(2, 0, 0, 3)
+    for session in (0, 0):
+        machine.finish_put(session)
+    check(machine)
+
+
 def test_what_waits_while_all_is_stopped_is_alike_too() -> None:
     machine = EngineAgainstModel()
     machine.begin([("t1", 1)], [("t1", 0, 3)], [])

@@ -7,7 +7,7 @@ It keeps these rules, whatever verb or moment makes it move:
 2.  No put waits while there is room for it and nobody before it: see `admission`.
 3.  A request is answered once. It is woken as it is answered.
 4.  What falls due is carried out in the order of beanstalkd's ``prottick`` (prot.c):
-    delays, then pauses, then reservations and timeouts.
+    delays, then pauses, then reservations and timeouts. Lives end before pauses do.
 
 It checks nothing: the verbs of `engine.Engine` have done so.
 
@@ -19,9 +19,10 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from inproc_tubes.errors import DeadlineSoonError, TimedOutError
+from inproc_tubes.errors import DeadlineSoonError, NotFoundReason, TimedOutError
 
 from .limits import SAFETY_MARGIN
+from .lives import Lives
 from .native import mypyc_attr
 from .ready import key_of
 from .record import JobRecord, JobState
@@ -140,6 +141,9 @@ class Dispatcher:
             self.schedule.plan_tube(tube, now + delay)
         else:
             tube.ready.add_many(jobs)
+            if jobs[0]._history.life != inf:
+                for job in jobs:
+                    self.start_life(now, tube, job)
             for watch_set in tube.watch_sets:
                 watch_set.offer(tube, key_of(jobs[0]))
             self.serve(now, tube)
@@ -243,6 +247,8 @@ class Dispatcher:
 
     def hold(self, now: float, job: AnyJob, session: Session) -> AnyHandle:
         """Let a session hold a job that is in no index; return its handle."""
+        if job._history.expires_at != inf:
+            self.stop_life(now, job)
         reserves = job._reserves
         if reserves:
             self.turn.after.append(job)  # the handle of its last holder
@@ -266,8 +272,26 @@ class Dispatcher:
             self.hand_over(now, job, request)
             return
         tube.ready.add(job)
+        if job._history.life != inf:
+            self.start_life(now, tube, job)
         for watch_set in tube.watch_sets:
             watch_set.offer(tube, key_of(job))
+
+    def start_life(self, now: float, tube: Tube, job: AnyJob) -> None:
+        """Let the life of a job run: it is ready."""
+        history = job._own_history()
+        if history.expires_at == inf:
+            history.expires_at = now + history.life
+        if tube.lives is None:
+            tube.lives = Lives(self.jobs, tube.name)
+        tube.lives.add(job)
+        self.schedule.plan_tube(tube, history.expires_at)
+
+    def stop_life(self, now: float, job: AnyJob) -> None:
+        """Let the life of a job stand still: it is ready no longer."""
+        history = job._own_history()
+        history.life = max(0.0, history.expires_at - now)
+        history.expires_at = inf
 
     def hand_over(self, now: float, job: AnyJob, request: ReserveRequest) -> None:
         """Answer a reserve with a job that is in no index."""
@@ -425,6 +449,15 @@ class Dispatcher:
         for watch_set in tube.watch_sets:
             watch_set.look_at(tube)
 
+    def rebuild_lives(self, now: float) -> None:
+        """Let the lives of all ready jobs run anew. Cost: O(n log n)."""
+        for tube in self.tubes.values():
+            if tube.lives is not None:
+                tube.lives.rebuild([])
+        for job in self.jobs.values():
+            if job._state is _READY and job._history.life != inf:
+                self.start_life(now, self.tubes[job._tube], job)
+
     def drop_if_idle(self, session: Session) -> None:
         """Forget a session that is no client and holds no job."""
         if session.is_abandoned and not len(session.held):
@@ -440,6 +473,7 @@ class Dispatcher:
         """
         tubes = self.schedule.take_tubes(now)
         self._mature(now, tubes)
+        tubes = self._end_lives(now, tubes)
         for tube in sorted(tubes, key=self.store.tube_list.place):
             if tube.paused_until and tube.paused_until <= now:
                 self.end_pause(now, tube)
@@ -459,6 +493,8 @@ class Dispatcher:
                 # Nobody sees in which order they become ready.
                 for job in jobs:
                     job._state = _READY
+                    if job._history.life != inf:
+                        self.start_life(now, tube, job)
                 tube.ready.add_many(jobs)
                 for watch_set in tube.watch_sets:
                     watch_set.look_at(tube)
@@ -468,6 +504,31 @@ class Dispatcher:
         due.sort()
         for _, _, job_id in due:
             self.make_ready(now, self.jobs[job_id])
+
+    def _end_lives(self, now: float, tubes: list[Tube]) -> list[Tube]:
+        """Delete the jobs that expire: the soonest first, on a tie by the tube's place.
+
+        Before pauses end: a job that has expired is handed to nobody. Returns the tubes
+        that are still there.
+        """
+        due: list[tuple[float, int, int]] = []
+        for tube in tubes:
+            if tube.lives is not None:
+                place = self.store.tube_list.place(tube)
+                jobs = tube.lives.take(now)
+                due += [(job._history.expires_at, place, job._id) for job in jobs]
+        due.sort()
+        for _, _, job_id in due:
+            job = self.jobs.get(job_id)
+            # A put that was let in meanwhile may have replaced it.
+            if job is not None:
+                self.store.leave(job)
+                self.store.gone.remember(job_id, NotFoundReason.OUTDATED)
+                tube = self.store.delete(job)
+                tube.expired += 1
+                self.turn.after.append(job)
+                self.after_leaving(now, tube)
+        return [tube for tube in tubes if self.tubes.get(tube.name) is tube]
 
     def _end_moment(self, now: float, moment: float) -> None:
         """Carry out what falls due for clients in one moment: a job beats an error.

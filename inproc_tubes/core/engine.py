@@ -22,7 +22,8 @@ rules that it obeys:
     destructor runs inside a turn.
 
 What falls due is carried out by `catch_up`, in the order of beanstalkd's ``prottick``
-(prot.c): delays, then pauses, then reservations and timeouts. A shell calls it before
+(prot.c): delays, then pauses, then reservations and timeouts; before the pauses lives
+end, which it does not know. A shell calls it before
 each verb when ``schedule.due_at`` has come, so that a verb sees no job in a state that
 is over.
 

@@ -218,6 +218,7 @@ def _stats_of(now: float, tube: Tube) -> TubeStats:
         pause_time_left=tube.paused_until - now if tube.paused_until else 0,
         maxsize=0 if occupancy is None else occupancy.maxsize,
         current_putting=0 if occupancy is None else len(occupancy.puts),
+        expired=tube.expired,
     )
 
 

@@ -60,6 +60,9 @@ class History:
         context: The context of its put, where that is kept.
         key: What it is unique by in its tube, None for nothing.
         successor: The id of the job that is put in its place; 0 nearly always.
+        life: For how many seconds more it may be ready before it expires, as of when it
+            was last not; inf for ever.
+        expires_at: When it expires, while it is ready; inf else.
     """
 
     __slots__ = (
@@ -69,8 +72,10 @@ class History:
         "context",
         "error",
         "expired_at",
+        "expires_at",
         "key",
         "kicks",
+        "life",
         "lost",
         "releases",
         "reserved_at",
@@ -94,6 +99,8 @@ class History:
         self.context: Context | None = None
         self.key: str | None = None
         self.successor: JobId = 0
+        self.life = inf
+        self.expires_at = inf
 
     def copy(self) -> History:
         """Return that of the next reservation: neither lost nor told of. Cost: O(1)."""
@@ -106,6 +113,8 @@ class History:
         history.error = self.error
         history.context = self.context
         history.key = self.key
+        history.life = self.life
+        history.expires_at = self.expires_at
         return history
 
 

@@ -39,13 +39,15 @@ def rebuild(now: float, engine: Engine) -> None:
     held = _held(engine, sessions)
     held -= {id(job) for job in _not_received(engine)}
     _finish_replacing(engine)
-    _rebuild_indexes(engine, sessions, held)
+    _rebuild_indexes(now, engine, sessions, held)
     _finish(now, engine, sessions)
     engine.turn.unfinished = TURN
     engine.turn.batch = None
 
 
-def _rebuild_indexes(engine: Engine, sessions: list[Session], held: set[int]) -> None:
+def _rebuild_indexes(
+    now: float, engine: Engine, sessions: list[Session], held: set[int]
+) -> None:
     store = engine.store
     for session in sessions:
         # Every tube that a session uses or watches exists.
@@ -64,6 +66,7 @@ def _rebuild_indexes(engine: Engine, sessions: list[Session], held: set[int]) ->
     for tube in tubes:
         tube.draining = store.draining
         tube.settle()
+    engine.dispatch.rebuild_lives(now)
     engine.schedule.rebuild(
         tubes,
         [(session, engine.queue.warns(session)) for session in sessions],

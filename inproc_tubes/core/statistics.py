@@ -28,7 +28,7 @@ __all__ = [
 # The one field whose word is not spelled out on the wire.
 _WIRE_NAMES = {"priority": "pri"}
 # What beanstalkd knows nothing of.
-_OURS = {"maxsize", "current_putting", "holder"}
+_OURS = {"maxsize", "current_putting", "expired", "holder"}
 # Durations that run; the server prints them truncated.
 _RUNNING = {"age", "time_left", "pause_time_left", "uptime"}
 
@@ -115,6 +115,7 @@ class TubeStats(_Stats):
         maxsize: How many jobs it may have, 0 for any number. This and what follows is
             ours, and not in `as_dict`.
         current_putting: Puts that wait for room, a batch as one.
+        expired: Jobs that have expired so far; they count as deleted, too.
     """
 
     name: str
@@ -133,6 +134,7 @@ class TubeStats(_Stats):
     pause_time_left: float
     maxsize: int
     current_putting: int
+    expired: int
 
     def __repr__(self) -> str:
         jobs = counts(

@@ -8,6 +8,7 @@ them, and keeps the books of the tubes. It decides nothing.
 from __future__ import annotations
 
 from itertools import count
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from .gone import Gone
@@ -251,6 +252,8 @@ class Store:
             assert job._tube in self.tubes
             assert job._state is not _GONE
             assert not job._history.successor
+            runs = job._state is _READY and job._history.life != inf
+            assert (job._history.expires_at != inf) == runs
             assert (job._state is _RESERVED) == (by_id.get(job_id) is job)
         assert by_id.keys() <= self.jobs.keys()
         assert list(self.tubes.values()) == sorted(
@@ -269,6 +272,10 @@ class Store:
         tube.delayed._check(here[_DELAYED])
         buried = sorted(here[_BURIED], key=lambda job: job._history.burial)
         assert list(tube.buried.items()) == [(job._id, job) for job in buried]
+        mortal = [job for job in here[_READY] if job._history.life != inf]
+        if tube.lives is not None:
+            tube.lives._check(sorted(mortal, key=lambda job: job._id))
+        assert tube.lives is not None or not mortal
         assert tube.reserved == len(here[_RESERVED])
         assert tube.referenced
         assert tube.draining == self.draining

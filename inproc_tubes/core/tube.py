@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from .limits import Seconds
+    from .lives import Lives
     from .record import AnyJob
     from .watch_set import WatchSet
 
@@ -45,7 +46,9 @@ class Tube:
         "cmd_pause_tube",
         "delayed",
         "draining",
+        "expired",
         "is_plain",
+        "lives",
         "name",
         "occupancy",
         "pause",
@@ -72,6 +75,7 @@ class Tube:
         self.delayed = DelayedJobs(jobs)
         # {id: job}, longest buried first. For the type see `WatchSet.tickets`.
         self.buried: OrderedDict[int, AnyJob] = OrderedDict()
+        self.lives: Lives | None = None  # from when the first of its jobs has one
         # The tickets of the reserves that wait for a job of this tube alone, longest
         # waiting first.
         self.tickets: OrderedDict[int, None] = OrderedDict()
@@ -86,6 +90,7 @@ class Tube:
         self.total_jobs = 0
         self.cmd_delete = 0
         self.cmd_pause_tube = 0
+        self.expired = 0  # how many of the deleted jobs
 
     def settle(self) -> None:
         """Set ``is_plain``, after something that it depends on has changed.
@@ -155,10 +160,11 @@ class Tube:
 
     @property
     def due_at(self) -> float:
-        """When the first delay or the pause is over, inf for never. Cost: O(1)."""
+        """When the first delay, life, or the pause is over, inf for never. Cost: O(1)."""
         job = self.delayed.first()
         ready_at = inf if job is None else job._due_at
-        return min(ready_at, self.paused_until or inf)
+        expires_at = inf if self.lives is None else self.lives.due_at
+        return min(ready_at, expires_at, self.paused_until or inf)
 
     def fits(self, count: int) -> bool:
         """Return whether there is room for so many more jobs. Cost: O(1)."""

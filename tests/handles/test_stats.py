@@ -44,7 +44,7 @@ JOB_KEYS = [
 ]
 OURS: dict[type, list[str]] = {
     JobStats: ["holder"],
-    TubeStats: ["maxsize", "current_putting"],
+    TubeStats: ["maxsize", "current_putting", "expired"],
 }
 TUBE_KEYS = [
     "name",
@@ -214,6 +214,7 @@ def test_every_field_of_a_tube(
         "pause_time_left": 5.5,
         "maxsize": 0,
         "current_putting": 0,
+        "expired": 0,
     }
     assert expected == asdict(broker.stats_tube("jobs"))
 

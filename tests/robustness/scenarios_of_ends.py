@@ -230,6 +230,37 @@ def maturing_for_a_waiting_consumer(world: World) -> Verb:
 
 
 @scenario
+def lives_that_end(world: World) -> Verb:
+    world.broker.limit_tube("work", 2)
+    world.put("a", "b", expires=5)
+    world.put("c", tube="other", expires=5)
+    world.deletes("a", "b", "c")
+    world.wait_to_put("x", timeout=5)
+    world.wait_to_join("other")
+    return _later(world, 5)
+
+
+@scenario
+def lives_that_go_on(world: World) -> Verb:
+    world.put("a", expires=5)
+    world.put("b", expires=5, delay=1)
+    world.reserve()
+    return _later(world, 1)
+
+
+@scenario
+def release_of_a_job_that_expires(world: World) -> Verb:
+    job = world.held(expires=5)
+    return job.release
+
+
+@scenario
+def reserve_of_a_job_that_expires(world: World) -> Verb:
+    world.put("a", expires=5)
+    return lambda: world.give(world.consumer.reserve(timeout=0))
+
+
+@scenario
 def pause_that_runs_out(world: World) -> Verb:
     world.broker.pause_tube("work", 5)
     world.wait_to_reserve(world.consumer, timeout=60)

@@ -265,3 +265,21 @@ def put_many_that_replaces(world: World) -> Verb:
     world.deletes("a")
     world.either.append({"a", "x"})
     return _put_many(world, "x", "y", key=str, on_duplicate="replace")
+
+
+@scenario
+def put_that_expires(world: World) -> Verb:
+    world.put("a")
+    return _put(world, expires=5)
+
+
+@scenario
+def put_that_expires_for_a_waiting_consumer(world: World) -> Verb:
+    world.wait_to_reserve(world.consumer, timeout=60)
+    return _put(world, expires=5)
+
+
+@scenario
+def put_many_that_expire(world: World) -> Verb:
+    world.wait_to_reserve(world.consumer)
+    return _put_many(world, "x", "y", expires=5)

@@ -128,6 +128,8 @@ assert_type(producer.put(None, tube=None), int)
 assert_type(producer.put("body", timeout=0.5), int)
 assert_type(producer.put("body", key="k", on_duplicate="keep"), int)
 assert_type(producer.put("body", key=None, on_duplicate="replace"), int)
+assert_type(producer.put("body", expires=0.5), int)
+producer.put("body", expires="soon")  # type: ignore[arg-type]  # seconds
 producer.put("body", key=7)  # type: ignore[arg-type]  # a key is a str
 producer.put("body", key="k", on_duplicate="ignore")  # type: ignore[arg-type]  # unknown
 assert_type(producer.put_many(["a", b"b", None]), list[int])
@@ -179,7 +181,7 @@ async def in_a_loop() -> None:
     assert_type(await producer.put("body", 0, 1.5, 60, tube="jobs", timeout=1), int)
     assert_type(await producer.put_many(["a", b"b"], timeout=None), list[int])
     assert_type(await producer.put("body", key="k", on_duplicate="keep"), int)
-    assert_type(await producer.put_many(["a"], key=str), list[int])
+    assert_type(await producer.put_many(["a"], key=str, expires=5), list[int])
     assert_type(producer.use("jobs"), None)
     assert_type(producer.using(), str)
     async with producer as opened_producer:
