@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar, overload
 
 from .at_exit import stop_at_exit
 from .checks import (
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Broker"]
 
+B = TypeVar("B")
 X = TypeVar("X")
 
 _STOPPED = "the broker was stopped"
@@ -107,13 +108,31 @@ class Broker(Generic[T]):
         """What tells it the time. Cost: O(1)."""
         return self._monitor.clock
 
+    @overload
     def producer(
         self,
         tube: str = DEFAULT_TUBE,
         *,
         context: bool = False,
         name: str | None = None,
-    ) -> Producer[T]:
+    ) -> Producer[T]: ...
+    @overload
+    def producer(
+        self,
+        tube: str = DEFAULT_TUBE,
+        *,
+        context: bool = False,
+        name: str | None = None,
+        body: type[B],
+    ) -> Producer[B]: ...
+    def producer(
+        self,
+        tube: str = DEFAULT_TUBE,
+        *,
+        context: bool = False,
+        name: str | None = None,
+        body: type[B] | None = None,  # noqa: ARG002 - for type checkers
+    ) -> Producer[T] | Producer[B]:
         """Return a new handle that puts into this tube.
 
         Args:
@@ -123,6 +142,8 @@ class Broker(Generic[T]):
                 request's id, the language or the span of tracing of whoever put the job.
             name: What it is called in its repr and in `snapshot`; None for the name of
                 the task or the thread that makes it.
+            body: The type of the bodies, for type checkers alone. It is a promise that
+                nobody checks as the program runs.
 
         Raises:
             BadTubeNameError: That is no tube name.
@@ -140,7 +161,18 @@ class Broker(Generic[T]):
             name=check_name(name),
         )
 
-    def consumer(self, *tubes: str, name: str | None = None) -> Consumer[T]:
+    @overload
+    def consumer(self, *tubes: str, name: str | None = None) -> Consumer[T]: ...
+    @overload
+    def consumer(
+        self, *tubes: str, name: str | None = None, body: type[B]
+    ) -> Consumer[B]: ...
+    def consumer(
+        self,
+        *tubes: str,
+        name: str | None = None,
+        body: type[B] | None = None,  # noqa: ARG002 - for type checkers
+    ) -> Consumer[T] | Consumer[B]:
         """Return a new handle that reserves from exactly these tubes.
 
         Once the broker was stopped, the handle is stopped from the beginning.
@@ -149,6 +181,8 @@ class Broker(Generic[T]):
             tubes: Their names; none stands for "default".
             name: What it is called, for whoever asks who holds a job: see `Job.holder`.
                 None for the name of the task or the thread that makes it.
+            body: The type of the bodies, for type checkers alone. It is a promise that
+                nobody checks as the program runs.
 
         Raises:
             BadTubeNameError: One of them is no tube name.
@@ -159,13 +193,31 @@ class Broker(Generic[T]):
         names = [check_tube_name(tube) for tube in tubes] or [DEFAULT_TUBE]
         return Consumer(self._monitor, self._sleepers, names, check_name(name))
 
+    @overload
     def async_producer(
         self,
         tube: str = DEFAULT_TUBE,
         *,
         context: bool = False,
         name: str | None = None,
-    ) -> AsyncProducer[T]:
+    ) -> AsyncProducer[T]: ...
+    @overload
+    def async_producer(
+        self,
+        tube: str = DEFAULT_TUBE,
+        *,
+        context: bool = False,
+        name: str | None = None,
+        body: type[B],
+    ) -> AsyncProducer[B]: ...
+    def async_producer(
+        self,
+        tube: str = DEFAULT_TUBE,
+        *,
+        context: bool = False,
+        name: str | None = None,
+        body: type[B] | None = None,  # noqa: ARG002 - for type checkers
+    ) -> AsyncProducer[T] | AsyncProducer[B]:
         """Return a new handle, for coroutines, that puts into this tube.
 
         Args:
@@ -175,6 +227,8 @@ class Broker(Generic[T]):
                 request's id, the language or the span of tracing of whoever put the job.
             name: What it is called in its repr and in `snapshot`; None for the name of
                 the task or the thread that makes it.
+            body: The type of the bodies, for type checkers alone. It is a promise that
+                nobody checks as the program runs.
 
         Raises:
             BadTubeNameError: That is no tube name.
@@ -194,7 +248,20 @@ class Broker(Generic[T]):
             name=check_name(name),
         )
 
-    def async_consumer(self, *tubes: str, name: str | None = None) -> AsyncConsumer[T]:
+    @overload
+    def async_consumer(
+        self, *tubes: str, name: str | None = None
+    ) -> AsyncConsumer[T]: ...
+    @overload
+    def async_consumer(
+        self, *tubes: str, name: str | None = None, body: type[B]
+    ) -> AsyncConsumer[B]: ...
+    def async_consumer(
+        self,
+        *tubes: str,
+        name: str | None = None,
+        body: type[B] | None = None,  # noqa: ARG002 - for type checkers
+    ) -> AsyncConsumer[T] | AsyncConsumer[B]:
         """Return a new handle, for coroutines, that reserves from these tubes.
 
         Once the broker was stopped, the handle is stopped from the beginning.
@@ -203,6 +270,8 @@ class Broker(Generic[T]):
             tubes: Their names; none stands for "default".
             name: What it is called, for whoever asks who holds a job: see `Job.holder`.
                 None for the name of the task or the thread that makes it.
+            body: The type of the bodies, for type checkers alone. It is a promise that
+                nobody checks as the program runs.
 
         Raises:
             BadTubeNameError: One of them is no tube name.

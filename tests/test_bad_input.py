@@ -404,7 +404,11 @@ TABLE |= {
 # What any value will do for, and what only a broker calls.
 UNCHECKED = {
     "AsyncConsumer.reserve.default",
+    "Broker.async_consumer.body",
+    "Broker.async_producer.body",
     "Broker.async_producer.context",
+    "Broker.consumer.body",
+    "Broker.producer.body",
     "Broker.producer.context",
     "Consumer.reserve.default",
     "FakeClock.__init__.autojump",

@@ -118,7 +118,7 @@ assert_type(producer, Producer)
 assert_type(broker.producer("jobs"), Producer)
 assert_type(broker.producer(tube="jobs"), Producer)
 assert_type(broker.producer("jobs", context=True), Producer)
-broker.producer("jobs", True)  # type: ignore[call-arg]  # noqa: FBT003  # by keyword only
+broker.producer("jobs", True)  # type: ignore[call-overload]  # noqa: FBT003  # by keyword only
 with producer as opened_producer:
     assert_type(opened_producer, Producer)
 assert_type(producer.put(object()), int)
@@ -158,8 +158,8 @@ assert_type(consumer.reserve(), Job)
 assert_type(consumer.reserve(None), Job)
 assert_type(consumer.reserve(timeout=0.5), Job)
 assert_type(consumer.reserve(0.5, None), Job | None)
-assert_type(consumer.reserve(timeout=0.5, default="none"), Job | str)
-assert_type(consumer.reserve(default=False), Job | bool)
+assert_type(consumer.reserve(timeout=0.5, default=str(1)), Job | str)
+assert_type(consumer.reserve(default=bool(broker.tubes())), Job | bool)
 assert_type(consumer.reserve_nowait(), Job | None)
 assert_type(consumer.reserve_many(10), list[Job])
 assert_type(consumer.reserve_many(n=10, timeout=0.5), list[Job])
@@ -167,7 +167,7 @@ assert_type(consumer.reserve_job(1), Job)
 for each in consumer:
     assert_type(each, Job)
 assert_type(next(consumer), Job)
-broker.consumer(["jobs"])  # type: ignore[arg-type]  # not a list of them
+broker.consumer(["jobs"])  # type: ignore[call-overload]  # not a list of them
 consumer.reserve("5")  # type: ignore[call-overload]  # no number
 
 # Their twins for coroutines
@@ -192,7 +192,7 @@ async def in_a_loop() -> None:
     assert_type(await consumer.reserve(), Job)
     assert_type(await consumer.reserve(timeout=0.5), Job)
     assert_type(await consumer.reserve(0.5, None), Job | None)
-    assert_type(await consumer.reserve(timeout=0.5, default="none"), Job | str)
+    assert_type(await consumer.reserve(timeout=0.5, default=str(1)), Job | str)
     assert_type(consumer.reserve_nowait(), Job | None)
     assert_type(await consumer.reserve_many(10, timeout=0.5), list[Job])
     assert_type(consumer.reserve_job(1), Job)
@@ -249,6 +249,45 @@ async def in_a_loop_with_types() -> None:
     assert_type(await consumer.reserve_many(2), list[Job[bytes]])
     async for each in consumer:
         assert_type(each.body, bytes)
+
+
+# The type of the bodies of one tube
+
+
+class Order:
+    """What is in the tube "orders"."""
+
+    item: str
+
+
+assert_type(broker.producer("orders", body=Order), Producer[Order])
+assert_type(broker.producer("orders", context=True, body=Order), Producer[Order])
+assert_type(broker.consumer("orders", "more", body=Order), Consumer[Order])
+assert_type(broker.async_producer("orders", body=Order), AsyncProducer[Order])
+assert_type(broker.async_consumer("orders", body=Order), AsyncConsumer[Order])
+assert_type(typed.consumer("orders", body=Order), Consumer[Order])
+assert_type(broker.consumer("words", body=list[str]), Consumer[list[str]])
+broker.producer("orders", body=Order).put(Order())
+broker.producer("orders", body=Order).put("scarf")  # type: ignore[arg-type]  # no Order
+order = broker.consumer("orders", body=Order).reserve()
+assert_type(order, Job[Order])
+assert_type(order.body.item, str)
+str(order.body.itme)  # type: ignore[attr-defined]  # a slip of the pen
+if (maybe := broker.consumer("orders", body=Order).reserve_nowait()) is not None:
+    str(maybe.body.itme)  # type: ignore[attr-defined]  # the same
+for an_order in broker.consumer("orders", body=Order):
+    str(an_order.body.itme)  # type: ignore[attr-defined]  # the same
+broker.consumer("orders", body=Order())  # type: ignore[call-overload]  # no type
+
+
+async def in_a_loop_with_orders() -> None:
+    """Await jobs of one tube."""
+    consumer = broker.async_consumer("orders", body=Order)
+    order = await consumer.reserve()
+    assert_type(order, Job[Order])
+    str(order.body.itme)  # type: ignore[attr-defined]  # a slip of the pen
+    async for each in consumer:
+        str(each.body.itme)  # type: ignore[attr-defined]  # the same
 
 
 # Jobs, and by their ids
