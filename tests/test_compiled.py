@@ -73,7 +73,8 @@ def test_a_traceback_shows_each_step_of_a_verb(broker: Broker) -> None:
                 "(self, body: 'T', priority: 'int' = 65536, delay: 'float' = 0, "
                 "ttr: 'float' = 60, tube: 'str | None' = None, "
                 "timeout: 'float | None' = None, key: 'str | None' = None, "
-                "on_duplicate: 'OnDuplicate' = 'raise') -> 'int | W'"
+                "on_duplicate: 'OnDuplicate' = 'raise', "
+                "expires: 'float | None' = None) -> 'int | W'"
             ),
         ),
     ],

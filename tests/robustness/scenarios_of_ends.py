@@ -257,7 +257,7 @@ def release_of_a_job_that_expires(world: World) -> Verb:
 @scenario
 def reserve_of_a_job_that_expires(world: World) -> Verb:
     world.put("a", expires=5)
-    return lambda: world.give(world.consumer.reserve(timeout=0))
+    return lambda: world.consumer.reserve(timeout=0)
 
 
 @scenario
