@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from inproc_tubes import MonotonicClock
+from inproc_tubes import MonotonicClock, NotFoundError, NotFoundReason
 from inproc_tubes.core.failure import Failure
 from tests.interpreted import interpreted
 from tests.model_breaking import VERBS, Attempt, BreakingMachine
@@ -18,6 +18,8 @@ from tests.model_machine import EngineAgainstModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.model_comparison import Handle
 
 
 def rounds(
@@ -196,6 +198,57 @@ def test_what_waits_while_all_is_stopped_is_alike_too() -> None:
     machine.put_into_a_full_tube(0, 0, 1, 3, None)
     machine.join(["t1"], None)
     check(machine)
+
+
+def why(machine: EngineAgainstModel, job_id: int, fence: Handle | None) -> object:
+    """Return why the first session may not touch a job, on both sides."""
+    error, args = machine.verb("touch", job_id, fence, session=1)
+    assert error is NotFoundError
+    return args[3]
+
+
+def test_every_reason_is_alike() -> None:
+    machine = EngineAgainstModel()
+    machine.begin([], [("default", 0, 3)] * 4, [])
+    machine.look_at_a_job(0, 0, None)
+    (look,) = machine.looks
+    assert why(machine, 1, look) is NotFoundReason.ONLY_PEEKED
+    machine.reserve(0, 0, warned=True)
+    check(machine)
+    machine.verb("release", 1, None, None, 0, session=1)
+    assert why(machine, 1, look) is NotFoundReason.RESERVED_SINCE
+    assert why(machine, 1, None) is NotFoundReason.WRONG_STATE
+    machine.reserve(1, 0, warned=True)
+    check(machine)
+    assert why(machine, 1, None) is NotFoundReason.HELD
+    held = machine.handles[-1]
+    assert why(machine, 1, machine.fence(2, 2)) is NotFoundReason.FOREIGN
+    for _ in range(4):
+        machine.cancel_job(0, 0, None)
+        check(machine)
+    assert why(machine, 4, None) is NotFoundReason.CANCELLED
+    assert why(machine, 1, held) is NotFoundReason.CANCELLED
+    assert why(machine, 1, None) is NotFoundReason.GONE
+    assert why(machine, 5, None) is NotFoundReason.NEVER_PUT
+    machine.put(0, "default", 0, 0, 3, None)
+    machine.delete(0, 0, None, quick=False)
+    assert why(machine, 5, None) is NotFoundReason.DELETED
+
+
+def test_an_expiry_is_alike_also_after_a_verb_was_broken_off() -> None:
+    machine = BreakingMachine()
+    machine.begin([], [("default", 0, 3), ("t2", 0, 3)], [])
+    machine.reserve(0, 0, warned=True)
+    machine.reserve_job(1, 2)
+    machine.advance(3)
+    for _ in range(2):
+        assert why(machine, 1, None) is NotFoundReason.EXPIRED
+        machine.break_off([Attempt("pause_tube", 0, 0, "t2", 1, 0, 5)])
+        check(machine)
+    # Whose session is gone by now.
+    machine.close_session(0)
+    machine.break_off([Attempt("pause_tube", 0, 0, "t2", 1, 0, 5)])
+    assert machine.verb("touch", 1, None, session=2)[1][3] is NotFoundReason.WRONG_STATE
 
 
 def filled() -> BreakingMachine:

@@ -151,6 +151,14 @@ def test_a_worker_that_was_suspended_tells_once_that_its_job_was_lost(
     assert {"piano": "reserved"} == kind.states()
 
 
+def test_a_job_in_hand_tells_that_a_worker_holds_it(kind: Kind) -> None:
+    worker = kind.gated()
+    with kind.entered(worker):
+        kind.put("piano")
+        assert type(worker).__name__ == kind.gate.wait_for_job().holder
+        kind.gate.open()
+
+
 def test_a_job_that_is_cancelled_is_touched_no_more_and_told_of(
     kind: Kind, lines: Lines
 ) -> None:
