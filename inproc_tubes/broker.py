@@ -15,6 +15,7 @@ from .checks import (
     check_maxsize,
     check_states,
     check_timeout,
+    check_tries,
     check_tube_name,
 )
 from .clock import MonotonicClock
@@ -67,7 +68,7 @@ class Broker(Generic[T]):
     - Looking: `tubes`, `peek`, `peek_ready`, `peek_delayed`, `peek_buried`, `find`,
       `stats`, `stats_tube`, `stats_job`, `jobs`, `snapshot`.
     - Intervening: `kick`, `kick_job`, `delete`, `cancel`, `clear_tube`, `pause_tube`,
-      `limit_tube`.
+      `limit_tube`, `limit_tries`.
     - The end: `drain`, `join` or `async_join`, `stop`, `stop_at_exit`, `close`, or the
       end of a with-block.
 
@@ -594,6 +595,32 @@ class Broker(Generic[T]):
         """
         name = check_tube_name(tube)
         self._monitor.run(self._engine.limit_tube, name, check_maxsize(maxsize))
+
+    def limit_tries(self, tube: str, n: int | None) -> None:
+        """Let each job of this tube be reserved so often; after that it is buried.
+
+        When the reservation of a job that was reserved ``n`` times ends by a release,
+        whatever its delay, or by an expiry, the job is buried instead. Its `Job.error`
+        has the type "tries", and tells what it failed with before. So a job that kills
+        or hangs its workers does not come back for ever.
+
+        All reservations of a job count, also those before the limit and in another tube.
+        Who kicks it gives it one more try. A consumer that is closed gives its jobs back
+        all the same. A tube with such a limit does not vanish when its last job does.
+
+        Args:
+            tube: The tube's name.
+            n: How often, 1 or more; None for any number of times.
+
+        Raises:
+            BadTubeNameError: That is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(1).
+        """
+        name = check_tube_name(tube)
+        limit = self._engine.interventions.limit_tries
+        self._monitor.run(limit, name, check_tries(n))
 
     def clear_tube(
         self, tube: str, state: JobState | UnheldStateName | None = None

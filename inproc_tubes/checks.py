@@ -42,6 +42,7 @@ __all__ = [
     "check_seconds",
     "check_states",
     "check_timeout",
+    "check_tries",
     "check_tube_name",
     "first_size_beyond",
     "size_beyond",
@@ -104,6 +105,11 @@ def check_maxsize(value: object) -> int:
 def check_count(value: object) -> int:
     """Return how many jobs to reserve at most, 1 or more."""
     return check_integer("n", value, 1, math.inf)
+
+
+def check_tries(value: object) -> int:
+    """Return how often a job may be reserved, 1 or more; 0 for None, any number."""
+    return 0 if value is None else check_integer("n", value, 1, math.inf)
 
 
 def check_job_id(value: object) -> int:

@@ -164,6 +164,7 @@ VERBS: dict[str, Callable[[Call], Thunk | None]] = {
     "kick": lambda c: c.of_a_tube(c.engine.kick, c.number + 1),
     "kick_job": lambda c: partial(c.engine.kick_job, c.now, c.job_id, None),
     "limit_tube": lambda c: c.of_a_tube(c.engine.limit_tube, c.number),
+    "limit_tries": lambda c: c.of_a_tube(c.engine.interventions.limit_tries, c.number),
     "next_due": lambda c: c.engine.next_due,
     "open_session": lambda c: partial(
         c.engine.open_session,

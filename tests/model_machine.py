@@ -429,6 +429,10 @@ class EngineAgainstModel(EngineAndModel):
     def limit_a_full_tube(self, tube: int, maxsize: int) -> None:
         self.limit_tube(self.full()[tube % len(self.full())], maxsize)
 
+    @rule(name=names, tries=limits)
+    def limit_tries(self, name: str, tries: int) -> None:
+        self.verb("limit_tries", name, tries)
+
     # Joining and clearing
 
     @rule(

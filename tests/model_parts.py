@@ -50,6 +50,7 @@ class ModelTube:
     cmd_pause_tube: int = 0
     maxsize: int = 0
     expired: int = 0
+    max_tries: int = 0
 
 
 @dataclass

@@ -88,6 +88,7 @@ def _tube(tube: Tube) -> ModelTube:
         tube.cmd_pause_tube,
         0 if tube.occupancy is None else tube.occupancy.maxsize,
         tube.expired,
+        tube.max_tries,
     )
 
 

@@ -111,7 +111,7 @@ def _end_moment(model: Model, moment: float, order: tuple[int, ...]) -> None:
             model.job_timeouts += 1
             model.lost.add(job.reservation)
             model.expired[job.reservation] = job.due_at, session
-            model.make_ready(job)
+            model.put_back(job, 0)
     for session in list(model.sessions):
         near = model.untold(session)
         if near is not None and near.due_at - 1 <= moment:

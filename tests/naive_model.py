@@ -24,7 +24,7 @@ from inproc_tubes import (
     TubeFullError,
     TubesError,
 )
-from inproc_tubes.core.failure import Failure
+from inproc_tubes.core.failure import Failure, tries_error
 from inproc_tubes.core.requests import OVER
 from tests import model_keys
 from tests.model_parts import (
@@ -140,7 +140,8 @@ class Model:
         if name not in {"default", None} and not self.inside(str(name)):
             assert name is not None  # mypy does not see it
             used = any(name in (s.used, *s.watched) for s in self.sessions.values())
-            if not used and not self.tubes[name].maxsize:
+            tube = self.tubes[name]
+            if not (used or tube.maxsize or tube.max_tries):
                 del self.tubes[name]
                 strike(self.listing, name)
 
@@ -737,7 +738,7 @@ class Model:
         job.delay = delay
         job.releases += 1
         self.note(job, failure)
-        self.make_ready_in(job, delay)
+        self.put_back(job, delay)
 
     def bury(
         self,
@@ -752,11 +753,31 @@ class Model:
         job.priority = job.priority if priority is None else priority
         job.buries += 1
         self.note(job, failure)
+        self.set_aside(job)
+
+    def set_aside(self, job: ModelJob) -> None:
         self.leave_holder(job)
         job.state = "buried"
         self.burials += 1
         job.burial = self.burials
         self.settle_tube(job.tube)
+
+    def put_back(self, job: ModelJob, delay: float) -> None:
+        """Give a job back, or bury it if it was tried too often."""
+        if 0 < self.tubes[job.tube].max_tries <= job.reserves:
+            job.buries += 1
+            failure = tries_error(job.reserves, job.tube, self.now, job.error)
+            job.error = failure
+            self.set_aside(job)
+        else:
+            self.make_ready_in(job, delay)
+
+    def limit_tries(self, name: str, tries: int) -> None:
+        if tries:
+            self.add_tube(name)
+        if name in self.tubes:
+            self.tubes[name].max_tries = tries
+            self.drop_tube(name)
 
     def touch(self, session: int, job_id: int, fence: int | None) -> None:
         self.commands["cmd_touch"] += 1

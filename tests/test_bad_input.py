@@ -209,6 +209,11 @@ TABLE: dict[str, tuple[Verb, Values]] = {
         lambda w, x: w.broker.pause_tube("jobs", x),
         [*NO_SECONDS, *NONE],
     ),
+    "Broker.limit_tries.tube": (lambda w, x: w.broker.limit_tries(x, 1), NO_TUBES),
+    "Broker.limit_tries.n": (
+        lambda w, x: w.broker.limit_tries("jobs", x),
+        [*NO_INTEGERS, *refused(ValueError, 0)],
+    ),
     "Broker.find.key": (lambda w, x: w.broker.find(x), NO_KEYS),
     "Broker.find.tube": (lambda w, x: w.broker.find("key", x), NO_TUBES),
     "Broker.limit_tube.tube": (lambda w, x: w.broker.limit_tube(x, 1), NO_TUBES),

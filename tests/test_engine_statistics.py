@@ -128,6 +128,7 @@ def test_the_statistics_of_a_tube_are_exact(queue: Queue) -> None:
         "maxsize": 0,
         "current_putting": 0,
         "expired": 0,
+        "max_tries": 0,
     }
     stats = asdict(tube_stats(queue, "t"))
     assert stats == expected

@@ -36,6 +36,7 @@ VERBS = {
         "delete",
         "pause_tube",
         "limit_tube",
+        "limit_tries",
         "jobs",
         "clear_tube",
         "join",

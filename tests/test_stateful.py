@@ -189,6 +189,26 @@ def test_a_put_that_replaces_a_job_that_is_due_is_alike_too() -> None:
     check(machine)
 
 
+def test_blocks_that_are_cancelled_and_old_handles_are_alike_too() -> None:
+    machine = EngineAgainstModel()
+    machine.begin([], [("default", 0, 3)], [])
+    for _ in range(2):
+        machine.reserve(0, 0, warned=True)
+        check(machine)
+        machine.leave_a_block(0, 0, "cancel")
+        assert machine.model.jobs[1].state == "ready"
+        check(machine)
+    # By the handle of the first reservation.
+    machine.touch(0, 0, 1)
+    check(machine)
+    machine.reserve(0, 0, warned=True)
+    check(machine)
+    last = machine.handles[-1]
+    machine.cancel_job(0, 0, None)
+    machine.verb("touch", 1, last, session=1)
+    check(machine)
+
+
 def test_what_waits_while_all_is_stopped_is_alike_too() -> None:
     machine = EngineAgainstModel()
     machine.begin([("t1", 1)], [("t1", 0, 3)], [])

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from inproc_tubes.errors import DeadlineSoonError, NotFoundReason, TimedOutError
 
+from .failure import tries_error
 from .limits import SAFETY_MARGIN
 from .lives import Lives
 from .native import mypyc_attr
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from .counts import CommandCounts
     from .job import AnyHandle
     from .keys import Verdict
+    from .limits import Seconds
     from .record import AnyJob
     from .reserve_queue import ReserveQueue
     from .schedule import AnyRequest, Schedule
@@ -276,6 +278,25 @@ class Dispatcher:
             self.start_life(now, tube, job)
         for watch_set in tube.watch_sets:
             watch_set.offer(tube, key_of(job))
+
+    def put_back(self, now: float, job: AnyJob, delay: Seconds) -> None:
+        """Give a job that was released, or has expired, its place, or bury it.
+
+        It is buried if it was reserved as often as its tube allows.
+        """
+        tube = self.tubes[job._tube]
+        if tube.max_tries and job._reserves >= tube.max_tries:
+            history = job._own_history()
+            history.buries += 1
+            history.error = tries_error(job._reserves, tube.name, now, history.error)
+            self.store.bury(job)
+            self.after_leaving(now, tube)
+        elif delay:
+            job._due_at = now + delay
+            job._state = _DELAYED
+            self.delay(tube, job)
+        else:
+            self.make_ready(now, job)
 
     def start_life(self, now: float, tube: Tube, job: AnyJob) -> None:
         """Let the life of a job run: it is ready."""
@@ -555,7 +576,7 @@ class Dispatcher:
         history.lost = True
         history.expired_at = job._due_at
         self.counts.job_timeouts += 1
-        self.make_ready(now, job)
+        self.put_back(now, job, 0)
         self.drop_if_idle(session)
 
     def _tell_of_deadline(self, now: float, moment: float, session: Session) -> None:

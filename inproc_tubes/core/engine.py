@@ -623,12 +623,7 @@ class Engine:
         history.releases += 1
         if failure is not None:
             history.error = JobError(*failure, job._tube, job._reserves, now)
-        if delay:
-            job._due_at = now + delay
-            job._state = _DELAYED
-            self.dispatch.delay(self.tubes[job._tube], job)
-        else:
-            self.dispatch.make_ready(now, job)
+        self.dispatch.put_back(now, job, delay)
         self.dispatch.drop_if_idle(session)
 
     def bury(

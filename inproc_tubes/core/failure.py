@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Failure", "JobError"]
+__all__ = ["TRIES", "Failure", "JobError", "tries_error"]
+
+TRIES = "tries"
+"""The type of the error of a job that was reserved too often: see `tries_error`."""
 
 _SHOWN = 72  # characters of an error in the repr of its job: most of them fit
 
@@ -25,7 +28,10 @@ class JobError(NamedTuple):
     """What a job failed with: `Job.error`."""
 
     type: str
-    """The name of the exception's class, with its module if that is not builtins."""
+    """The name of the exception's class, with its module if that is not builtins.
+
+    "tries" where the job was buried by `Broker.limit_tries`.
+    """
     text: str
     """What ``str`` makes of the exception."""
     traceback: str
@@ -42,3 +48,18 @@ class JobError(NamedTuple):
         """The exception in one short line."""
         line = " ".join(f"{self.type}: {self.text}".split()).removesuffix(":")
         return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 3]}..."
+
+
+def tries_error(tries: int, tube: str, now: float, last: JobError | None) -> JobError:
+    """Return the error of a job that is buried after so many tries.
+
+    It keeps what the job failed with before, if anybody told. Cost: O(1).
+    """
+    text = "reserved once" if tries == 1 else f"reserved {tries} times"
+    traceback = ""
+    if last is not None:
+        traceback = last.traceback
+        # One that was kicked after this, and failed once more, has such an error already.
+        if last.type != TRIES:
+            text += f"; it failed last with {last.headline}"
+    return JobError(TRIES, text, traceback, tube, tries, now)

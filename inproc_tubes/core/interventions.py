@@ -19,6 +19,20 @@ class Interventions:
     def __init__(self, dispatch: Dispatcher) -> None:
         self._dispatch = dispatch
 
+    def limit_tries(self, _now: float, name: str, tries: int) -> None:
+        """Let a job of the tube be reserved so often, 0 for any number of times.
+
+        It is buried when a reservation of it ends then by a release or an expiry. A tube
+        that has such a limit stays, though nothing else refers to it.
+
+        Cost: O(1).
+        """
+        dispatch = self._dispatch
+        tube = dispatch.store.tube(name) if tries else dispatch.tubes.get(name)
+        if tube is not None:
+            tube.max_tries = tries
+            dispatch.free_if_unreferenced(tube)
+
     def clear_tube(
         self, now: float, name: str, states: tuple[JobState, ...]
     ) -> list[AnyJob]:

@@ -219,6 +219,7 @@ def _stats_of(now: float, tube: Tube) -> TubeStats:
         maxsize=0 if occupancy is None else occupancy.maxsize,
         current_putting=0 if occupancy is None else len(occupancy.puts),
         expired=tube.expired,
+        max_tries=tube.max_tries,
     )
 
 

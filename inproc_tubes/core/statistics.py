@@ -28,7 +28,7 @@ __all__ = [
 # The one field whose word is not spelled out on the wire.
 _WIRE_NAMES = {"priority": "pri"}
 # What beanstalkd knows nothing of.
-_OURS = {"maxsize", "current_putting", "expired", "holder"}
+_OURS = {"maxsize", "current_putting", "expired", "holder", "max_tries"}
 # Durations that run; the server prints them truncated.
 _RUNNING = {"age", "time_left", "pause_time_left", "uptime"}
 
@@ -116,6 +116,7 @@ class TubeStats(_Stats):
             ours, and not in `as_dict`.
         current_putting: Puts that wait for room, a batch as one.
         expired: Jobs that have expired so far; they count as deleted, too.
+        max_tries: How often a job may be reserved, 0 for any number of times.
     """
 
     name: str
@@ -135,6 +136,7 @@ class TubeStats(_Stats):
     maxsize: int
     current_putting: int
     expired: int
+    max_tries: int
 
     def __repr__(self) -> str:
         jobs = counts(

@@ -49,6 +49,7 @@ class Tube:
         "expired",
         "is_plain",
         "lives",
+        "max_tries",
         "name",
         "occupancy",
         "pause",
@@ -82,6 +83,7 @@ class Tube:
         # The watch sets that it is in, as keys: sessions that watch it among others.
         self.watch_sets: dict[WatchSet[Tube], None] = {}
         self.occupancy: Occupancy | None = None
+        self.max_tries = 0  # how often a job may be reserved; 0: any number of times
         self.pinned = False  # it stays although nothing refers to it
         self.using = 0
         self.watching = 0
@@ -120,6 +122,7 @@ class Tube:
         return bool(
             self.pinned
             or self.occupancy is not None
+            or self.max_tries
             or self.using
             or self.watching
             or self.count

@@ -44,7 +44,7 @@ JOB_KEYS = [
 ]
 OURS: dict[type, list[str]] = {
     JobStats: ["holder"],
-    TubeStats: ["maxsize", "current_putting", "expired"],
+    TubeStats: ["maxsize", "current_putting", "expired", "max_tries"],
 }
 TUBE_KEYS = [
     "name",
@@ -215,6 +215,7 @@ def test_every_field_of_a_tube(
         "maxsize": 0,
         "current_putting": 0,
         "expired": 0,
+        "max_tries": 0,
     }
     assert expected == asdict(broker.stats_tube("jobs"))
 

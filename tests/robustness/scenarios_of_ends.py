@@ -230,6 +230,34 @@ def maturing_for_a_waiting_consumer(world: World) -> Verb:
 
 
 @scenario
+def expiry_of_the_last_try(world: World) -> Verb:
+    world.broker.limit_tries("work", 1)
+    world.put("a", ttr=5)
+    world.reserve()
+    world.wait_to_join("work")
+    return _later(world, 5)
+
+
+@scenario
+def release_of_the_last_try(world: World) -> Verb:
+    world.broker.limit_tries("work", 1)
+    job = world.held()
+    world.wait_to_join("work")
+    return lambda: job.release(error=ValueError("last"))
+
+
+@scenario
+def limit_of_tries_for_a_new_tube(world: World) -> Verb:
+    return lambda: world.broker.limit_tries("fresh", 3)
+
+
+@scenario
+def limit_of_tries_that_is_taken_back(world: World) -> Verb:
+    world.broker.limit_tries("fresh", 3)
+    return lambda: world.broker.limit_tries("fresh", None)
+
+
+@scenario
 def lives_that_end(world: World) -> Verb:
     world.broker.limit_tube("work", 2)
     world.put("a", "b", expires=5)
