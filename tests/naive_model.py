@@ -317,7 +317,7 @@ class Model:
         """Tell what has become of a job that is not there."""
         if fence in self.cancelled and not isinstance(fence, Peek):
             return NotFoundReason.CANCELLED
-        if job_id > self.ids:
+        if not 0 < job_id <= self.ids:
             return NotFoundReason.NEVER_PUT
         is_known = job_id > self.forgotten
         return self.gone.get(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inproc_tubes.core.gone import REMEMBERED
+from inproc_tubes.core.gone import REMEMBERED, Gone
 from inproc_tubes.core.recovery import rebuild
 from inproc_tubes.core.turn import TURN
 from inproc_tubes.errors import NotFoundError, NotFoundReason
@@ -178,6 +178,26 @@ def test_it_is_told_to_everybody_who_asks_by_id(verb: str) -> None:
     assert CANCELLED is reason(scene.do, "reserve_job", scene.me, JOB)
 
 
+def test_the_first_id_is_one() -> None:
+    queue = Queue()
+    job_id = queue.put()
+    queue.do("delete", queue.session(), job_id, None)
+    assert NotFoundReason.NEVER_PUT is reason(queue.do, "peek", 0)
+    assert NotFoundReason.DELETED is reason(queue.do, "peek", job_id)
+    assert NotFoundReason.NEVER_PUT is reason(queue.do, "peek", job_id + 1)
+
+
+def test_a_job_that_is_not_remembered_was_deleted() -> None:
+    gone = Gone()
+    assert NotFoundReason.DELETED is gone.reason_of(1)
+    gone.limit = 1
+    gone.remember(3, CANCELLED)
+    gone.remember(1, CANCELLED)
+    gone.remember(5, CANCELLED)
+    expected = [NotFoundReason.GONE] * 3 + [NotFoundReason.DELETED, CANCELLED]
+    assert expected == [gone.reason_of(job_id) for job_id in range(1, 6)]
+
+
 def test_only_so_many_are_remembered_and_the_reason_tells_so() -> None:
     queue = Queue()
     session = queue.session()
@@ -191,7 +211,7 @@ def test_only_so_many_are_remembered_and_the_reason_tells_so() -> None:
     with unchecked():
         for _ in range(REMEMBERED):
             queue.do("cancel_job", queue.put(), None)
-    assert REMEMBERED == len(queue.engine.store.gone.reasons)
+    assert 1024 == REMEMBERED == len(queue.engine.store.gone.reasons)
     assert NotFoundReason.GONE is reason(queue.do, "peek", first)
     # Who holds the job knows better, and a job that is younger was deleted for sure.
     assert CANCELLED is reason(queue.do, "touch", session, first, job)

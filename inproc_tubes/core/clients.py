@@ -247,7 +247,7 @@ class Clients:
         if (
             job is None
             or job._state is JobState.INVALID
-            or (handle is not None and is_of_another(store, handle))
+            or is_of_another(store, handle)
         ):
             dispatch.turn.refuse(why_not(store, now, job_id, handle))
         holder = holder_of(job) if job._state is JobState.RESERVED else None

@@ -63,7 +63,7 @@ def peeked(job: AnyJob, holder: JobHolder) -> AnySnapshot:
     return snapshot
 
 
-def holder_of(job: AnyJob) -> JobHolder | None:
+def holder_of(job: AnyJob | None) -> JobHolder | None:
     """Return who has reserved a job last, or has looked at it; None for nobody."""
     return cast("JobHolder | None", getattr(job, "_holder", None))
 

@@ -40,7 +40,7 @@ def why_not(
 
     Cost: O(1).
     """
-    if handle is not None and is_of_another(store, handle):
+    if is_of_another(store, handle):
         return NotFoundError(job_id, None, None, NotFoundReason.FOREIGN)
     job = store.jobs.get(job_id)
     ended = None if job is not None else _end_of(store, job_id, handle)
@@ -57,7 +57,7 @@ def why_not(
     return NotFoundError(job_id, None, state, ended, holder=holder)
 
 
-def is_of_another(store: Store, handle: AnyJob) -> bool:
+def is_of_another(store: Store, handle: AnyJob | None) -> bool:
     """Tell whether this is a handle of another broker."""
     holder = holder_of(handle)
     return holder is not None and holder._jobs is not store.jobs
@@ -67,7 +67,7 @@ def _end_of(store: Store, job_id: JobId, handle: AnyJob | None) -> NotFoundReaso
     """Return how a job that is not there has ended, if it has ever been there."""
     if handle is not None and handle._history.cancelled:
         return NotFoundReason.CANCELLED
-    if job_id >= store.next_id:
+    if not 0 < job_id < store.next_id:
         return NotFoundReason.NEVER_PUT
     return store.gone.reason_of(job_id)
 
