@@ -260,6 +260,8 @@ class AsyncConsumer(Generic[T]):
         priority: int | None = None,
         delay: float = 0,
         error: BaseException | None = None,
+        *,
+        tube: str | None = None,
     ) -> None:
         """Give a job that this consumer holds back to its tube.
 
@@ -269,15 +271,20 @@ class AsyncConsumer(Generic[T]):
             delay: Seconds until it is ready again.
             error: What it failed with, to be kept as text in `Job.error`; None keeps
                 what is there.
+            tube: The tube to give it to instead; None for its own. The job keeps its id, its
+                key and its counters.
 
         Raises:
             NotFoundError: This consumer does not hold it (any more).
+            TubeFullError: The other tube has no room: this does not wait.
+            DuplicateJobError: A job of the other tube has its key.
+            BadTubeNameError: ``tube`` is no tube name.
             ClosedError: The consumer or the broker was closed.
 
         Cost: O(log n), and with an error that of formatting it.
         Source: OP_RELEASE (prot.c).
         """
-        self._consumer.release(job_or_id, priority, delay, error)
+        self._consumer.release(job_or_id, priority, delay, error, tube=tube)
 
     def bury(
         self,

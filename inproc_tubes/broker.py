@@ -13,6 +13,7 @@ from .checks import (
     check_key,
     check_max_job_size,
     check_maxsize,
+    check_priority,
     check_states,
     check_timeout,
     check_tries,
@@ -68,7 +69,7 @@ class Broker(Generic[T]):
     - Looking: `tubes`, `peek`, `peek_ready`, `peek_delayed`, `peek_buried`, `find`,
       `stats`, `stats_tube`, `stats_job`, `jobs`, `snapshot`.
     - Intervening: `kick`, `kick_job`, `delete`, `cancel`, `clear_tube`, `pause_tube`,
-      `limit_tube`, `limit_tries`.
+      `limit_tube`, `limit_tries`, `move`, `update`.
     - The end: `drain`, `join` or `async_join`, `stop`, `stop_at_exit`, `close`, or the
       end of a with-block.
 
@@ -505,6 +506,62 @@ class Broker(Generic[T]):
         """
         job_id, job = target_of(job_or_id)
         self._monitor.run(self._engine.kick_job, job_id, job)
+
+    def move(self, job_or_id: Job[T] | int, tube: str) -> None:
+        """Give a job that nobody holds to another tube.
+
+        It keeps its id, its key, its counters and its state: a ready job is served there
+        by its priority and id, a delayed one when its delay is over, and a buried one is
+        the last to be kicked. Its holder moves a job by `Job.release`.
+
+        Args:
+            job_or_id: A handle, or a job's id.
+            tube: The name of its new tube, which is made if it is new. Where that is its
+                tube already, this has no effect.
+
+        Raises:
+            NotFoundError: A consumer holds it, or there is no such job.
+            TubeFullError: The other tube has no room: this does not wait.
+            DuplicateJobError: A job of the other tube has its key.
+            BadTubeNameError: ``tube`` is no tube name.
+            ClosedError: The broker was closed.
+
+        Cost: O(log n).
+        """
+        job_id, job = target_of(job_or_id)
+        name = check_tube_name(tube)
+        self._monitor.run(self._engine.interventions.move, job_id, job, name)
+
+    def update(
+        self,
+        job_or_id: Job[T] | int,
+        priority: int | None = None,
+        delay: float | None = None,
+    ) -> None:
+        """Give a job that nobody holds another priority, or another delay.
+
+        It keeps its id and its counters. A buried job stays buried: it has the new
+        priority once it is kicked, and no delay.
+
+        Args:
+            job_or_id: A handle, or a job's id.
+            priority: Its new priority; None keeps the present one.
+            delay: Seconds from now until it is ready, 0 for at once; None leaves it as it
+                is.
+
+        Raises:
+            NotFoundError: A consumer holds it, or there is no such job.
+            ClosedError: The broker was closed.
+
+        Cost: O(log n).
+        """
+        job_id, job = target_of(job_or_id)
+        if priority is not None:
+            priority = check_priority(priority)
+        if delay is not None:
+            delay = check_duration("delay", delay)
+        update = self._engine.interventions.update
+        self._monitor.run(update, job_id, job, priority, delay)
 
     def delete(self, job_or_id: Job[T] | int) -> None:
         """Delete a job that nobody holds.

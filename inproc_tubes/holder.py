@@ -5,7 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Generic
 
-from .checks import MAX_JOB_ID, check_duration, check_job_id, check_priority
+from .checks import (
+    MAX_JOB_ID,
+    check_duration,
+    check_job_id,
+    check_priority,
+    check_tube_name,
+)
 from .core import questions
 from .core.job import Job, T, refuse_to_pickle
 from .core.making import holder_name
@@ -57,6 +63,8 @@ class Holder(Turns, Generic[T]):
         priority: int | None = None,
         delay: float = 0,
         error: BaseException | None = None,
+        *,
+        tube: str | None = None,
     ) -> None:
         """Give a job that this consumer holds back to its tube.
 
@@ -66,9 +74,14 @@ class Holder(Turns, Generic[T]):
             delay: Seconds until it is ready again.
             error: What it failed with, to be kept as text in `Job.error`; None keeps
                 what is there.
+            tube: The tube to give it to instead; None for its own. The job keeps its id, its
+                key and its counters.
 
         Raises:
             NotFoundError: This consumer does not hold it (any more).
+            TubeFullError: The other tube has no room: this does not wait.
+            DuplicateJobError: A job of the other tube has its key.
+            BadTubeNameError: ``tube`` is no tube name.
             ClosedError: The consumer or the broker was closed.
 
         Cost: O(log n), and with an error that of formatting it.
@@ -78,9 +91,11 @@ class Holder(Turns, Generic[T]):
         if priority is not None:
             priority = check_priority(priority)
         delay = check_duration("delay", delay)
+        if tube is not None:
+            check_tube_name(tube)
         failure = None if error is None else failure_of(error)
         run, engine = self._monitor.run, self._engine
-        run(engine.release, self._session, job_id, job, priority, delay, failure)
+        run(engine.release, self._session, job_id, job, priority, delay, failure, tube)
 
     def bury(
         self,

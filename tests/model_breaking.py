@@ -166,6 +166,9 @@ VERBS: dict[str, Callable[[Call], Thunk | None]] = {
     "kick_job": lambda c: partial(c.engine.kick_job, c.now, c.job_id, None),
     "limit_tube": lambda c: c.of_a_tube(c.engine.limit_tube, c.number),
     "limit_tries": lambda c: c.of_a_tube(c.engine.interventions.limit_tries, c.number),
+    "move": lambda c: partial(
+        c.engine.interventions.move, c.now, c.job_id, None, c.name
+    ),
     "next_due": lambda c: c.engine.next_due,
     "open_session": lambda c: partial(
         c.engine.open_session,
@@ -182,6 +185,7 @@ VERBS: dict[str, Callable[[Call], Thunk | None]] = {
     "put_unique": Call.put_unique,
     "put_unique_later": Call.put_unique_later,
     "release": lambda c: c.of_a_job(c.engine.release, c.number, c.number),
+    "release_to": lambda c: c.of_a_job(c.engine.release, None, 0, None, c.name),
     "reserve": lambda c: c.of_a_session(c.engine.reserve, 0),
     "reserve_job": lambda c: c.of_a_session(c.engine.reserve_job, c.job_id),
     "reserve_many": lambda c: c.of_a_session(c.engine.reserve_many, 3, 0),
@@ -189,6 +193,9 @@ VERBS: dict[str, Callable[[Call], Thunk | None]] = {
     "stop": lambda c: partial(c.engine.stop, c.now, "all"),
     "stop_session": lambda c: c.of_a_session(c.engine.clients.stop_session, "stopped"),
     "touch": lambda c: c.of_a_job(c.engine.touch),
+    "update": lambda c: partial(
+        c.engine.interventions.update, c.now, c.job_id, None, c.number, c.number or None
+    ),
     "use": Call.use,
     "wait_to_put": lambda c: partial(c.engine.wait_to_put, c.now, c.put),
     "wait_to_reserve": Call.wait_to_reserve,
@@ -218,6 +225,7 @@ RELEASING = {
     "delete_held",
     "fail",
     "release",
+    "release_to",
     "settle",
     "withdraw",
 }
@@ -229,6 +237,7 @@ OF_A_JOB = {
     "delete_held",
     "fail",
     "release",
+    "release_to",
     "settle",
     "touch",
 }

@@ -20,7 +20,7 @@ from inproc_tubes.core.requests import (
     PutRequest,
     ReserveRequest,
 )
-from tests import model_keys, model_statistics
+from tests import model_keys, model_moves, model_statistics
 from tests.engine_driver import Holder
 from tests.model_comparison import EngineAndModel, Handle, Sleeper
 from tests.model_parts import UNHELD, Served, told
@@ -631,6 +631,64 @@ class EngineAgainstModel(EngineAndModel):
                 self.take_turn(engine.cancel, now, client, handle.job)
 
         self.both(of_engine, lambda: self.model.leave_a_block(who, job_id, fence, end))
+
+    @rule(session=which, job=which, kind=fences, name=tubes)
+    def move_job(self, session: int, job: int, kind: int | None, name: str) -> None:
+        _, job_id = self.pair(session, 4 * job)
+        fence = self.fence(job_id, kind)
+        self.turn()
+        verb, now = self.engine.interventions.move, self.model.now
+        handle, number = fence and fence.job, fence and fence.reservation
+        self.both(
+            lambda: self.take_turn(verb, now, job_id, handle, name),
+            lambda: model_moves.move(self.model, job_id, number, name),
+        )
+
+    @rule(
+        session=which,
+        job=which,
+        kind=fences,
+        priority=st.none() | priorities,
+        delay=st.none() | delays,
+    )
+    def update(
+        self,
+        session: int,
+        job: int,
+        kind: int | None,
+        priority: int | None,
+        delay: int | None,
+    ) -> None:
+        _, job_id = self.pair(session, 4 * job)
+        fence = self.fence(job_id, kind)
+        self.turn()
+        verb, now = self.engine.interventions.update, self.model.now
+        handle, number = fence and fence.job, fence and fence.reservation
+        self.both(
+            lambda: self.take_turn(verb, now, job_id, handle, priority, delay),
+            lambda: model_moves.update(self.model, job_id, number, priority, delay),
+        )
+
+    @rule(session=which, job=which, kind=fences, name=tubes, failure=failures)
+    def release_to(
+        self,
+        session: int,
+        job: int,
+        kind: int | None,
+        name: str,
+        failure: Failure | None,
+    ) -> None:
+        who, job_id = self.pair(session, job)
+        fence = self.fence(job_id, kind)
+        self.turn()
+        verb, now, client = self.engine.release, self.model.now, self.sessions[who]
+        handle, number = fence and fence.job, fence and fence.reservation
+        self.both(
+            lambda: self.take_turn(
+                verb, now, client, job_id, handle, None, 0, failure, name
+            ),
+            lambda: model_moves.release(self.model, who, job_id, number, name, failure),
+        )
 
     @rule(name=names, bound=st.integers(0, 3))
     def kick(self, name: str, bound: int) -> None:

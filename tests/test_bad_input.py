@@ -209,6 +209,11 @@ TABLE: dict[str, tuple[Verb, Values]] = {
         lambda w, x: w.broker.pause_tube("jobs", x),
         [*NO_SECONDS, *NONE],
     ),
+    "Broker.move.job_or_id": (lambda w, x: w.broker.move(x, "other"), NO_JOBS),
+    "Broker.move.tube": (lambda w, x: w.broker.move(4, x), NO_TUBES),
+    "Broker.update.job_or_id": (lambda w, x: w.broker.update(x, 5), NO_JOBS),
+    "Broker.update.priority": (lambda w, x: w.broker.update(4, x), NO_PRIORITIES),
+    "Broker.update.delay": (lambda w, x: w.broker.update(4, delay=x), NO_SECONDS),
     "Broker.limit_tries.tube": (lambda w, x: w.broker.limit_tries(x, 1), NO_TUBES),
     "Broker.limit_tries.n": (
         lambda w, x: w.broker.limit_tries("jobs", x),
@@ -356,6 +361,10 @@ TABLE: dict[str, tuple[Verb, Values]] = {
         lambda w, x: w.consumer.release(w.job, error=x),
         NO_ERRORS,
     ),
+    "Consumer.release.tube": (
+        lambda w, x: w.consumer.release(w.job, tube=x),
+        NO_TUBES_BUT_NONE,
+    ),
     "Consumer.bury.job_or_id": (lambda w, x: w.consumer.bury(x), NO_JOBS),
     "Consumer.bury.priority": (lambda w, x: w.consumer.bury(w.job, x), NO_PRIORITIES),
     "Consumer.bury.error": (
@@ -368,6 +377,7 @@ TABLE: dict[str, tuple[Verb, Values]] = {
         lambda w, x: w.job.release(delay=x),
         [*NO_SECONDS, *NONE],
     ),
+    "Job.release.tube": (lambda w, x: w.job.release(tube=x), NO_TUBES_BUT_NONE),
     "Job.release.error": (lambda w, x: w.job.release(error=x), NO_ERRORS),
     "Job.bury.priority": (lambda w, x: w.job.bury(priority=x), NO_PRIORITIES),
     "Job.bury.error": (lambda w, x: w.job.bury(error=x), NO_ERRORS),
@@ -429,6 +439,8 @@ COUNTED_THOUGH_NOT_FOUND = {
     "cancel": None,  # as "kick_job"
     "delete": "other_deletes",
     "kick_job": None,  # the server does not count this command at all
+    "move": None,  # nor does it know these
+    "update": None,
     "release": "release",
     "stats_job": "stats_job",
     "touch": "touch",

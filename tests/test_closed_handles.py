@@ -161,6 +161,8 @@ BROKER_VERBS: dict[str, Callable[[Broker], object]] = {
     "cancel": lambda broker: broker.cancel(1),
     "delete": lambda broker: broker.delete(1),
     "pause_tube": lambda broker: broker.pause_tube("default", 1),
+    "move": lambda broker: broker.move(1, "other"),
+    "update": lambda broker: broker.update(1, 5),
     "limit_tries": lambda broker: broker.limit_tries("default", 1),
     "limit_tube": lambda broker: broker.limit_tube("default", 1),
     "find": lambda broker: broker.find("key"),

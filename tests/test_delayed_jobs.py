@@ -29,7 +29,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.jobs = Jobs()
-        self.index = DelayedJobs(self.jobs.by_id)
+        self.index = DelayedJobs(self.jobs.by_id, "t")
 
     def check(self) -> None:
         """Compare the index with what the jobs say."""

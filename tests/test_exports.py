@@ -37,6 +37,8 @@ VERBS = {
         "pause_tube",
         "limit_tube",
         "limit_tries",
+        "move",
+        "update",
         "jobs",
         "clear_tube",
         "join",

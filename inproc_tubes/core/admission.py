@@ -4,8 +4,8 @@ Both wait for jobs to leave a tube. The rules:
 
 1.  No put waits while there is room for it and nobody before it in its tube. A batch is
     let in as a whole, and what comes after it waits behind it.
-2.  Only puts are kept out. A job that is in stays in: what comes back by a release, a
-    kick or an expiry needs no room.
+2.  Only puts are kept out, and moves, which do not wait. A job that is in stays in: what
+    comes back by a release, a kick or an expiry needs no room.
 3.  A join is held up by one tube that is not done yet. When that is done, another one is
     looked for; with none left, the join ends, in that same instant.
 
@@ -18,10 +18,14 @@ from typing import TYPE_CHECKING
 
 from inproc_tubes.errors import TubeFullError
 
+from .keys import duplicate
 from .tube import Occupancy
 
 if TYPE_CHECKING:
+    from inproc_tubes.errors import TubesError
+
     from .keys import Keys
+    from .record import AnyJob
     from .requests import JoinRequest, PutRequest
     from .session import Session
     from .tube import Tube
@@ -105,6 +109,21 @@ class Admission:
         occupancy = self._tubes[request.tube].occupancy
         assert occupancy is not None  # else it would not have waited
         return TubeFullError(request.tube, occupancy.maxsize, len(request.jobs))
+
+    def why_not(self, job: AnyJob, name: str) -> TubesError | None:
+        """Return why a job cannot be moved to the tube of that name, None if it can.
+
+        A move never waits for room. Cost: O(1).
+        """
+        key = job._history.key
+        other = None if key is None else self._keys.find(name, key)
+        if other is not None:
+            return duplicate(other)
+        tube = self._tubes.get(name)
+        if tube is None or tube.admits(1):
+            return None
+        assert tube.occupancy is not None  # else it would be admitted
+        return TubeFullError(name, tube.occupancy.maxsize)
 
     def is_done(self, request: JoinRequest) -> bool:
         """Find what holds a join up; with nothing left, set its outcome.

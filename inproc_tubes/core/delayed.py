@@ -2,7 +2,7 @@
 
 Strategy
     A heap of (due_at, id). A job that leaves from the middle leaves its entry behind. An
-    entry is *live* while it tells the moment of a delayed job. Against a sorted list,
+    entry is *live* while it tells the moment of a delayed job of the tube. Against a sorted list,
     adding to a million jobs compares two entries instead of twenty, each of which would
     have to be fetched from main memory.
 
@@ -32,10 +32,11 @@ _DELAYED: Final = JobState.DELAYED
 class DelayedJobs:
     """A heap with dead entries."""
 
-    __slots__ = ("_count", "_heap", "_jobs")
+    __slots__ = ("_count", "_heap", "_jobs", "_tube")
 
-    def __init__(self, jobs: dict[int, AnyJob]) -> None:
+    def __init__(self, jobs: dict[int, AnyJob], tube: str) -> None:
         self._jobs = jobs  # the engine's, {id: job}
+        self._tube = tube
         self._heap: list[tuple[float, int]] = []
         self._count = 0  # of live entries; two that are equal count once
 
@@ -92,6 +93,7 @@ class DelayedJobs:
                 and job is not last  # it had left, and came back for the same moment
                 and job._state is _DELAYED
                 and job._due_at == due_at
+                and job._tube == self._tube
             ):
                 taken.append(job)
                 last = job
@@ -111,7 +113,12 @@ class DelayedJobs:
 
     def _is_live(self, entry: tuple[float, int]) -> bool:
         job = self._jobs.get(entry[1])
-        return job is not None and job._state is _DELAYED and job._due_at == entry[0]
+        return (
+            job is not None
+            and job._state is _DELAYED
+            and job._due_at == entry[0]
+            and job._tube == self._tube
+        )
 
     def _check(self, delayed: list[AnyJob]) -> None:
         """Raise AssertionError unless exactly these jobs are in it, and in order."""

@@ -279,12 +279,18 @@ class Dispatcher:
         for watch_set in tube.watch_sets:
             watch_set.offer(tube, key_of(job))
 
-    def put_back(self, now: float, job: AnyJob, delay: Seconds) -> None:
+    def put_back(
+        self, now: float, job: AnyJob, delay: Seconds, name: str | None = None
+    ) -> None:
         """Give a job that was released, or has expired, its place, or bury it.
 
-        It is buried if it was reserved as often as its tube allows.
+        If a tube is named, it belongs to that from now on. It is buried if it was
+        reserved as often as its tube allows.
         """
-        tube = self.tubes[job._tube]
+        tube = before = self.tubes[job._tube]
+        if name is not None and name != tube.name:
+            tube = self.store.tube(name)
+            self.store.transfer(job, tube)
         if tube.max_tries and job._reserves >= tube.max_tries:
             history = job._own_history()
             history.buries += 1
@@ -297,6 +303,8 @@ class Dispatcher:
             self.delay(tube, job)
         else:
             self.make_ready(now, job)
+        if tube is not before:
+            self.after_leaving(now, before)
 
     def start_life(self, now: float, tube: Tube, job: AnyJob) -> None:
         """Let the life of a job run: it is ready."""

@@ -611,10 +611,15 @@ class Engine:
         priority: int | None,
         delay: Seconds,
         failure: Failure | None = None,
+        name: str | None = None,
     ) -> None:
-        """Give a held job back, at once or after a delay. Cost: O(log n)."""
+        """Give a held job back, to the tube of that name if any. Cost: O(log n)."""
         self.counts.release += 1
         job = self._held(now, session, job_id, handle)
+        if name is not None and name != job._tube:
+            error = self.admission.why_not(job, name)
+            if error is not None:
+                self.turn.refuse(error)
         history = job._own_history()
         session.held.remove(job_id)
         if priority is not None:
@@ -623,7 +628,7 @@ class Engine:
         history.releases += 1
         if failure is not None:
             history.error = JobError(*failure, job._tube, job._reserves, now)
-        self.dispatch.put_back(now, job, delay)
+        self.dispatch.put_back(now, job, delay, name)
         self.dispatch.drop_if_idle(session)
 
     def bury(

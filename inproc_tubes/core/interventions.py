@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from .reasons import why_not
+from .record import JobState
 
 if TYPE_CHECKING:
     from .dispatcher import Dispatcher
-    from .record import AnyJob, JobState
+    from .limits import JobId, Seconds
+    from .record import AnyJob
 
 __all__ = ["Interventions"]
+
+_READY: Final = JobState.READY
+_DELAYED: Final = JobState.DELAYED
+_BURIED: Final = JobState.BURIED
 
 
 class Interventions:
@@ -18,6 +27,78 @@ class Interventions:
 
     def __init__(self, dispatch: Dispatcher) -> None:
         self._dispatch = dispatch
+
+    def move(self, now: float, job_id: JobId, handle: AnyJob | None, name: str) -> None:
+        """Let a job that nobody holds belong to another tube, in its present state.
+
+        Cost: O(log n).
+        """
+        job = self._unheld(now, job_id, handle)
+        dispatch = self._dispatch
+        before = dispatch.tubes[job._tube]
+        if name == before.name:
+            return
+        error = dispatch.admission.why_not(job, name)
+        if error is not None:
+            dispatch.turn.refuse(error)
+        store = dispatch.store
+        tube = store.tube(name)
+        store.leave(job)
+        store.transfer(job, tube)
+        if job._state is _READY:
+            dispatch.make_ready(now, job)
+        elif job._state is _DELAYED:
+            dispatch.delay(tube, job)
+        else:
+            store.bury(job)
+        dispatch.after_leaving(now, before)
+
+    def update(
+        self,
+        now: float,
+        job_id: JobId,
+        handle: AnyJob | None,
+        priority: int | None,
+        delay: Seconds | None,
+    ) -> None:
+        """Give a job that nobody holds another priority, or another delay from now on.
+
+        A buried job stays buried. Cost: O(log n).
+        """
+        job = self._unheld(now, job_id, handle)
+        dispatch = self._dispatch
+        if job._state is _BURIED or (delay is None and job._state is _DELAYED):
+            # Its place does not depend on these.
+            if priority is not None:
+                job._priority = priority
+            if delay is not None:
+                job._delay = delay
+            return
+        dispatch.store.leave(job)
+        if priority is not None:
+            job._priority = priority
+        if delay is not None:
+            job._delay = delay
+        if delay:
+            if job._history.expires_at != inf:
+                dispatch.stop_life(now, job)
+            job._due_at = now + delay
+            job._state = _DELAYED
+            dispatch.delay(dispatch.tubes[job._tube], job)
+        else:
+            dispatch.make_ready(now, job)
+
+    def _unheld(self, now: float, job_id: JobId, handle: AnyJob | None) -> AnyJob:
+        """Return a job that nobody holds."""
+        dispatch = self._dispatch
+        job = dispatch.store.find(job_id, handle)
+        if (
+            job is None
+            or job._state is JobState.RESERVED
+            or job._state is JobState.INVALID
+        ):
+            dispatch.turn.refuse(why_not(dispatch.store, now, job_id, handle))
+        return job
 
     def limit_tries(self, _now: float, name: str, tries: int) -> None:
         """Let a job of the tube be reserved so often, 0 for any number of times.

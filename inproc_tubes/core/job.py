@@ -82,6 +82,8 @@ class JobHolder(BlockHolder, Protocol):
         priority: int | None = None,
         delay: float = 0,
         error: BaseException | None = None,
+        *,
+        tube: str | None = None,
     ) -> None:
         """Give a job back."""
 
@@ -262,6 +264,7 @@ class Job(JobRecord, Generic[T]):
         priority: int | None = None,
         delay: float = 0,
         error: BaseException | None = None,
+        tube: str | None = None,
     ) -> None:
         """Give this job back to its tube.
 
@@ -272,15 +275,20 @@ class Job(JobRecord, Generic[T]):
             delay: Seconds until it is ready again.
             error: What it failed with, to be kept as text in `error`; None keeps what
                 is there.
+            tube: The tube to give it to instead; None for its own. The job keeps its id, its
+                key and its counters.
 
         Raises:
             NotFoundError: The reservation is over, most likely because it expired.
+            TubeFullError: The other tube has no room: this does not wait.
+            DuplicateJobError: A job of the other tube has its key.
+            BadTubeNameError: ``tube`` is no tube name.
             ClosedError: The consumer or the broker was closed.
 
         Cost: O(log n), and with an error that of formatting it.
         Source: OP_RELEASE (prot.c).
         """
-        self._holder.release(self, priority, delay, error)
+        self._holder.release(self, priority, delay, error, tube=tube)
 
     def bury(
         self, *, priority: int | None = None, error: BaseException | None = None

@@ -9,8 +9,9 @@ Strategy
     The lane takes over another priority when it is empty and two jobs of that priority
     come in a row. So a single job of an odd priority does not occupy it.
 
-    A ready job that leaves from the middle (deleted, or reserved by its id) leaves its
-    entry behind. An entry is *live* while it names a ready job of its priority. Dead
+    A ready job that leaves from the middle (deleted, moved, or reserved by its id) leaves
+    its entry behind. An entry is *live* while it names a ready job of the tube and of its
+    priority. Dead
     entries are dropped when they come to a head, and all at once when they outnumber the
     live ones.
 """
@@ -59,14 +60,16 @@ class ReadyJobs:
         "_jobs",
         "_last_priority",
         "_others",
+        "_tube",
         "_urgent_elsewhere",
         "in_order",
         "lane",
         "lane_priority",
     )
 
-    def __init__(self, jobs: dict[int, AnyJob]) -> None:
+    def __init__(self, jobs: dict[int, AnyJob], tube: str) -> None:
         self._jobs = jobs  # the engine's, {id: job}
+        self._tube = tube
         self.lane: deque[JobId] = deque()  # ids
         self.lane_priority = DEFAULT_PRIORITY
         self.in_order = True  # there are no others, and no entry of the lane is dead
@@ -230,7 +233,12 @@ class ReadyJobs:
             self._urgent_elsewhere += change
 
     def _is_live(self, job: AnyJob | None, priority: int) -> bool:
-        return job is not None and job._state is _READY and job._priority == priority
+        return (
+            job is not None
+            and job._state is _READY
+            and job._priority == priority
+            and job._tube == self._tube
+        )
 
     def _live(self) -> Iterable[AnyJob]:
         """Return the jobs whose entries are live, each once."""

@@ -104,7 +104,7 @@ class TubeStats(_Stats):
         current_jobs_reserved: Jobs that some consumer holds.
         current_jobs_delayed: Jobs whose delay runs.
         current_jobs_buried: Buried jobs.
-        total_jobs: Jobs put so far.
+        total_jobs: Jobs put so far; one that was moved counts where it is now.
         current_using: Producers that use the tube.
         current_watching: Consumers that watch it.
         current_waiting: Consumers that wait for a job of it.

@@ -148,6 +148,17 @@ class Store:
         job._state = _BURIED
         self.tubes[job._tube].buried[job._id] = job
 
+    def transfer(self, job: AnyJob, tube: Tube) -> None:
+        """Let a job that is in no index belong to another tube, and count there.
+
+        Cost: O(1).
+        """
+        before = self.tubes[job._tube]
+        job._tube = tube.name  # from here on it is moved
+        before.total_jobs -= 1
+        tube.total_jobs += 1
+        self.keys.add(job)
+
     def renew(self, job: AnyJob) -> AnyJob:
         """Go on with a new object for a job, so that its old handles are stale.
 
@@ -222,25 +233,35 @@ class Store:
             buried = sorted(jobs.get(_BURIED, []), key=lambda job: job._history.burial)
             tube.buried.clear()
             tube.buried.update((job._id, job) for job in buried)
-            invalid = len(jobs.get(JobState.INVALID, []))
-            self._settle_counts(tube, sum(map(len, jobs.values())) - invalid)
+        self._settle_counts(groups)
         self.keys.rebuild(self.jobs.values())
         self.tube_list = TubeList(
             (*(t for t in self.tube_list if t.name in self.tubes), *self.tubes.values())
         )
 
-    @staticmethod
-    def _settle_counts(tube: Tube, present: int) -> None:
-        """Let the counters of a tube agree with the jobs in it.
+    def _settle_counts(self, groups: dict[str, dict[JobState, list[AnyJob]]]) -> None:
+        """Let the counters of the tubes agree with the jobs in them.
 
-        A put adds its job before it counts it, and a delete removes its job before it
-        counts that. So it is plain what is missing.
+        A put adds its job before it counts it, a delete removes its job before it counts
+        that, and a move takes its job to the other tube before it counts it there, and
+        here no more. So it is plain what is missing.
         """
-        difference = present - tube.count
-        if difference > 0:
-            tube.total_jobs += difference
-        else:
-            tube.cmd_delete -= difference
+        moved = 0
+        less: dict[Tube, int] = {}
+        for name, jobs in groups.items():
+            tube = self.tubes[name]
+            invalid = len(jobs.get(JobState.INVALID, []))
+            difference = sum(map(len, jobs.values())) - invalid - tube.count
+            if difference > 0:
+                tube.total_jobs += difference
+                moved += difference
+            else:
+                less[tube] = -difference
+        for tube, number in less.items():
+            part = min(moved, number)
+            moved -= part
+            tube.total_jobs -= part
+            tube.cmd_delete += number - part
 
     def _check(self, held: Iterable[AnyJob]) -> None:
         self.gone._check(self.jobs)

@@ -72,8 +72,8 @@ class Tube:
         # `settle`.
         self.is_plain = not draining
         self.draining = draining
-        self.ready = ReadyJobs(jobs)
-        self.delayed = DelayedJobs(jobs)
+        self.ready = ReadyJobs(jobs, name)
+        self.delayed = DelayedJobs(jobs, name)
         # {id: job}, longest buried first. For the type see `WatchSet.tickets`.
         self.buried: OrderedDict[int, AnyJob] = OrderedDict()
         self.lives: Lives | None = None  # from when the first of its jobs has one

@@ -6,7 +6,7 @@ from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING
 
-from inproc_tubes import NotFoundError
+from inproc_tubes import NotFoundError, TubeFullError
 from tests.robustness.scenario import refused, scenario
 
 if TYPE_CHECKING:
@@ -355,3 +355,94 @@ def kick_job_for_a_waiting_consumer(world: World) -> Verb:
     world.wait_to_reserve(world.other, timeout=60)
     job_id = world.put("a", delay=5)
     return lambda: world.broker.kick_job(job_id)
+
+
+@scenario
+def release_to_another_tube(world: World) -> Verb:
+    world.other.watch("other")
+    world.other.ignore("work")
+    world.wait_to_reserve(world.other)
+    job = world.held()
+    return lambda: job.release(tube="other")
+
+
+@scenario
+def release_to_a_new_tube_with_a_delay(world: World) -> Verb:
+    job = world.held()
+    world.wait_to_join("work")
+    return lambda: world.consumer.release(job, delay=5, tube="fresh")
+
+
+@scenario
+def release_to_a_full_tube(world: World) -> Verb:
+    world.broker.limit_tube("other", 1)
+    world.put("b", tube="other")
+    job = world.held()
+    return refused(TubeFullError, lambda: job.release(tube="other"))
+
+
+@scenario
+def move_of_a_ready_job(world: World) -> Verb:
+    world.put("a", "b", expires=5)
+    return lambda: world.broker.move(1, "other")
+
+
+@scenario
+def move_for_a_waiting_consumer(world: World) -> Verb:
+    world.other.watch("other")
+    world.other.ignore("work")
+    world.wait_to_reserve(world.other)
+    world.put("a", key="k")
+    return lambda: world.broker.move(1, "other")
+
+
+@scenario
+def move_that_makes_room(world: World) -> Verb:
+    world.broker.limit_tube("work", 1)
+    world.put("a")
+    world.wait_to_put("x")
+    world.wait_to_join("work", "other")
+    return lambda: world.broker.move(1, "other")
+
+
+@scenario
+def move_of_the_last_job_of_a_tube(world: World) -> Verb:
+    world.put("a", tube="gone", delay=5)
+    return lambda: world.broker.move(1, "fresh")
+
+
+@scenario
+def move_of_a_buried_job(world: World) -> Verb:
+    world.bury("a", "b")
+    return lambda: world.broker.move(1, "other")
+
+
+@scenario
+def update_of_a_priority(world: World) -> Verb:
+    world.put("a", "b", expires=5)
+    return lambda: world.broker.update(2, priority=1)
+
+
+@scenario
+def update_that_delays(world: World) -> Verb:
+    world.put("a", "b", expires=5)
+    return lambda: world.broker.update(1, delay=5)
+
+
+@scenario
+def update_of_a_delay(world: World) -> Verb:
+    world.put("a", "b", delay=5)
+    return lambda: world.broker.update(1, 3, 9)
+
+
+@scenario
+def update_that_ends_a_delay(world: World) -> Verb:
+    world.put("a", delay=5)
+    world.wait_to_reserve(world.other)
+    return lambda: world.broker.update(1, delay=0)
+
+
+@scenario
+def update_of_a_buried_job(world: World) -> Verb:
+    world.bury("a")
+    return lambda: world.broker.update(1, 3, 9)
