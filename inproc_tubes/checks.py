@@ -211,7 +211,9 @@ def check_states(value: object, known: tuple[JobState, ...]) -> tuple[JobState, 
 
 def check_bodies(value: Iterable[T]) -> list[T]:
     """Return the bodies of several jobs, which is no text and no dict."""
-    if isinstance(value, (str, bytes, bytearray, memoryview, Mapping)):
+    if not isinstance(value, (list, tuple)) and isinstance(
+        value, (str, bytes, bytearray, memoryview, Mapping)
+    ):
         message = (
             f"bodies is an iterable of bodies, not a {type(value).__name__}, "
             "each part of which would be a job: put it in a list, or use put"

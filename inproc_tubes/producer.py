@@ -247,10 +247,10 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
         timeout = check_timeout(timeout)
         word = check_on_duplicate(on_duplicate)
         expires = check_expires(expires)
-        keys = [] if key is None else _keys_of(bodies, key, word)
+        keys = None if key is None else _keys_of(bodies, key, word)
         self._check_size(bodies)
         jobs = self._jobs_of(bodies, priority, delay, ttr, expires)
-        if not _give_keys(jobs, keys):
+        if keys is None or not _give_keys(jobs, keys):
             word = ""
         ids = self._put_jobs(jobs, tube, word)
         if ids is not None:

@@ -26,7 +26,7 @@ from .limits import SAFETY_MARGIN
 from .lives import Lives
 from .native import mypyc_attr
 from .ready import key_of
-from .record import JobRecord, JobState
+from .record import NO_HISTORY, JobRecord, JobState
 from .requests import NOBODY, OVER, PutRequest, ReserveRequest
 from .turn import TURN
 
@@ -249,7 +249,8 @@ class Dispatcher:
 
     def hold(self, now: float, job: AnyJob, session: Session) -> AnyHandle:
         """Let a session hold a job that is in no index; return its handle."""
-        if job._history.expires_at != inf:
+        history = job._history
+        if history is not NO_HISTORY and history.expires_at != inf:
             self.stop_life(now, job)
         reserves = job._reserves
         if reserves:
