@@ -78,10 +78,8 @@ def _expired_at(
     """Return when the reservation of the caller has expired, None if it has not."""
     if handle is None:
         # Who asks by an id may have been the last to hold the job.
-        if job is None or session is None or not job._history.lost:
-            return None
         holder = holder_of(job)
-        if holder is None or holder._session is not session:
+        if job is None or holder is None or holder._session is not session:
             return None
         handle = job
     history = handle._history
