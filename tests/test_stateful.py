@@ -209,6 +209,35 @@ def test_blocks_that_are_cancelled_and_old_handles_are_alike_too() -> None:
     check(machine)
 
 
+def test_moves_are_alike_too() -> None:
+    machine = EngineAgainstModel()
+    machine.begin([("t2", 1)], [("default", 0, 3), ("default", 0, 3)], [])
+    machine.put_unique(0, "t1", ["a"], "raise", 0, None)
+    machine.put_unique(0, "default", ["a"], "raise", 2, None)
+    names = ("t2", "t1", "t1", "t2")  # full, with its key, and at last with both
+    for job, name in enumerate(names):
+        machine.move_job(0, job, None, name)
+        check(machine)
+    machine.reserve(0, 0, warned=True)
+    check(machine)
+    for name in ("t2", "t1"):
+        machine.release_to(0, 1, None, name, None)
+        check(machine)
+    for job in range(4):
+        machine.reserve_job(0, 2 * job)
+        machine.bury(0, 1, None, None, None)
+        machine.move_job(0, job, None, "t1")
+        machine.update(0, job, None, 1023, 1)
+        check(machine)
+    machine.reserve_many(1, 2, None)
+    for job in range(4):
+        machine.move_job(0, job, None, "default")
+        machine.update(0, job, None, 0, 0)
+        check(machine)
+    machine.advance(3)
+    check(machine)
+
+
 def test_what_waits_while_all_is_stopped_is_alike_too() -> None:
     machine = EngineAgainstModel()
     machine.begin([("t1", 1)], [("t1", 0, 3)], [])

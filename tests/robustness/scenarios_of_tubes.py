@@ -131,6 +131,7 @@ def snapshot(world: World) -> Verb:
     world.held().touch()
     world.put("b", delay=5)
     world.wait_to_reserve(world.other)
+    world.broker.snapshot()  # which imports, the first time
     return world.broker.snapshot
 
 
