@@ -241,6 +241,7 @@ class Dispatcher:
             self.turn.after.append(job)
         if request is not None:
             # These were waited for. What has replaced another job is not taken back.
+            self.turn.after.append(request.jobs)
             pairs = zip(request.jobs, verdict.there, strict=True)
             request.jobs = [job for job, other in pairs if other is None]
         return ids

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from enum import StrEnum
 from typing import Any
 
@@ -142,3 +143,31 @@ def test_coroutines_have_keys_too(broker: Broker) -> None:
         assert await putting == 2
 
     asyncio.run(wait())
+
+
+def test_the_body_of_a_put_that_has_waited_in_vain_dies_when_the_lock_is_free(
+    broker: Broker,
+) -> None:
+    seen = []
+
+    class Body:
+        def __del__(self) -> None:
+            seen.append(broker.tubes())
+
+    async def main() -> None:
+        producer = broker.async_producer()
+        broker.limit_tube("default", 1)
+        await producer.put("first")
+        putting = [
+            asyncio.ensure_future(
+                producer.put_many([body], key=lambda _: "k", on_duplicate="keep")
+            )
+            for body in ("second", Body())
+        ]
+        await asyncio.sleep(0)
+        broker.delete(1)
+        assert [await each for each in putting] == [[2], [2]]
+
+    asyncio.run(main())
+    gc.collect()
+    assert seen == [["default"]]
