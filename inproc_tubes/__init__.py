@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         TubeFullError,
         TubesError,
     )
+    from .future import JobFuture
     from .producer import Producer
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "HeldJob",
     "Job",
     "JobError",
+    "JobFuture",
     "JobState",
     "JobStats",
     "JobTooBigError",
@@ -127,6 +129,7 @@ _MODULES = {
         "TubeFullError",
         "TubesError",
     ),
+    "future": ("JobFuture",),
     "producer": ("Producer",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

@@ -23,9 +23,11 @@ from .waiting.coroutines import LoopAnswer, LoopSleepers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
+    from typing import Any, Literal
 
     from .core.job import AnyHandle
     from .core.keys import OnDuplicate
+    from .future import JobFuture
     from .monitor import Monitor
 
 __all__ = ["AsyncConsumer", "AsyncProducer"]
@@ -444,8 +446,8 @@ class _LoopProducer(BaseProducer[Awaitable[int], Awaitable[list[int]], T]):
 class AsyncProducer(Generic[T]):
     """A `Producer` for coroutines. Made by `Broker.async_producer`.
 
-    What may wait is awaited: `put`, `put_many`. All else is a plain method, as it never
-    waits.
+    What may wait is awaited: `put`, `put_many`, `submit`. All else is a plain method, as
+    it never waits.
 
     It may be shared by event loops and by threads. ``async with`` and ``with`` are the
     same: closing does not wait.
@@ -590,6 +592,59 @@ class AsyncProducer(Generic[T]):
             expires,
         )
         return found if isinstance(found, list) else await found
+
+    async def submit(
+        self,
+        body: T,
+        priority: int = DEFAULT_PRIORITY,
+        delay: float = DEFAULT_DELAY,
+        ttr: float = DEFAULT_TTR,
+        tube: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the engine's
+        key: str | None = None,
+        on_duplicate: Literal["raise", "replace"] = RAISE,
+        expires: float | None = None,
+    ) -> JobFuture[T, Any]:
+        """Put a job, and return a future for what becomes of it.
+
+        The same as `Producer.submit`, awaited. The future is awaited then: ``await
+        future``. Cancelled while it waits for room, this has no effect.
+
+        Args:
+            body: Any object. It is handed over by reference, and never looked into.
+            priority: 0 to 2**32 - 1, the lower the more urgent.
+            delay: Seconds until it is ready, 0 to 2**32 - 1.
+            ttr: Time to run, see `put`.
+            tube: The tube for this job alone, None for the one that is used.
+            timeout: Seconds to wait for room, None for ever, 0 not at all. The future
+                waits as long as it is waited for.
+            key: A name for the job, see `put`.
+            on_duplicate: "raise" or "replace", see `put`. Who has submitted the job that
+                is replaced finds it cancelled.
+            expires: Seconds for which it may be ready before it is deleted, and the
+                future cancelled; None for ever.
+
+        Returns:
+            The future. `JobFuture` tells when it is done.
+
+        Raises:
+            TubeFullError: There was no room within the timeout.
+            DuplicateJobError: A job of the tube has this key, see ``on_duplicate``.
+            JobTooBigError: The body is too large, see `put`.
+            DrainingError: `Broker.drain` was called, maybe while this waited.
+            BadTubeNameError: ``tube`` is no tube name.
+            StoppedError: There is no room, and the broker was stopped, maybe while this
+                waited.
+            ClosedError: The producer or the broker was closed, maybe while this waited.
+            ReentrantCallError: This is in the middle of a verb of this thread.
+
+        Cost: that of `Producer.put`, and of making a future.
+        """
+        future, found = self._producer._submit(
+            body, priority, delay, ttr, tube, timeout, key, on_duplicate, expires
+        )
+        (future.job_id,) = found if isinstance(found, list) else await found
+        return future
 
     def use(self, tube: str) -> None:
         """Put into this tube from now on; it is made if it is new.

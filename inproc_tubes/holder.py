@@ -12,7 +12,7 @@ from .checks import (
     check_priority,
     check_tube_name,
 )
-from .core import questions
+from .core import questions, results
 from .core.job import Job, T, refuse_to_pickle
 from .core.making import holder_name
 from .errors import ClosedError
@@ -141,6 +141,18 @@ class Holder(Turns, Generic[T]):
         job_id, job = target_of(job_or_id)
         self._monitor.run(self._engine.touch, self._session, job_id, job)
 
+    def _finish(self, job: Job[T], result: object) -> None:
+        """Delete a job that is done, with a result. For `Job`."""
+        self._monitor.run(results.finish, self._engine, self._session, job, result)
+
+    def _fail(self, job: Job[T], error: BaseException, priority: int | None) -> None:
+        """Bury a job for good. For `Job`."""
+        if priority is not None:
+            priority = check_priority(priority)
+        failure = failure_of(error)
+        run, engine = self._monitor.run, self._engine
+        run(results.fail, engine, self._session, job, priority, failure, error)
+
     def _abort(
         self, job: AnyJob, exc_type: type[BaseException], exc: BaseException | None
     ) -> None:
@@ -155,7 +167,10 @@ class Holder(Turns, Generic[T]):
         with suppress(ClosedError):
             if issubclass(exc_type, Exception):
                 failure = None if exc is None else failure_of(exc)
-                run(engine.fail, session, job, failure)
+                if job._history.promise is None:
+                    run(engine.fail, session, job, failure)
+                else:
+                    run(results.fail_block, engine, session, job, failure, exc)
             else:
                 run(engine.cancel, session, job)
 

@@ -46,6 +46,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 from .clock import yield_thread
 from .core.engine import Engine
+from .core.promise import Promise
 from .core.recovery import rebuild
 from .core.requests import JoinRequest, PutRequest, ReserveRequest
 from .core.session import Session
@@ -305,7 +306,11 @@ class Monitor:
             except BaseException:
                 self._free_lock()
                 raise
-            # Here destructors run. They may call verbs.
+            # Here callbacks of futures run, and destructors. They may call verbs.
+            for item in dropped:
+                if isinstance(item, Promise):
+                    item.future._resolve(item)
+                    item.told = True
             while dropped:
                 dropped.pop()
 
@@ -325,6 +330,9 @@ class Monitor:
                 self.rearm()
             else:
                 dropped.append(item)
+                if isinstance(item, Promise) and not item.told:
+                    # It stays in until its future was told, which needs no lock.
+                    after.append(item)
             after.popleft()
         turn.unfinished = None
 
@@ -503,6 +511,10 @@ class Monitor:
         self.ways = ()
         _inherited.append((engine.dispatch, engine.clients, list(self.turn.after)))
         _inherited.append(self.turn.unfinished)
+        promises = {*engine.store.promises.pending.values()}
+        promises.update(each for each in self.turn.after if isinstance(each, Promise))
+        for promise in promises:
+            promise.future._leave_to_parent(ClosedError(_FORKED))
         self.turn.after.clear()
         self.turn.batch = None
         self.turn.unfinished = None

@@ -28,6 +28,7 @@ from .core.job import T, refuse_to_pickle
 from .core.keys import KEEP, RAISE
 from .core.limits import DEFAULT_DELAY, DEFAULT_PRIORITY, DEFAULT_TTR
 from .core.making import new_job
+from .core.promise import Promise
 from .core.requests import PutRequest
 from .core.text import counted, waiting
 from .errors import ClosedError, DrainingError, ReentrantCallError
@@ -36,9 +37,11 @@ from .turns import PutTurn
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
+    from typing import Any, Literal
 
     from .core.keys import OnDuplicate
     from .core.record import AnyJob
+    from .future import JobFuture
     from .monitor import Monitor
     from .waiting.threads import ThreadSleepers
 
@@ -258,6 +261,47 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
         session = self._session
         return self._wait(PutRequest(session, timeout, list(jobs), tube or "", word))
 
+    def _submit(
+        self,
+        body: T,
+        priority: int,
+        delay: float,
+        ttr: float,
+        tube: str | None,
+        timeout: float | None,
+        key: str | None,
+        on_duplicate: Literal["raise", "replace"],
+        expires: float | None,
+    ) -> tuple[JobFuture[T, Any], list[int] | M]:
+        """Put a job, and return its future and its id, or what waits for that."""
+        # Imported late: concurrent.futures is slow to import.
+        from .future import JobFuture  # noqa: PLC0415 - as above
+
+        priority = check_priority(priority)
+        delay = check_duration("delay", delay)
+        ttr = check_duration("ttr", ttr)
+        if tube is not None:
+            check_tube_name(tube)
+        timeout = check_timeout(timeout)
+        word = check_on_duplicate(on_duplicate)
+        if word == KEEP:
+            message = "a job that is there already has its own submitter: no 'keep'"
+            raise ValueError(message)
+        keys = [None if key is None else check_key(key)]
+        expires = check_expires(expires)
+        self._check_size([body])
+        jobs = self._jobs_of([body], priority, delay, ttr, expires)
+        if not _give_keys(jobs, keys):
+            word = ""
+        future: JobFuture[T, Any] = JobFuture(self._monitor, body)
+        jobs[0]._own_history().promise = Promise(future)
+        session, put = self._session, self._engine.put_many
+        ids = self._monitor.run(put, session, jobs, tube, word)
+        if ids is not None:
+            return future, ids
+        request = PutRequest(session, timeout, list(jobs), tube or "", word)
+        return future, self._wait(request)
+
     def use(self, tube: str) -> None:
         """Put into this tube from now on; it is made if it is new.
 
@@ -423,7 +467,7 @@ def _give_keys(jobs: list[AnyJob], keys: list[str | None]) -> bool:
 class Producer(BaseProducer[int, list[int], T]):
     """Puts jobs into the tube it uses. Made by `Broker.producer`.
 
-    - Putting: `put`, `put_many`.
+    - Putting: `put`, `put_many`; `submit`, for who waits for the result.
     - Tubes: `use`, `using`.
     - The end: `close`, or the end of a with-block; a put that waits is told of it.
 
@@ -442,6 +486,58 @@ class Producer(BaseProducer[int, list[int], T]):
     ) -> None:
         self._sleepers = sleepers
         super().__init__(monitor, tube, max_job_size, context=context, name=name)
+
+    def submit(
+        self,
+        body: T,
+        priority: int = DEFAULT_PRIORITY,
+        delay: float = DEFAULT_DELAY,
+        ttr: float = DEFAULT_TTR,
+        tube: str | None = None,
+        timeout: float | None = None,
+        key: str | None = None,
+        on_duplicate: Literal["raise", "replace"] = RAISE,
+        expires: float | None = None,
+    ) -> JobFuture[T, Any]:
+        """Put a job, and return a future for what becomes of it.
+
+        As `put` otherwise.
+
+        Args:
+            body: Any object. It is handed over by reference, and never looked into.
+            priority: 0 to 2**32 - 1, the lower the more urgent.
+            delay: Seconds until it is ready, 0 to 2**32 - 1.
+            ttr: Time to run, see `put`.
+            tube: The tube for this job alone, None for the one that is used.
+            timeout: Seconds to wait for room, None for ever, 0 not at all. The future
+                waits as long as it is waited for.
+            key: A name for the job, see `put`.
+            on_duplicate: "raise" or "replace", see `put`. Who has submitted the job that
+                is replaced finds it cancelled.
+            expires: Seconds for which it may be ready before it is deleted, and the
+                future cancelled; None for ever.
+
+        Returns:
+            The future. `JobFuture` tells when it is done.
+
+        Raises:
+            TubeFullError: There was no room within the timeout.
+            DuplicateJobError: A job of the tube has this key, see ``on_duplicate``.
+            JobTooBigError: The body is too large, see `put`.
+            DrainingError: `Broker.drain` was called, maybe while this waited.
+            BadTubeNameError: ``tube`` is no tube name.
+            StoppedError: There is no room, and the broker was stopped, maybe while this
+                waited.
+            ClosedError: The producer or the broker was closed, maybe while this waited.
+            ReentrantCallError: This is in the middle of a verb of this thread.
+
+        Cost: that of `Producer.put`, and of making a future.
+        """
+        future, ids = self._submit(
+            body, priority, delay, ttr, tube, timeout, key, on_duplicate, expires
+        )
+        (future.job_id,) = ids
+        return future
 
     def _wait(self, request: PutRequest) -> list[int]:
         wait_to_put = self._engine.wait_to_put

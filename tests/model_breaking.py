@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from inproc_tubes import JobState, TubesError
+from inproc_tubes.core import results
 from inproc_tubes.core.failure import Failure
 from inproc_tubes.core.job import Job
 from inproc_tubes.core.making import new_job
@@ -134,6 +135,28 @@ class Call:
             return None
         return partial(self.engine.clients.abandon, self.now, session, "dropped")
 
+    def finish_job(self) -> Thunk | None:
+        job = self.session.held.soonest()
+        return None if job is None else self.with_engine(results.finish, job, "result")
+
+    def fail_job(self) -> Thunk | None:
+        job, failure = self.session.held.soonest(), Failure("Error", "no", "Error: no")
+        error = ValueError("no")
+        if job is None:
+            return None
+        return self.with_engine(results.fail, job, None, failure, error)
+
+    def withdraw_job(self) -> Thunk | None:
+        pending = self.engine.store.promises.pending
+        if not pending:
+            return None
+        job_id = sorted(pending)[self.number % len(pending)]
+        verb = results.withdraw
+        return partial(verb, self.now, self.engine, job_id, pending[job_id].future)
+
+    def with_engine(self, verb: Callable[..., object], *rest: object) -> Thunk:
+        return partial(verb, self.now, self.engine, self.session, *rest)
+
     def of_a_job(self, verb: Callable[..., object], *rest: object) -> Thunk:
         return partial(verb, self.now, self.session, self.job_id, None, *rest)
 
@@ -159,6 +182,8 @@ VERBS: dict[str, Callable[[Call], Thunk | None]] = {
     "delete_held": lambda c: partial(c.engine.delete_held, c.session, c.job_id, None),
     "drain": lambda c: partial(c.engine.drain, c.now),
     "fail": Call.fail,
+    "fail_job": Call.fail_job,
+    "finish_job": Call.finish_job,
     "finish_put": Call.finish_put,
     "ignore": lambda c: c.of_a_session(c.engine.clients.ignore, c.name),
     "join": lambda c: partial(c.engine.join, c.now, c.join),
@@ -201,6 +226,7 @@ VERBS: dict[str, Callable[[Call], Thunk | None]] = {
     "wait_to_reserve": Call.wait_to_reserve,
     "watch": lambda c: c.of_a_session(c.engine.clients.watch, [c.name, "t2"]),
     "withdraw": Call.withdraw,
+    "withdraw_job": Call.withdraw_job,
 }
 
 # Those that may delete a job, and those after which a session may hold one no longer.
@@ -211,8 +237,10 @@ DELETING = {
     "delete_held",
     "put_unique",
     "put_unique_later",
+    "finish_job",
     "settle",
     "withdraw",
+    "withdraw_job",
 }
 RELEASING = {
     "abandon",
@@ -224,6 +252,8 @@ RELEASING = {
     "delete",
     "delete_held",
     "fail",
+    "fail_job",
+    "finish_job",
     "release",
     "release_to",
     "settle",
@@ -236,6 +266,8 @@ OF_A_JOB = {
     "delete",
     "delete_held",
     "fail",
+    "fail_job",
+    "finish_job",
     "release",
     "release_to",
     "settle",
@@ -383,7 +415,7 @@ class BreakingMachine(EngineAgainstModel):
         engine = self.engine
         rebuild(call.now, engine)
         engine.turn.unfinished = None
-        engine.turn.after.clear()
+        self.finish()
         check(engine)
         begun = (call.put, call.reserve, call.join)
         for request in begun:

@@ -14,6 +14,7 @@ from inproc_tubes.core import questions
 from inproc_tubes.core.engine import Engine
 from inproc_tubes.core.job import Job, PeekedJob
 from inproc_tubes.core.making import new_job
+from inproc_tubes.core.promise import Promise
 from inproc_tubes.core.recovery import check
 from inproc_tubes.core.turn import TURN
 from tests import model_statistics
@@ -73,6 +74,26 @@ class Sleeper:
             self._answered.append(self._request)
 
 
+class Told:
+    """A future that writes down what it is told."""
+
+    def __init__(self, told: dict[object, object], body: int) -> None:
+        self._told = told
+        self._body = body
+
+    def _resolve(self, promise: Promise) -> None:
+        outcome: object = "cancelled"
+        if promise.error is not None:
+            outcome = ("failed", promise.error)
+        elif not promise.cancelled:
+            outcome = ("done", promise.result)
+        # Where a turn was broken off, it may be told twice.
+        assert self._told.setdefault(self._body, outcome) == outcome
+
+    def _leave_to_parent(self, error: Exception) -> None:
+        raise NotImplementedError
+
+
 class EngineAndModel(RuleBasedStateMachine):
     """What every rule needs: how a verb is done, and what is compared.
 
@@ -98,6 +119,8 @@ class EngineAndModel(RuleBasedStateMachine):
         self.looks: list[Handle] = []
         self.answered: list[AnyRequest] = []
         self.bodies = 0  # each is another number
+        self.promises: dict[int, Promise] = {}  # of the bodies that were submitted
+        self.told: dict[object, object] = {}  # what has come of them
 
     def body(self) -> int:
         self.bodies += 1
@@ -128,8 +151,24 @@ class EngineAndModel(RuleBasedStateMachine):
             turn.unfinished = None
             return result
         finally:
-            turn.after.clear()
+            self.finish()
             assert turn.unfinished is None  # by an error, or above
+
+    def finish(self) -> None:
+        """Keep the promises that are due, and drop all else that a turn has left."""
+        after = self.engine.turn.after
+        for item in after:
+            if isinstance(item, Promise):
+                item.future._resolve(item)
+        after.clear()
+
+    def submitted(self, priority: int, delay: int, ttr: int) -> AnyJob:
+        """Return a new job that somebody waits for."""
+        job: AnyJob = new_job(self.body(), priority, delay, ttr)
+        future = Told(self.told, self.bodies)
+        self.promises[self.bodies] = job._own_history().promise = Promise(future)
+        self.model.submitted.add(self.bodies)
+        return job
 
     def ask(self, question: str, *args: Any) -> Any:
         """Ask a question about the engine."""
@@ -278,6 +317,10 @@ class EngineAndModel(RuleBasedStateMachine):
         waiting = [request for request in self.model.requests.all if request.waits]
         assert len(pending) == len(waiting)
         assert not pending & done
+
+    @invariant()
+    def who_has_submitted_a_job_is_told_what_has_come_of_it(self) -> None:
+        assert self.told == self.model.kept
 
     @invariant()
     def the_engine_shows_what_the_model_shows(self) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from inproc_tubes import JobState, TubesError
+from inproc_tubes.core import results
 from inproc_tubes.core.failure import Failure
 from inproc_tubes.core.making import new_job, peeked
 from inproc_tubes.core.requests import (
@@ -76,7 +77,7 @@ class EngineAgainstModel(EngineAndModel):
         for name, maxsize in limits:
             self.limit_tube(name, maxsize)
         for name, priority, ttr in jobs:
-            self.put(1, name, priority, 0, ttr, None)
+            self.put(1, name, priority, 0, ttr, None, submits=priority > 0)
         for session, timeout, warned in reserves:
             self.reserve(session, timeout, warned)
 
@@ -165,6 +166,7 @@ class EngineAgainstModel(EngineAndModel):
         delay=st.just(0) | delays,
         ttr=ttrs,
         timeout=timeouts,
+        submits=st.booleans(),
     )
     def put(
         self,
@@ -174,10 +176,15 @@ class EngineAgainstModel(EngineAndModel):
         delay: int,
         ttr: int,
         timeout: int | None,
+        submits: bool = False,  # noqa: FBT001, FBT002 - hypothesis passes it by name
     ) -> None:
         self.turn()
-        who, body = self.session(session), self.body()
+        who = self.session(session)
         numbers = (priority, delay, ttr)
+        if submits:
+            self.submit(who, name, numbers, timeout)
+            return
+        body = self.body()
         job = new_job(body, *numbers)
         put, client, now = self.engine.put, self.sessions[who], self.model.now
         job_id = self.both(
@@ -185,6 +192,23 @@ class EngineAgainstModel(EngineAndModel):
             lambda: self.model.put(who, name, body, *numbers),
         )
         if job_id == 0:
+            self.wait_to_put(who, timeout, name, [job], numbers)
+
+    def submit(
+        self,
+        who: int,
+        name: str | None,
+        numbers: tuple[int, int, int],
+        timeout: int | None,
+    ) -> None:
+        """Put a job that somebody waits for."""
+        job = self.submitted(*numbers)
+        put, client, now = self.engine.put_many, self.sessions[who], self.model.now
+        ids = self.both(
+            lambda: self.take_turn(put, now, client, [job], name),
+            lambda: self.model.put_many(who, name, [job._body], *numbers),
+        )
+        if ids is None:
             self.wait_to_put(who, timeout, name, [job], numbers)
 
     @rule(
@@ -689,6 +713,50 @@ class EngineAgainstModel(EngineAndModel):
             ),
             lambda: model_moves.release(self.model, who, job_id, number, name, failure),
         )
+
+    @precondition(lambda self: self.handles)
+    @rule(session=which, back=which, fails=st.booleans())
+    def end_with_a_result(self, session: int, back: int, fails: bool) -> None:  # noqa: FBT001 - hypothesis passes it by name
+        """Finish a job, or let it fail for good, maybe one that is lost since long."""
+        self.turn()
+        handle = self.handles[-1 - back % len(self.handles)]
+        job, fence = handle.job, handle.reservation
+        known = self.model.jobs.get(job._id)
+        who = self.session(session)
+        if known is not None and known.owner is not None and session % 4:
+            who = known.owner
+        client, now, engine = self.sessions[who], self.model.now, self.engine
+        failure, error = Failure("ValueError", "no", "..."), ValueError("no")
+
+        def of_engine() -> int | None:
+            if fails:
+                verb = results.fail
+                rest = (job, None, failure, error)
+                self.take_turn(verb, now, engine, client, *rest)
+                return None
+            self.take_turn(results.finish, now, engine, client, job, "result")
+            return job._id
+
+        def of_model() -> int | None:
+            if fails:
+                self.model.fail(who, job._id, fence, failure, error)
+                return None
+            return self.model.finish(who, job._id, fence, "result")
+
+        self.both(of_engine, of_model)
+
+    @precondition(lambda self: self.promises)
+    @rule(back=which)
+    def withdraw_job(self, back: int) -> None:
+        """Cancel a future, maybe that of a job that is gone or has failed."""
+        self.turn()
+        jobs = self.model.jobs.values()
+        ids = {job.body: job.id for job in jobs}
+        body = [*self.promises][-1 - back % len(self.promises)]
+        job_id = ids.get(body, 0)
+        future = self.promises[body].future
+        self.take_turn(results.withdraw, self.model.now, self.engine, job_id, future)
+        self.model.withdraw_job(job_id)
 
     @rule(name=names, bound=st.integers(0, 3))
     def kick(self, name: str, bound: int) -> None:

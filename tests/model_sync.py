@@ -45,6 +45,8 @@ def synchronise(machine: EngineAndModel) -> None:
         draining=counts["draining"],
         stopped=engine.stopped,
         gone=dict(store.gone.reasons),
+        submitted=old.submitted - machine.told.keys(),
+        kept={**machine.told},
         forgotten=store.gone.forgotten,
     )
     for number, session in machine.sessions.items():

@@ -65,6 +65,9 @@ class Model:
     numbers: int = 0  # the number of the last session
     reservations: int = 0
     lost: set[int] = field(default_factory=set)  # reservations that nobody ended
+    # The bodies of submitted jobs, and what came of those that have ended.
+    submitted: set[object] = field(default_factory=set)
+    kept: dict[object, object] = field(default_factory=dict)
     # Those of them that have expired, each with the moment and who had it.
     expired: dict[int, tuple[float, int]] = field(default_factory=dict)
     cancelled: set[int] = field(default_factory=set)  # reservations
@@ -471,6 +474,7 @@ class Model:
         jobs = [job for state in states for job in self.in_state(state, name)]
         for job in jobs:
             del self.jobs[job.id]
+            self.keep(job, "cancelled")
             self.commands["cmd_delete"] += 1
             self.tubes[name].cmd_delete += 1
         if name in self.tubes:
@@ -569,8 +573,15 @@ class Model:
                 self.tubes[job.tube].total_jobs -= 1
                 self.remove(job)
 
-    def remove(self, job: ModelJob) -> None:
+    def keep(self, job: ModelJob, outcome: object) -> None:
+        """Tell whoever has submitted a job what has come of it."""
+        if job.body in self.submitted:
+            self.submitted.discard(job.body)
+            self.kept[job.body] = outcome
+
+    def remove(self, job: ModelJob, outcome: object = "cancelled") -> None:
         del self.jobs[job.id]
+        self.keep(job, outcome)
         self.leave_holder(job)
         self.settle_tube(job.tube)
         self.drop_tube(job.tube)
@@ -690,7 +701,9 @@ class Model:
 
     # Settling
 
-    def delete(self, session: int, job_id: int, fence: int | None) -> int:
+    def delete(
+        self, session: int, job_id: int, fence: int | None, result: object = None
+    ) -> int:
         self.commands["cmd_delete"] += 1
         job = self.jobs.get(job_id)
         if (
@@ -703,8 +716,28 @@ class Model:
         if fence is not None and not isinstance(fence, Peek) and job.owner is None:
             self.expired.pop(fence, None)  # late, and yet done by who had it
         self.tubes[job.tube].cmd_delete += 1
-        self.remove(job)
+        self.remove(job, ("done", result))
         return job_id
+
+    def finish(self, session: int, job_id: int, fence: int, result: object) -> int:
+        job = self.jobs.get(job_id)
+        mine = job is not None and job.reservation == fence
+        late = mine and job is not None and job.owner is None and fence in self.lost
+        if not late and not (mine and job is not None and job.owner == session):
+            self.commands["cmd_delete"] += 1
+            raise self.not_found(job_id, fence, session)
+        return self.delete(session, job_id, fence, result)
+
+    def fail(
+        self, session: int, job_id: int, fence: int, failure: Failure, error: object
+    ) -> None:
+        self.bury(session, job_id, fence, None, failure)
+        self.keep(self.jobs[job_id], ("failed", error))
+
+    def withdraw_job(self, job_id: int) -> None:
+        job = self.jobs.get(job_id)
+        if job is not None and job.body in self.submitted and job.owner is None:
+            self.cancel_job(job_id, None)
 
     def cancel_job(self, job_id: int, fence: int | None) -> int:
         job = self.jobs.get(job_id)

@@ -304,6 +304,42 @@ TABLE: dict[str, tuple[Verb, Values]] = {
         lambda w, x: w.producer.put("body", timeout=x),
         NO_TIMEOUTS,
     ),
+    "Producer.submit.body": (
+        lambda w, x: w.producer.submit(x),
+        refused(JobTooBigError, "x" * 11, b"x" * 11),
+    ),
+    "Producer.submit.priority": (
+        lambda w, x: w.producer.submit("body", x),
+        [*NO_PRIORITIES, *NONE],
+    ),
+    "Producer.submit.delay": (
+        lambda w, x: w.producer.submit("body", delay=x),
+        [*NO_SECONDS, *NONE],
+    ),
+    "Producer.submit.ttr": (
+        lambda w, x: w.producer.submit("body", ttr=x),
+        [*NO_SECONDS, *NONE],
+    ),
+    "Producer.submit.tube": (
+        lambda w, x: w.producer.submit("body", tube=x),
+        NO_TUBES_BUT_NONE,
+    ),
+    "Producer.submit.timeout": (
+        lambda w, x: w.producer.submit("body", timeout=x),
+        NO_TIMEOUTS,
+    ),
+    "Producer.submit.key": (
+        lambda w, x: w.producer.submit("body", key=x),
+        NO_KEYS_BUT_NONE,
+    ),
+    "Producer.submit.on_duplicate": (
+        lambda w, x: w.producer.submit("body", on_duplicate=x),
+        [*NO_MODES, *refused(ValueError, "keep")],
+    ),
+    "Producer.submit.expires": (
+        lambda w, x: w.producer.submit("body", expires=x),
+        NO_LIVES,
+    ),
     "Producer.put_many.bodies": (
         lambda w, x: w.producer.put_many(x),
         [
@@ -381,6 +417,11 @@ TABLE: dict[str, tuple[Verb, Values]] = {
     "Job.release.error": (lambda w, x: w.job.release(error=x), NO_ERRORS),
     "Job.bury.priority": (lambda w, x: w.job.bury(priority=x), NO_PRIORITIES),
     "Job.bury.error": (lambda w, x: w.job.bury(error=x), NO_ERRORS),
+    "Job.fail.error": (lambda w, x: w.job.fail(x), [*NO_ERRORS, *NONE]),
+    "Job.fail.priority": (
+        lambda w, x: w.job.fail(ValueError(), priority=x),
+        NO_PRIORITIES,
+    ),
     "FakeClock.__init__.start": (
         lambda _, x: FakeClock(x),
         [
@@ -426,6 +467,7 @@ UNCHECKED = {
     "Broker.producer.body",
     "Broker.producer.context",
     "Consumer.reserve.default",
+    "Job.finish.result",
     "FakeClock.__init__.autojump",
     "FakeClock.__init__.loop_time",
     "FakeClock.attach",

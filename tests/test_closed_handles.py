@@ -119,6 +119,7 @@ PRODUCER_VERBS: dict[str, Callable[[Producer], object]] = {
     "put too much": lambda producer: producer.put("x" * 65536),
     "put with a key": lambda producer: producer.put("job", key="key"),
     "put_many": lambda producer: producer.put_many(["job", "job"]),
+    "submit": lambda producer: producer.submit("job"),
     "put_many of none": lambda producer: producer.put_many([]),
     "put too many": lambda producer: producer.put_many(["job", "x" * 65536]),
     "use": lambda producer: producer.use("a"),
@@ -143,6 +144,8 @@ JOB_VERBS: dict[str, Callable[[Job], object]] = {
     "release": lambda job: job.release(),
     "bury": lambda job: job.bury(),
     "touch": lambda job: job.touch(),
+    "finish": lambda job: job.finish(1),
+    "fail": lambda job: job.fail(ValueError()),
 }
 BROKER_VERBS: dict[str, Callable[[Broker], object]] = {
     "producer": lambda broker: broker.producer(),

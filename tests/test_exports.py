@@ -45,7 +45,7 @@ VERBS = {
         "drain",
         "close",
     },
-    "Producer": {"put", "put_many", "use", "using", "close"},
+    "Producer": {"put", "put_many", "submit", "use", "using", "close"},
     "Consumer": {
         "watch",
         "ignore",

@@ -38,7 +38,7 @@ LAYERS = {
     "failures": Layer({"failures"}, {"core"}),
     "waiting": Layer({"waiting"}, {"errors", "slips", "core", "monitor"}),
     "handles": Layer(
-        {"holder", "producer", "consumer", "aio", "broker"},
+        {"holder", "producer", "consumer", "aio", "broker", "future"},
         {
             "errors",
             "slips",

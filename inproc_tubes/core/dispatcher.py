@@ -137,6 +137,7 @@ class Dispatcher:
             request.outcome = ids if answer is None else answer
         self.turn.unfinished = TURN  # from here on they are put
         tube.total_jobs += len(jobs)
+        self.store.promises.add(jobs[0])  # who submits a job puts it alone
         if delay:
             for job in jobs:
                 tube.delayed.add(job)

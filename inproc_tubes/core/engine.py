@@ -121,7 +121,7 @@ class Engine:
 
     def _begin(self) -> None:
         """Have no jobs, and no clients."""
-        self.store = Store()
+        self.store = Store(self.turn.after)
         self.jobs = self.store.jobs  # the same dict, one step nearer; so is this:
         self.tubes = self.store.tubes
         self.ids = self.store.ids
@@ -189,6 +189,7 @@ class Engine:
                 request.outcome = ClosedError(what)
             request.sleeper.wake()
             request.sleeper = NOBODY
+        self.store.promises.close(what)
         self.turn.after.append(self.dispatch)
         self._begin()
         self.schedule.rebuild((), (), ())  # it refers to the jobs, by their tubes
@@ -565,7 +566,7 @@ class Engine:
         if job is None or (job is not handle and handle is not None):
             return None
         tube = self.tubes[job._tube]
-        if tube.occupancy is not None:
+        if tube.occupancy is not None or job._history.promise is not None:
             return None
         del self.jobs[job_id]  # from here on it is deleted, as in Store.delete
         del recent[job_id]
@@ -595,7 +596,7 @@ class Engine:
             self.store.leave(job)
             if job._history.lost and handle is job:
                 job._history.lost = False  # late, and yet done by who had it
-        tube = self.store.delete(job)
+        tube = self.store.delete(job, done=True)
         if is_held:
             session.held.remove(job_id)
             self.dispatch.drop_if_idle(session)

@@ -98,6 +98,12 @@ class JobHolder(BlockHolder, Protocol):
     def touch(self, job_or_id: Job | int) -> None:
         """Restart the time to run of a job."""
 
+    def _finish(self, job: Job, result: object) -> None:
+        """Delete a job that is done, with a result."""
+
+    def _fail(self, job: Job, error: BaseException, priority: int | None) -> None:
+        """Bury a job for good."""
+
     def _is_lost(self, job: Job) -> bool:
         """Tell whether the reservation of a job is over, and its holder did not end it."""
 
@@ -308,6 +314,41 @@ class Job(JobRecord, Generic[T]):
         Source: OP_BURY (prot.c).
         """
         self._holder.bury(self, priority, error)
+
+    def finish(self, result: object = None) -> None:
+        """Delete this job: it is done, and this has come of it.
+
+        The result is that of the `JobFuture` of whoever has submitted the job. If nobody
+        has, it is dropped.
+
+        Args:
+            result: Any object. It is handed over by reference.
+
+        Raises:
+            NotFoundError: The reservation is over, most likely because it expired.
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(1) amortised.
+        """
+        self._holder._finish(self, result)
+
+    def fail(self, error: BaseException, *, priority: int | None = None) -> None:
+        """Bury this job for good: it has failed, and is not tried again.
+
+        As `bury`, and the `JobFuture` of whoever has submitted the job fails with the
+        exception. Somebody may kick the job all the same; nobody is told its result then.
+
+        Args:
+            error: What it failed with, to be kept as text in `error`, too.
+            priority: Its new priority; None keeps the present one.
+
+        Raises:
+            NotFoundError: The reservation is over, most likely because it expired.
+            ClosedError: The consumer or the broker was closed.
+
+        Cost: O(1), and that of formatting the error.
+        """
+        self._holder._fail(self, error, priority)
 
     def touch(self) -> None:
         """Restart the time to run of this job: its full ``ttr`` begins anew.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from .failure import JobError
     from .limits import JobId, Seconds
+    from .promise import Promise
 
     # What the core deals with: a job, whatever it may be to its user.
     AnyJob: TypeAlias = "JobRecord"
@@ -58,6 +59,7 @@ class History:
             DEADLINE_SOON, and is not told of again; -inf without one.
         error: Its last failure that somebody told of.
         context: The context of its put, where that is kept.
+        promise: What is promised to who has submitted it, None if nobody has.
         key: What it is unique by in its tube, None for nothing.
         successor: The id of the job that is put in its place; 0 nearly always.
         life: For how many seconds more it may be ready before it expires, as of when it
@@ -77,6 +79,7 @@ class History:
         "kicks",
         "life",
         "lost",
+        "promise",
         "releases",
         "reserved_at",
         "successor",
@@ -97,6 +100,7 @@ class History:
         self.told_of = -inf
         self.error: JobError | None = None
         self.context: Context | None = None
+        self.promise: Promise | None = None
         self.key: str | None = None
         self.successor: JobId = 0
         self.life = inf
@@ -112,6 +116,7 @@ class History:
         history.burial = self.burial
         history.error = self.error
         history.context = self.context
+        history.promise = self.promise
         history.key = self.key
         history.life = self.life
         history.expires_at = self.expires_at

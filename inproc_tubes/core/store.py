@@ -15,10 +15,12 @@ from .gone import Gone
 from .job import PeekedJob
 from .keys import Keys
 from .making import renewed
+from .promises import Promises
 from .record import JobState
 from .tube import Tube, TubeList
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Iterable, Iterator
 
     from .limits import JobId
@@ -44,6 +46,7 @@ class Store:
         keys: The keys of unique jobs.
         ids: The ids of jobs that are still to come.
         gone: How jobs have ended that were not simply deleted.
+        promises: What is promised to who has submitted a job.
     """
 
     __slots__ = (
@@ -54,12 +57,14 @@ class Store:
         "ids",
         "jobs",
         "keys",
+        "promises",
         "tube_list",
         "tubes",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, after: deque[object]) -> None:
         self.jobs: dict[int, AnyJob] = {}
+        self.promises = Promises(after)
         self.tubes: dict[str, Tube] = {}
         self.tube_list = TubeList()
         self.keys = Keys(self.jobs)
@@ -169,12 +174,21 @@ class Store:
         job._state = _GONE
         return new
 
-    def delete(self, job: AnyJob) -> Tube:
-        """End a job that is in no index; return its tube. Cost: O(1)."""
+    def delete(self, job: AnyJob, *, done: bool = False) -> Tube:
+        """End a job that is in no index; return its tube. Cost: O(1).
+
+        Who has submitted it is told whether it is ``done``. All jobs that leave for good
+        leave here, but for those that nobody has submitted: see `Engine.delete_held`.
+        """
+        promise = job._history.promise
+        if promise is not None and not done:
+            promise.cancelled = True
         del self.jobs[job._id]  # from here on it is deleted
         tube = self.tubes[job._tube]
         tube.cmd_delete += 1
         job._state = _GONE
+        if promise is not None:
+            self.promises.keep(job._id, promise)
         return tube
 
     def undo_put(self, job: AnyJob) -> Tube:
@@ -183,8 +197,12 @@ class Store:
         self.leave(job)
         # In this order: see `_settle_counts`.
         tube.total_jobs -= 1
+        promise = job._history.promise
         del self.jobs[job._id]
         job._state = _GONE
+        if promise is not None:
+            promise.cancelled = True
+            self.promises.keep(job._id, promise)
         return tube
 
     def in_state(self, tube: Tube, state: JobState) -> list[AnyJob]:
@@ -235,6 +253,7 @@ class Store:
             tube.buried.update((job._id, job) for job in buried)
         self._settle_counts(groups)
         self.keys.rebuild(self.jobs.values())
+        self.promises.rebuild(self.jobs)
         self.tube_list = TubeList(
             (*(t for t in self.tube_list if t.name in self.tubes), *self.tubes.values())
         )
@@ -267,6 +286,7 @@ class Store:
         self.gone._check(self.jobs)
         by_id = {job._id: job for job in held}
         self.keys._check()
+        self.promises._check(self.jobs)
         # Every job is in a living tube, under its id, and is held if it is reserved.
         for job_id, job in self.jobs.items():
             assert job._id == job_id

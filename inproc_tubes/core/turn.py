@@ -69,7 +69,8 @@ class Turn:
             they are being put, or handed out. A session: it is being opened.
         batch: The jobs that a reserve_many under way has taken so far.
         after: What is left to do, and to drop, when the lock is free again. So no
-            destructor runs inside a turn. A request is withdrawn. A session and a list
+            destructor runs inside a turn. A request is withdrawn. A promise is kept: its
+            future is told. A session and a list
             of its jobs, in a tuple: their reservations are undone. Whoever is
             interrupted appends these, in one step that needs no further frame.
     """

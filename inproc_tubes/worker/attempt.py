@@ -5,7 +5,7 @@ The rules are the same for threads and for tasks:
 =============================================  =======================================
 the handler                                    the job
 =============================================  =======================================
-returns                                        is deleted
+returns                                        is deleted; what it returns is its result
 raises an `Exception`                          is released with a delay, or buried
 raises `Retry` or `Bury`                       is released or buried, as that says
 is cancelled, or raises another BaseException  is released, and that counts as no failure
@@ -135,21 +135,23 @@ class Attempt(Generic[T]):
                 nor a cancellation. The job is given back.
         """
         try:
-            _refuse_coroutine(self.context.run(self.handler.function, self.job))
+            result = self.context.run(self.handler.function, self.job)
+            _refuse_coroutine(result)
         except BaseException as error:
             self.settle(error)
             if not isinstance(error, Exception) and not is_cancellation(error):
                 raise
         else:
-            self.settle(None)
+            self.settle(None, result)
 
     # What becomes of the job
 
-    def settle(self, error: BaseException | None) -> None:
+    def settle(self, error: BaseException | None, result: object = None) -> None:
         """Do with the job what the end of its handler calls for. Twice has no effect.
 
         Args:
             error: What the handler has raised, None if it has returned.
+            result: What it has returned, for whoever has submitted the job.
         """
         if self.settled:
             return
@@ -158,6 +160,8 @@ class Attempt(Generic[T]):
             if self.abandoned:
                 if isinstance(error, Exception):
                     self._log.failed_late(self.job, error)
+            elif error is None and result is not None:
+                self.job.finish(result)
             elif error is None:
                 with self.job:
                     pass  # and so it is deleted, unless the handler has settled it
@@ -187,7 +191,7 @@ class Attempt(Generic[T]):
             priority, delay = None, retry.delay(job.reserves, job.kicks)
         else:
             priority = error.priority if isinstance(error, Bury) else None
-            job.bury(priority=priority, error=error)
+            job.fail(error, priority=priority)
             self._log.buried(job, retry, error)
             return
         job.release(priority=priority, delay=delay, error=error)

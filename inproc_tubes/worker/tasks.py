@@ -291,7 +291,7 @@ class _Group(Generic[T]):
             else:
                 result = await asyncio.to_thread(_call, handler.function, job)
             if isawaitable(result):
-                await result
+                result = await result
         except BaseException as error:
             attempt.settle(error)
             if isinstance(error, Exception):
@@ -301,7 +301,7 @@ class _Group(Generic[T]):
             # To raise it here would break the loop.
             self.run.fail(error)
         else:
-            attempt.settle(None)
+            attempt.settle(None, result)
 
     def _finish(
         self, attempt: Attempt[T], slots: asyncio.Semaphore, task: asyncio.Task[None]

@@ -6,6 +6,7 @@ from tests.robustness import (
     scenarios_of_ends as ends,
     scenarios_of_putting as putting,
     scenarios_of_reserving as reserving,
+    scenarios_of_results as results,
     scenarios_of_settling as settling,
     scenarios_of_tubes as tubes,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "ends",
     "putting",
     "reserving",
+    "results",
     "settling",
     "tubes",
 ]

@@ -7,6 +7,7 @@ parent may fork from any thread, in the middle of another thread's turn, or of i
 from __future__ import annotations
 
 import os
+from textwrap import dedent
 
 import pytest
 
@@ -262,6 +263,31 @@ except ClosedError as error:
 turns.ReserveRequest = ReserveRequest
 verify()
 """)
+
+
+def test_the_future_of_a_job_is_done_in_the_child_and_tells_nobody() -> None:
+    script = """
+        import os, sys
+        from inproc_tubes import Broker, ClosedError
+
+        broker = Broker()
+        producer, consumer = broker.producer(), broker.consumer()
+        future = producer.submit("scarf")
+        told = []
+        future.add_done_callback(lambda _: told.append("told"))
+        with future._condition:  # as another thread may have it
+            child = os.fork()
+            if not child:
+                error = future.exception(timeout=60)
+                assert isinstance(error, ClosedError) and "forked" in error.what
+                assert not told
+                os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert not future.done()
+        consumer.reserve().finish(1)
+        assert (future.result(), told) == (1, ["told"])
+    """
+    assert run(dedent(script)) == ""
 
 
 def test_forking_in_a_loop_beside_busy_threads_never_hangs() -> None:

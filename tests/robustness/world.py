@@ -21,6 +21,7 @@ from inproc_tubes.waiting.threads import ThreadSleeper
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from inproc_tubes import JobFuture
     from inproc_tubes.clock import Parked
     from inproc_tubes.core.record import AnyJob
     from inproc_tubes.core.schedule import AnyRequest
@@ -56,6 +57,7 @@ class World:
         either: Of these bodies one is there.
         handles: The jobs that their consumers were given.
         requests: What was let wait.
+        futures: Those of the jobs that were submitted.
     """
 
     def __init__(self) -> None:
@@ -72,6 +74,7 @@ class World:
         self.either: list[set[str]] = []
         self.handles: list[Job] = []
         self.requests: list[AnyRequest] = []
+        self.futures: list[JobFuture] = []
         # Of each request, which does not refer to it any more once it is answered.
         self.sleepers: list[ThreadSleeper] = []
 
@@ -112,6 +115,12 @@ class World:
         for _ in bodies:
             self.consumer.reserve(timeout=0).bury()
         return job_id
+
+    def submit(self, *bodies: str, **how: Any) -> None:
+        """Put jobs with these bodies, and wait for what becomes of them."""
+        self.certain.update(bodies)
+        for body in bodies:
+            self.futures.append(self.producer.submit(body, **how))
 
     # Waiting. The thread is missing: only its request and its sleeper are there.
 
@@ -174,6 +183,7 @@ class World:
             assert {} == self.engine.jobs
             assert all(request.outcome is not None for request in self.requests)
         self._verify_requests()
+        self._verify_futures()
 
     def _verify_jobs(self) -> None:
         store = self.engine.store
@@ -203,6 +213,12 @@ class World:
             if answered:
                 assert not sleeper.token.locked(), "answered, and not woken"
         assert all(any(one is other for other in self.requests) for one in pending)
+
+    def _verify_futures(self) -> None:
+        """Check that a future is done, and whoever waits was told, if the job is gone."""
+        pending = self.engine.store.promises.pending.values()
+        for future in self.futures:
+            assert future.done() != any(p.future is future for p in pending)
 
     def _verify_leader(self) -> None:
         sleepers = self.broker._sleepers

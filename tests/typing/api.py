@@ -26,6 +26,7 @@ from inproc_tubes import (
     HeldJob,
     Job,
     JobError,
+    JobFuture,
     JobState,
     JobStats,
     JobTooBigError,
@@ -47,6 +48,7 @@ from inproc_tubes.testing import FakeClock, wait_until_waiting
 if TYPE_CHECKING:
     import queue
     from collections.abc import Callable
+    from concurrent.futures import Future
 
 # Brokers and clocks
 
@@ -170,6 +172,19 @@ assert_type(next(consumer), Job)
 broker.consumer(["jobs"])  # type: ignore[call-overload]  # not a list of them
 consumer.reserve("5")  # type: ignore[call-overload]  # no number
 
+# Results
+
+future = producer.submit("body", 0, 1.5, 60, tube="jobs", timeout=1)
+assert_type(future, JobFuture[Any, Any])
+assert_type(future.job_id, int)
+assert_type(future.cancel(), bool)
+assert_type(future.result(timeout=1), Any)
+receipt: JobFuture[str, int] = producer.submit("body", key="order", expires=5)
+assert_type(receipt.result(), int)
+assert_type(receipt.body, str)
+plain: Future[int] = receipt
+producer.submit("body", on_duplicate="keep")  # type: ignore[arg-type]  # whose?
+
 # Their twins for coroutines
 
 
@@ -180,6 +195,9 @@ async def in_a_loop() -> None:
     assert_type(await producer.put(object()), int)
     assert_type(await producer.put("body", 0, 1.5, 60, tube="jobs", timeout=1), int)
     assert_type(await producer.put_many(["a", b"b"], timeout=None), list[int])
+    receipt: JobFuture[str, int] = await producer.submit("body")
+    assert_type(await receipt, int)
+    assert_type(await asyncio.gather(receipt, receipt), tuple[int, int])
     assert_type(await producer.put("body", key="k", on_duplicate="keep"), int)
     assert_type(await producer.put_many(["a"], key=str, expires=5), list[int])
     assert_type(producer.use("jobs"), None)
@@ -323,6 +341,11 @@ assert_type(job.bury(error=KeyboardInterrupt()), None)
 job.bury(error="too heavy")  # type: ignore[arg-type]  # no exception
 job.bury(error=ValueError)  # type: ignore[arg-type]  # nor this
 assert_type(job.delete(), None)
+assert_type(job.finish("result"), None)
+assert_type(job.finish(), None)
+assert_type(job.fail(ValueError(), priority=5), None)
+job.fail("no")  # type: ignore[arg-type]  # no exception
+job.fail()  # type: ignore[call-arg]  # of what?
 assert_type(job.release(), None)
 assert_type(job.release(priority=1, delay=0.5), None)
 job.release(30)  # type: ignore[call-arg]  # a priority, or a delay?

@@ -1,0 +1,405 @@
+"""Results: what becomes of a job, for whoever has submitted it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from concurrent.futures import CancelledError, as_completed, wait
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from inproc_tubes import (
+    Broker,
+    ClosedError,
+    DuplicateJobError,
+    Job,
+    JobFuture,
+    NotFoundError,
+    ReentrantCallError,
+    TubeFullError,
+)
+from inproc_tubes.testing import FakeClock
+from tests.threads import LONG, start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from inproc_tubes import Consumer, Producer
+
+
+def outcome(future: JobFuture[Any, Any]) -> object:
+    """Return what a future that is done says."""
+    assert future.done()
+    if future.cancelled():
+        return "cancelled"
+    error = future.exception()
+    return future.result() if error is None else error
+
+
+# How a job ends
+
+
+def test_a_future_is_pending_until_its_job_is_done(
+    producer: Producer, consumer: Consumer
+) -> None:
+    future = producer.submit("scarf")
+    assert (False, False) == (future.done(), future.running())
+    assert "<JobFuture of job 1: pending>" == repr(future)
+    job = consumer.reserve()
+    assert (job.id, job.body) == (future.job_id, future.body)
+    assert (False, True) == (future.done(), future.running())
+    assert "<JobFuture of job 1: running>" == repr(future)
+    job.finish("packed")
+    assert "packed" == future.result(timeout=0)
+    assert not future.running()
+    assert "<JobFuture of job 1: finished>" == repr(future)
+
+
+def bury_in_a_block(job: Job) -> None:
+    with pytest.raises(ZeroDivisionError), job:
+        _ = 1 / 0
+
+
+ENDS: dict[str, tuple[Callable[[Broker, Job], object], object]] = {
+    "finish": (lambda _, job: job.finish(5), 5),
+    "finish with nothing": (lambda _, job: job.finish(), None),
+    "delete": (lambda _, job: job.delete(), None),
+    "block": (lambda _, job: job.__exit__(None, None, None), None),
+    "fail": (lambda _, job: job.fail(KeyError("x")), KeyError),
+    "failed block": (lambda _, job: bury_in_a_block(job), ZeroDivisionError),
+    "cancel": (lambda broker, job: broker.cancel(job), "cancelled"),
+    "close": (lambda broker, _: broker.close(), ClosedError),
+}
+
+
+@pytest.mark.parametrize(("verb", "expected"), ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("again", [False, True])
+def test_how_a_held_job_ends_is_what_its_future_says(
+    broker: Broker,
+    producer: Producer,
+    consumer: Consumer,
+    verb: Callable[[Broker, Job], object],
+    expected: object,
+    again: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    future = producer.submit("scarf")
+    if again:
+        consumer.reserve().release()
+    job = consumer.reserve()
+    assert not future.done()
+    verb(broker, job)
+    found = outcome(future)
+    assert (type(found) if isinstance(found, Exception) else found) == expected
+
+
+UNHELD_ENDS: dict[str, tuple[Callable[[Broker, int], object], object]] = {
+    "delete": (lambda broker, job_id: broker.delete(job_id), None),
+    "clear": (lambda broker, _: broker.clear_tube("default"), "cancelled"),
+    "cancel": (lambda broker, job_id: broker.cancel(job_id), "cancelled"),
+    "expiry": (lambda broker, _: broker.clock.advance(9), "cancelled"),  # type: ignore[attr-defined]  # a FakeClock
+}
+
+
+@pytest.mark.parametrize(("verb", "expected"), UNHELD_ENDS.values(), ids=UNHELD_ENDS)
+def test_how_a_job_ends_that_nobody_holds_is_what_its_future_says(
+    broker: Broker,
+    producer: Producer,
+    verb: Callable[[Broker, int], object],
+    expected: object,
+) -> None:
+    future = producer.submit("scarf", expires=5)
+    verb(broker, future.job_id)
+    assert outcome(future) == expected
+
+
+def test_a_job_that_comes_back_may_still_be_done(
+    clock: FakeClock, broker: Broker, producer: Producer, consumer: Consumer
+) -> None:
+    future = producer.submit("scarf", ttr=5)
+    consumer.reserve().release(error=ValueError())
+    consumer.reserve().bury(error=ValueError())
+    broker.kick("default", 1)
+    consumer.reserve()
+    clock.advance(5)
+    assert not future.done()
+    consumer.reserve().finish(1)
+    assert 1 == future.result(0)
+
+
+def test_a_job_that_has_failed_and_is_kicked_tells_nobody(
+    broker: Broker, producer: Producer, consumer: Consumer
+) -> None:
+    future = producer.submit("scarf")
+    error = ValueError("too heavy")
+    consumer.reserve().fail(error, priority=3)
+    assert error is future.exception(0)
+    (buried,) = broker.jobs("default", "buried")
+    assert buried.error is not None
+    assert (3, "too heavy") == (buried.priority, buried.error.text)
+    broker.kick("default", 1)
+    consumer.reserve().finish(1)
+    assert error is future.exception(0)
+
+
+def test_a_result_of_a_job_that_nobody_has_submitted_is_dropped(
+    broker: Broker, producer: Producer, consumer: Consumer
+) -> None:
+    producer.put_many(["a", "b"])
+    consumer.reserve().finish(1)
+    consumer.reserve().fail(ValueError())
+    assert 1 == broker.stats().current_jobs_buried
+
+
+def test_a_stranger_can_end_no_job(
+    clock: FakeClock, broker: Broker, producer: Producer, consumer: Consumer
+) -> None:
+    future = producer.submit("scarf", ttr=5)
+    late = consumer.reserve()
+    clock.advance(5)
+    other = broker.consumer().reserve()
+    with pytest.raises(NotFoundError):
+        late.finish(1)
+    with pytest.raises(NotFoundError):
+        late.fail(ValueError())
+    other.bury()
+    with pytest.raises(NotFoundError):
+        other.finish(1)
+    with pytest.raises(NotFoundError):
+        other.fail(ValueError())
+    assert not future.done()
+
+
+def test_a_late_result_counts_if_nobody_has_the_job(
+    clock: FakeClock, producer: Producer, consumer: Consumer
+) -> None:
+    future = producer.submit("scarf", ttr=5)
+    job = consumer.reserve()
+    clock.advance(6)
+    job.finish("late")
+    assert "late" == future.result(0)
+
+
+# Cancelling
+
+
+def test_cancel_takes_a_job_out_of_the_queue_that_nobody_holds(
+    broker: Broker, producer: Producer
+) -> None:
+    future = producer.submit("scarf", delay=5)
+    assert future.cancel()
+    assert future.cancel()  # twice is the same
+    assert [] == broker.jobs("default")
+    assert 1 == broker.stats().cmd_delete
+    with pytest.raises(CancelledError):
+        future.result(0)
+    assert "<JobFuture of job 1: cancelled>" == repr(future)
+
+
+def test_cancel_leaves_a_job_to_its_holder(
+    producer: Producer, consumer: Consumer
+) -> None:
+    future = producer.submit("scarf")
+    job = consumer.reserve()
+    assert not future.cancel()
+    job.finish(1)
+    assert not future.cancel()
+    assert 1 == future.result(0)
+
+
+def test_cancel_of_a_job_that_has_failed_leaves_it_buried(
+    broker: Broker, producer: Producer, consumer: Consumer
+) -> None:
+    future = producer.submit("scarf")
+    consumer.reserve().fail(ValueError())
+    assert not future.cancel()
+    assert 1 == len(broker.jobs("default", "buried"))
+
+
+def test_a_job_that_is_replaced_is_cancelled(producer: Producer) -> None:
+    first = producer.submit("scarf", key="order")
+    with pytest.raises(DuplicateJobError):
+        producer.submit("anvil", key="order")
+    second = producer.submit("piano", key="order", on_duplicate="replace")
+    assert (True, False) == (first.cancelled(), second.done())
+
+
+# Whoever waits
+
+
+def test_wait_and_as_completed_work(producer: Producer, consumer: Consumer) -> None:
+    futures = [producer.submit(number) for number in range(4)]
+    waiter = start(lambda: wait(futures, LONG))
+    futures[3].cancel()
+    for job in consumer.reserve_many(3):
+        job.finish(job.body)
+    assert set(futures) == waiter.result(LONG).done
+    finished = [f.result() for f in as_completed(futures, LONG) if not f.cancelled()]
+    assert {0, 1, 2} == set(finished)
+
+
+def test_a_callback_runs_without_the_lock_and_may_call_verbs(
+    broker: Broker, producer: Producer, consumer: Consumer
+) -> None:
+    seen = []
+
+    def again(future: Any) -> None:
+        seen.append((future.result(), broker._monitor.lock._is_owned()))  # type: ignore[attr-defined]  # as the monitor asks
+        producer.put("from the callback")
+
+    producer.submit("scarf").add_done_callback(again)
+    consumer.reserve().finish(1)
+    assert [(1, False)] == seen
+    assert "from the callback" == consumer.reserve().body
+
+
+def test_futures_are_told_in_the_order_of_their_jobs(
+    broker: Broker, producer: Producer
+) -> None:
+    told: list[int] = []
+    for number in range(100):  # more than fit in one turn
+        future = producer.submit(number)
+        future.add_done_callback(lambda f: told.append(f.body))  # type: ignore[attr-defined]  # it is a JobFuture
+    broker.close()
+    assert [*range(100)] == told
+
+
+def test_a_callback_that_breaks_off_keeps_no_other_future_from_being_told(
+    broker: Broker, producer: Producer
+) -> None:
+    first, second = producer.submit(1), producer.submit(2)
+
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    first.add_done_callback(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        broker.clear_tube("default")
+    broker.tubes()  # the next turn
+    assert first.cancelled()
+    assert second.cancelled()
+
+
+def test_a_future_that_was_told_only_in_part_wakes_who_waits(
+    producer: Producer, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    future = producer.submit("scarf")
+    notify = future._condition.notify_all
+    calls: list[int] = []
+
+    def interrupt() -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        notify()
+
+    monkeypatch.setattr(future._condition, "notify_all", interrupt)
+    job = consumer.reserve()
+    with pytest.raises(KeyboardInterrupt):
+        job.finish(1)
+    consumer.reserve_nowait()  # the next turn
+    assert 1 < len(calls)
+    assert 1 == future.result(0)
+
+
+def test_in_the_middle_of_a_verb_nothing_is_submitted(
+    broker: Broker, producer: Producer
+) -> None:
+    def verb(_now: float) -> None:
+        with pytest.raises(ReentrantCallError):
+            producer.submit("scarf")
+
+    broker._monitor.run(verb)
+    assert [] == broker.jobs("default")
+
+
+def test_a_submit_waits_for_room_no_longer_than_its_timeout(
+    broker: Broker, producer: Producer
+) -> None:
+    broker.limit_tube("default", 1)
+    producer.put("x")
+    with pytest.raises(TubeFullError):
+        producer.submit("y", timeout=0)
+    waiting = start(lambda: producer.submit("y"))
+    broker.delete(1)
+    assert 2 == waiting.result(LONG).job_id
+
+
+# Nobody waits for ever
+
+
+def test_a_future_ends_when_its_broker_is_dropped() -> None:
+    broker = Broker(clock=FakeClock())
+    future = broker.producer().submit("scarf")
+    del broker
+    gc.collect()
+    with pytest.raises(ClosedError, match=r"^the broker was dropped$"):
+        future.result(LONG)
+    assert not future.running()
+    assert not future.cancel()
+
+
+def test_a_future_that_was_dropped_is_told_all_the_same(
+    producer: Producer, consumer: Consumer
+) -> None:
+    told: list[object] = []
+    producer.submit("scarf").add_done_callback(lambda f: told.append(f.result()))
+    gc.collect()
+    consumer.reserve().finish(1)
+    assert [1] == told
+
+
+def test_a_future_that_is_done_keeps_nothing_alive(
+    producer: Producer, consumer: Consumer
+) -> None:
+    future = producer.submit("scarf")
+    consumer.reserve().finish(1)
+    gone = weakref.ref(future)
+    del future
+    assert gone() is None
+
+
+def test_a_future_that_dies_with_its_broker_is_told_nothing() -> None:
+    broker = Broker(clock=FakeClock())
+    gone = weakref.ref(broker.producer().submit("scarf"))
+    del broker
+    gc.collect()
+    assert gone() is None
+
+
+# Coroutines
+
+
+def test_a_future_is_awaited(broker: Broker) -> None:
+    async def main() -> None:
+        producer, consumer = broker.async_producer(), broker.consumer()
+        futures = [await producer.submit(number) for number in range(3)]
+        task = asyncio.gather(*futures, asyncio.wrap_future(futures[0]))
+        await asyncio.sleep(0)
+        for job in consumer.reserve_many(3):
+            job.finish(job.body)
+        assert [0, 1, 2, 0] == await task
+        broker.limit_tube("default", 1)
+        await producer.put("x")
+        waiting = asyncio.ensure_future(producer.submit("y"))
+        await asyncio.sleep(0)
+        broker.clear_tube("default")
+        assert 5 == (await waiting).job_id
+
+    asyncio.run(main())
+
+
+def test_an_await_that_is_cancelled_cancels_the_job(broker: Broker) -> None:
+    async def main() -> None:
+        future = await broker.async_producer().submit("scarf")
+        task = asyncio.ensure_future(future)
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0)
+        assert future.cancelled()
+
+    asyncio.run(main())
+    assert [] == broker.jobs("default")
