@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         ReentrantCallError,
         StoppedError,
         TimedOutError,
+        TooManyTriesError,
         TubeFullError,
         TubesError,
     )
@@ -87,6 +88,7 @@ __all__ = [
     "ReentrantCallError",
     "StoppedError",
     "TimedOutError",
+    "TooManyTriesError",
     "TubeFullError",
     "TubeStats",
     "TubesError",
@@ -126,6 +128,7 @@ _MODULES = {
         "ReentrantCallError",
         "StoppedError",
         "TimedOutError",
+        "TooManyTriesError",
         "TubeFullError",
         "TubesError",
     ),

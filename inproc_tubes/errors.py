@@ -14,6 +14,7 @@ Where a stranger would reach for a builtin, the class is that builtin too::
     ├── BadTubeNameError     (ValueError)    not a tube name by beanstalkd's grammar
     ├── TubeFullError        (queue.Full)    the tube has all the jobs it may have
     ├── DuplicateJobError                    the tube has a job with this key
+    ├── TooManyTriesError                    (of a future) the job was tried too often
     ├── DrainingError                        the broker takes no new jobs
     ├── ClosedError                          the broker or the handle was closed
     │   └── StoppedError                     the broker or the consumer was stopped
@@ -43,6 +44,7 @@ __all__ = [
     "ReentrantCallError",
     "StoppedError",
     "TimedOutError",
+    "TooManyTriesError",
     "TubeFullError",
     "TubesError",
 ]
@@ -312,6 +314,31 @@ class DuplicateJobError(TubesError):
         shown = self.key if len(self.key) <= _SHOWN else self.key[:_SHOWN] + "..."
         return (
             f"tube {self.tube!r} has job {self.job_id} with the key {shown!r} already"
+        )
+
+
+class TooManyTriesError(TubesError):
+    """The job was reserved as often as `Broker.limit_tries` lets it be, and is buried.
+
+    What a `JobFuture` has failed with. Its consumers may have died, hung, or given it
+    back each time: `Job.error` tells what the last one told.
+
+    Attributes:
+        job_id: The job.
+        tube: Its tube's name.
+        tries: How often it was reserved.
+    """
+
+    def __init__(self, job_id: int, tube: str, tries: int) -> None:
+        super().__init__(job_id, tube, tries)
+        self.job_id = job_id
+        self.tube = tube
+        self.tries = tries
+
+    def __str__(self) -> str:
+        return (
+            f"job {self.job_id} of tube {self.tube!r} is buried: "
+            f"it was reserved {self.tries} times"
         )
 
 

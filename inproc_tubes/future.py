@@ -42,7 +42,8 @@ class JobFuture(Future[R], Generic[T, R]):
       one;
     - the job is deleted: the result is None;
     - it is buried for good: by `Job.fail`, by the end of its with-block, or by a worker
-      that does not try it again. It has failed with that exception;
+      that does not try it again. It has failed with that exception, or with
+      `TooManyTriesError` where `Broker.limit_tries` has buried it;
     - it has left the queue, and nobody has done it, as by `cancel` or
       `Broker.clear_tube`: the future is cancelled;
     - the broker is closed or dropped: it has failed with `ClosedError`.

@@ -84,7 +84,9 @@ class Told:
     def _resolve(self, promise: Promise) -> None:
         outcome: object = "cancelled"
         if promise.error is not None:
-            outcome = ("failed", promise.error)
+            error = promise.error
+            ours = isinstance(error, TubesError)
+            outcome = ("failed", type(error) if ours else error)
         elif not promise.cancelled:
             outcome = ("done", promise.result)
         # Where a turn was broken off, it may be told twice.

@@ -21,6 +21,7 @@ from inproc_tubes import (
     NotIgnoredError,
     StoppedError,
     TimedOutError,
+    TooManyTriesError,
     TubeFullError,
     TubesError,
 )
@@ -802,6 +803,7 @@ class Model:
             failure = tries_error(job.reserves, job.tube, self.now, job.error)
             job.error = failure
             self.set_aside(job)
+            self.keep(job, ("failed", TooManyTriesError))
         else:
             self.make_ready_in(job, delay)
 

@@ -24,6 +24,7 @@ from inproc_tubes.errors import (
     ReentrantCallError,
     StoppedError,
     TimedOutError,
+    TooManyTriesError,
     TubeFullError,
     TubesError,
 )
@@ -195,6 +196,12 @@ TABLE: list[tuple[TubesError, type[Exception], str, dict[str, Any]]] = [
             "and the first is not '-'"
         ),
         {"name": "a" * 201},
+    ),
+    (
+        TooManyTriesError(7, "jobs", 3),
+        TubesError,
+        "job 7 of tube 'jobs' is buried: it was reserved 3 times",
+        {"job_id": 7, "tube": "jobs", "tries": 3},
     ),
     (
         DuplicateJobError("invoice-7", "jobs", 3),

@@ -19,7 +19,12 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from inproc_tubes.errors import DeadlineSoonError, NotFoundReason, TimedOutError
+from inproc_tubes.errors import (
+    DeadlineSoonError,
+    NotFoundReason,
+    TimedOutError,
+    TooManyTriesError,
+)
 
 from .failure import tries_error
 from .limits import SAFETY_MARGIN
@@ -298,7 +303,12 @@ class Dispatcher:
             history = job._own_history()
             history.buries += 1
             history.error = tries_error(job._reserves, tube.name, now, history.error)
+            if history.promise is not None:
+                history.promise.error = TooManyTriesError(
+                    job._id, tube.name, job._reserves
+                )
             self.store.bury(job)
+            self.store.promises.fail(job)
             self.after_leaving(now, tube)
         elif delay:
             job._due_at = now + delay

@@ -18,6 +18,7 @@ from inproc_tubes import (
     JobFuture,
     NotFoundError,
     ReentrantCallError,
+    TooManyTriesError,
     TubeFullError,
 )
 from inproc_tubes.testing import FakeClock
@@ -141,6 +142,24 @@ def test_a_job_that_has_failed_and_is_kicked_tells_nobody(
     broker.kick("default", 1)
     consumer.reserve().finish(1)
     assert error is future.exception(0)
+
+
+def test_a_job_that_was_tried_too_often_has_failed(
+    clock: FakeClock, broker: Broker, producer: Producer, consumer: Consumer
+) -> None:
+    broker.limit_tries("default", 2)
+    first, second = producer.submit("scarf"), producer.submit("piano", ttr=5)
+    for _ in range(2):
+        consumer.reserve().release()
+    consumer.reserve()
+    clock.advance(5)
+    assert not second.done()
+    consumer.reserve()
+    clock.advance(5)
+    for future in (first, second):
+        error = future.exception(0)
+        assert isinstance(error, TooManyTriesError)
+        assert (future.job_id, 2) == (error.job_id, error.tries)
 
 
 def test_a_result_of_a_job_that_nobody_has_submitted_is_dropped(

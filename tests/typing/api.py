@@ -38,6 +38,7 @@ from inproc_tubes import (
     ReentrantCallError,
     StoppedError,
     TimedOutError,
+    TooManyTriesError,
     TubeFullError,
     TubesError,
     TubeStats,
@@ -455,6 +456,7 @@ errors: list[type[TubesError]] = [
     ReentrantCallError,
     StoppedError,
     TimedOutError,
+    TooManyTriesError,
     TubeFullError,
 ]
 stopped: ClosedError = StoppedError("the consumer was stopped")
