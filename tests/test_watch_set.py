@@ -32,6 +32,7 @@ class Tubes:
         """Put jobs into a tube, and offer them as an engine does."""
         for priority in priorities:
             job = self.jobs.new(priority)
+            job._tube = name
             self.tubes[name].ready.add(job)
             self.watch_set.offer(self.tubes[name], key_of(job))
             self.watch_set._check()
