@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import fields
 from functools import cache
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hypothesis.stateful import RuleBasedStateMachine, invariant
@@ -86,7 +87,7 @@ class Told:
         if promise.error is not None:
             error = promise.error
             ours = isinstance(error, TubesError)
-            outcome = ("failed", type(error) if ours else error)
+            outcome = ("failed", type(repr(error)) if ours else error)
         elif not promise.cancelled:
             outcome = ("done", promise.result)
         # Where a turn was broken off, it may be told twice.
@@ -187,7 +188,9 @@ class EngineAndModel(RuleBasedStateMachine):
                     job._body,
                     job._history.error,
                     job._history.key,
-                    (job._history.life, job._history.expires_at),
+                    # What is left of a life is known while it stands still.
+                    job._history.life if job._history.expires_at == inf else None,
+                    job._history.expires_at,
                     fields_of(self.ask("stats_job", job._id)),
                 )
                 for job in engine.jobs.values()

@@ -662,7 +662,7 @@ class EngineAgainstModel(EngineAndModel):
         fence = self.fence(job_id, kind)
         self.turn()
         verb, now = self.engine.interventions.move, self.model.now
-        handle, number = fence and fence.job, fence and fence.reservation
+        handle, number = fence and fence.job, fence and fence.fence
         self.both(
             lambda: self.take_turn(verb, now, job_id, handle, name),
             lambda: model_moves.move(self.model, job_id, number, name),
@@ -687,7 +687,7 @@ class EngineAgainstModel(EngineAndModel):
         fence = self.fence(job_id, kind)
         self.turn()
         verb, now = self.engine.interventions.update, self.model.now
-        handle, number = fence and fence.job, fence and fence.reservation
+        handle, number = fence and fence.job, fence and fence.fence
         self.both(
             lambda: self.take_turn(verb, now, job_id, handle, priority, delay),
             lambda: model_moves.update(self.model, job_id, number, priority, delay),
@@ -706,7 +706,7 @@ class EngineAgainstModel(EngineAndModel):
         fence = self.fence(job_id, kind)
         self.turn()
         verb, now, client = self.engine.release, self.model.now, self.sessions[who]
-        handle, number = fence and fence.job, fence and fence.reservation
+        handle, number = fence and fence.job, fence and fence.fence
         self.both(
             lambda: self.take_turn(
                 verb, now, client, job_id, handle, None, 0, failure, name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from inproc_tubes import NotFoundError
@@ -134,7 +135,8 @@ def shown(model: Model) -> dict[str, Any]:
                 job.body,
                 job.error,
                 job.key,
-                (job.life, job.expires_at),
+                job.life if job.expires_at == inf else None,
+                job.expires_at,
                 stats_job(model, job.id),
             )
             for job in model.jobs.values()

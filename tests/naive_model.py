@@ -733,7 +733,7 @@ class Model:
         self, session: int, job_id: int, fence: int, failure: Failure, error: object
     ) -> None:
         self.bury(session, job_id, fence, None, failure)
-        self.keep(self.jobs[job_id], ("failed", error))
+        self.keep(self.jobs[job_id], ("failed", repr(error)))
 
     def withdraw_job(self, job_id: int) -> None:
         job = self.jobs.get(job_id)
