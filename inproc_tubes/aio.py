@@ -23,7 +23,7 @@ from .waiting.coroutines import LoopAnswer, LoopSleepers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
-    from typing import Any, Literal
+    from typing import Any, Literal, NoReturn, SupportsIndex
 
     from .core.job import AnyHandle
     from .core.keys import OnDuplicate
@@ -422,7 +422,8 @@ class AsyncConsumer(Generic[T]):
     ) -> None:
         self._consumer.__exit__(exc_type, exc, traceback)
 
-    __reduce_ex__ = refuse_to_pickle
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
+        refuse_to_pickle(self, protocol)
 
     def __repr__(self) -> str:
         return f"<AsyncConsumer {self.name!r}: {self._consumer._description}>"
@@ -699,7 +700,8 @@ class AsyncProducer(Generic[T]):
     ) -> None:
         self._producer.__exit__(exc_type, exc, traceback)
 
-    __reduce_ex__ = refuse_to_pickle
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
+        refuse_to_pickle(self, protocol)
 
     def __repr__(self) -> str:
         return f"<AsyncProducer {self.name!r}: {self._producer._description}>"

@@ -36,7 +36,7 @@ from .waiting.threads import ThreadSleepers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
-    from typing import Literal, TypeAlias
+    from typing import Literal, NoReturn, SupportsIndex, TypeAlias
 
     from .aio import AsyncConsumer, AsyncProducer
     from .clock import Clock
@@ -858,7 +858,8 @@ class Broker(Generic[T]):
         else:
             self.close()
 
-    __reduce_ex__ = refuse_to_pickle
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
+        refuse_to_pickle(self, protocol)
 
     def __repr__(self) -> str:
         engine = self._engine

@@ -43,6 +43,8 @@ D = TypeVar("D")
 
 
 class _Missing(Enum):
+    """What stands for no default."""
+
     NO_DEFAULT = "no default: the error is raised"
 
     def __repr__(self) -> str:

@@ -15,7 +15,7 @@ from .errors import ClosedError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from typing import Any
+    from typing import Any, NoReturn, SupportsIndex
 
     from typing_extensions import TypeVar
 
@@ -109,7 +109,8 @@ class JobFuture(Future[R], Generic[T, R]):
 
         return asyncio.wrap_future(self).__await__()
 
-    __reduce_ex__ = refuse_to_pickle
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
+        refuse_to_pickle(self, protocol)
 
     def __repr__(self) -> str:
         state = "running" if self.running() else self._state.lower().partition("_")[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Generic, NoReturn, SupportsIndex
 
 from .checks import (
     MAX_JOB_ID,
@@ -205,7 +205,8 @@ class Holder(Turns, Generic[T]):
             return f"{state} since, by {'another handle' if who is None else repr(who)}"
         return state if who is None else f"{state} by {who!r}"
 
-    __reduce_ex__ = refuse_to_pickle
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
+        refuse_to_pickle(self, protocol)
 
 
 def target_of(job_or_id: Job[T] | int) -> tuple[int, Job[T] | None]:

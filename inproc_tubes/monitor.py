@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from .clock import Clock
     from .core.record import AnyJob
     from .core.schedule import AnyRequest
+    from .core.turn import Turn
 
 __all__ = ["Deferred", "Monitor", "Sleepers"]
 
@@ -110,8 +111,8 @@ class Deferred:
     __slots__ = ("begun", "verb")
 
     def __init__(self, verb: Callable[[float], object]) -> None:
-        self.verb = verb
-        self.begun = False
+        self.verb: Callable[[float], object] = verb
+        self.begun: bool = False
 
 
 # What is carried out of ``turn.after``. All else is only dropped.
@@ -148,17 +149,17 @@ class Monitor:
 
     def __init__(self, clock: Clock) -> None:
         # Looked up now: gevent and eventlet may have patched it since we were imported.
-        self.lock = threading.RLock()
-        self.guard = _guard(self.lock)
+        self.lock: threading.RLock = threading.RLock()
+        self.guard: Guard = _guard(self.lock)
         self._thread: int | None = threading.get_ident()  # None: contention is expected
-        self.clock = clock
-        self.now = clock.now
-        self.engine = Engine()
-        self.turn = self.engine.turn
-        self.admin = Session()
+        self.clock: Clock = clock
+        self.now: Callable[[], float] = clock.now
+        self.engine: Engine = Engine()
+        self.turn: Turn = self.engine.turn
+        self.admin: Session = Session()
         # Replaced and never changed: a finaliser may come while it is gone through.
         self.ways: tuple[Sleepers, ...] = ()
-        self.started_at = clock.now()
+        self.started_at: float = clock.now()
         # Made by testing.wait_until_waiting: announces that something waits.
         self.waiting_changed: threading.Condition | None = None
         clock.attach(self)
@@ -370,6 +371,10 @@ class Monitor:
         for way in self.ways:
             armed_for = max(armed_for, way.armed_for)
         self.engine.schedule.armed_for = armed_for
+
+    def add_way(self, way: Sleepers) -> None:
+        """Let something sleep in one more way, before anybody does. Cost: O(1)."""
+        self.ways = (*self.ways, way)
 
     def sleepers_changed(self) -> None:
         """Announce that something has begun to wait. Needs the lock."""

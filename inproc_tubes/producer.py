@@ -37,7 +37,7 @@ from .turns import PutTurn
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
-    from typing import Any, Literal
+    from typing import Any, Literal, NoReturn, SupportsIndex
 
     from .core.keys import OnDuplicate
     from .core.record import AnyJob
@@ -352,7 +352,8 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
         if hasattr(self, "_session"):
             self._monitor.abandon(self._session)
 
-    __reduce_ex__ = refuse_to_pickle
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
+        refuse_to_pickle(self, protocol)
 
     @property
     def _description(self) -> str:

@@ -191,6 +191,9 @@ def _in_scope(scope: Any, prefix: str = "") -> tuple[Any, Any, Any]:
     return fake_clock, tubes_broker, fake_beanstalkd
 
 
+fake_clock: Any
+tubes_broker: Any
+fake_beanstalkd: Any
 fake_clock, tubes_broker, fake_beanstalkd = _in_scope(_chosen)
 # pytest looks at every name of a module, and not into a tuple.
 _class_clock, _class_broker, _class_beanstalkd = _in_scope("class", "class_")

@@ -19,7 +19,7 @@ __all__ = ["LONGEST_USUAL", "dev_mode", "runs_event_loop", "warn"]
 LONGEST_USUAL = 10 * 365 * 86_400
 """The seconds of 10 years: what is longer is a time of day, most likely."""
 
-dev_mode = sys.flags.dev_mode
+dev_mode: bool = sys.flags.dev_mode
 """Whether the program runs in Python's development mode, ``-X dev``."""
 
 _PACKAGE = f"{__name__.partition('.')[0]}."

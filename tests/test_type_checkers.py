@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PROGRAMS = sorted((ROOT / "tests/typing").glob("*.py"))
 
+# Where the package and the other libraries are installed.
+BIN = Path(sys.executable).parent
+ENVIRONMENT = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+
 Place = tuple[str, int]
 
 
@@ -64,13 +68,10 @@ def expected(checker: str) -> set[Place]:
 @pytest.mark.parametrize("checker", CHECKERS)
 def test_a_checker_finds_the_errors_of_a_users_program(checker: str) -> None:
     command, places = CHECKERS[checker]
-    # Where the package and the other libraries are installed.
-    bin_dir = Path(sys.executable).parent
-    environment = os.environ | {"PATH": f"{bin_dir}{os.pathsep}{os.environ['PATH']}"}
     run = subprocess.run(  # noqa: S603 - a tool that we have installed
-        [bin_dir / command[0], *command[1:]],
+        [BIN / command[0], *command[1:]],
         cwd=ROOT,
-        env=environment,
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         check=False,
@@ -80,3 +81,16 @@ def test_a_checker_finds_the_errors_of_a_users_program(checker: str) -> None:
     missed = sorted(expected(checker) - found)
     surprising = sorted(found - expected(checker))
     assert (missed, surprising) == ([], [])
+
+
+def test_every_public_name_has_a_type_that_is_written_down(tmp_path: Path) -> None:
+    """So that each checker says the same of it, and need infer nothing."""
+    run = subprocess.run(  # noqa: S603 - as above
+        [BIN / "pyright", "--verifytypes", "inproc_tubes", "--ignoreexternal"],
+        cwd=tmp_path,  # else it looks for the package in here
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Type completeness score: 100%" in run.stdout, run.stdout

@@ -84,14 +84,14 @@ class Dispatcher:
         schedule: Schedule,
         counts: CommandCounts,
     ) -> None:
-        self.turn = turn
-        self.store = store
-        self.jobs = store.jobs
-        self.tubes = store.tubes
-        self.queue = queue
-        self.admission = admission
-        self.schedule = schedule
-        self.counts = counts
+        self.turn: Turn = turn
+        self.store: Store = store
+        self.jobs: dict[int, AnyJob] = store.jobs
+        self.tubes: dict[str, Tube] = store.tubes
+        self.queue: ReserveQueue = queue
+        self.admission: Admission = admission
+        self.schedule: Schedule = schedule
+        self.counts: CommandCounts = counts
 
     # Into a tube
 

@@ -69,7 +69,7 @@ from .turn import Turn
 from .wire_puts import WirePuts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from .failure import Failure
     from .job import AnyHandle
@@ -112,22 +112,23 @@ class Engine:
     """
 
     def __init__(self) -> None:
-        self.turn = Turn()
-        self.schedule = Schedule(self.turn.after)
-        self.counts = CommandCounts()
+        self.turn: Turn = Turn()
+        self.schedule: Schedule = Schedule(self.turn.after)
+        self.counts: CommandCounts = CommandCounts()
         self.stopped: str | None = None
         self.closed: str | None = None
         self._begin()
 
     def _begin(self) -> None:
         """Have no jobs, and no clients."""
-        self.store = Store(self.turn.after)
-        self.jobs = self.store.jobs  # the same dict, one step nearer; so is this:
-        self.tubes = self.store.tubes
-        self.ids = self.store.ids
-        self.queue = ReserveQueue()
-        self.admission = Admission(self.tubes, self.store.keys)
-        self.dispatch = Dispatcher(
+        self.store: Store = Store(self.turn.after)
+        # The same dict, one step nearer; so are these:
+        self.jobs: dict[int, AnyJob] = self.store.jobs
+        self.tubes: dict[str, Tube] = self.store.tubes
+        self.ids: Iterator[JobId] = self.store.ids
+        self.queue: ReserveQueue = ReserveQueue()
+        self.admission: Admission = Admission(self.tubes, self.store.keys)
+        self.dispatch: Dispatcher = Dispatcher(
             self.turn,
             self.store,
             self.queue,
@@ -135,9 +136,9 @@ class Engine:
             self.schedule,
             self.counts,
         )
-        self.clients = Clients(self.dispatch)
-        self.wire_puts = WirePuts(self.dispatch)
-        self.interventions = Interventions(self.dispatch)
+        self.clients: Clients = Clients(self.dispatch)
+        self.wire_puts: WirePuts = WirePuts(self.dispatch)
+        self.interventions: Interventions = Interventions(self.dispatch)
         self.store.tube(DEFAULT_TUBE).pinned = True
 
     # Clients

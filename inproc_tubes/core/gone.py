@@ -35,8 +35,8 @@ class Gone:
 
     def __init__(self) -> None:
         self.reasons: dict[int, NotFoundReason] = {}
-        self.forgotten = 0
-        self.limit = REMEMBERED
+        self.forgotten: int = 0
+        self.limit: int = REMEMBERED
 
     def remember(self, job_id: JobId, reason: NotFoundReason) -> None:
         """Note how a job is about to end. Cost: O(1)."""

@@ -36,7 +36,7 @@ from .record import BlockHolder, JobRecord, JobState
 
 if TYPE_CHECKING:
     from contextvars import Context
-    from typing import Any, TypeAlias
+    from typing import Any, SupportsIndex, TypeAlias
 
     from typing_extensions import TypeVar
 
@@ -374,7 +374,8 @@ class Job(JobRecord, Generic[T]):
         """
         return self._holder._stats_job(self)
 
-    __reduce_ex__ = refuse_to_pickle
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
+        refuse_to_pickle(self, protocol)
 
     def __repr__(self) -> str:
         # Without a holder: nobody has ever reserved it.

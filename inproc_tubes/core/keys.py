@@ -62,10 +62,10 @@ class Verdict:
         there: list[AnyJob | None],
         room: int,
     ) -> None:
-        self.error = error
-        self.new = new
-        self.there = there
-        self.room = room
+        self.error: DuplicateJobError | None = error
+        self.new: list[AnyJob] = new
+        self.there: list[AnyJob | None] = there
+        self.room: int = room
 
     @property
     def replaced(self) -> list[AnyJob]:

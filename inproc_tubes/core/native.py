@@ -22,5 +22,5 @@ else:
 
 __all__ = ["compiled", "mypyc_attr"]
 
-compiled = not limits.__file__.endswith(".py")
+compiled: bool = not limits.__file__.endswith(".py")
 """Whether this is the compiled wheel. It has the same rules, and is faster."""

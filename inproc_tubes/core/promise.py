@@ -37,12 +37,12 @@ class Promise:
     __slots__ = ("cancelled", "error", "future", "result", "told")
 
     def __init__(self, future: Resolvable) -> None:
-        self.future = future
-        self.told = False
+        self.future: Resolvable = future
+        self.told: bool = False
         self.reset()
 
     def reset(self) -> None:
         """Say what a plain delete comes to. Cost: O(1)."""
         self.result: object = None
         self.error: BaseException | None = None
-        self.cancelled = False
+        self.cancelled: bool = False

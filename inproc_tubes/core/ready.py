@@ -71,8 +71,10 @@ class ReadyJobs:
         self._jobs = jobs  # the engine's, {id: job}
         self._tube = tube
         self.lane: deque[JobId] = deque()  # ids
-        self.lane_priority = DEFAULT_PRIORITY
-        self.in_order = True  # there are no others, and no entry of the lane is dead
+        self.lane_priority: int = DEFAULT_PRIORITY
+        self.in_order: bool = (
+            True  # there are no others, and no entry of the lane is dead
+        )
         self._others = SideLanes()
         self._dead = 0  # entries in lane and others that are not live
         # What is to be added to the length of the lane to count the ready jobs: the

@@ -88,23 +88,23 @@ class History:
     )
 
     def __init__(self) -> None:
-        self.timeouts = 0
-        self.releases = 0
-        self.buries = 0
-        self.kicks = 0
-        self.burial = 0
-        self.lost = False
+        self.timeouts: int = 0
+        self.releases: int = 0
+        self.buries: int = 0
+        self.kicks: int = 0
+        self.burial: int = 0
+        self.lost: bool = False
         self.expired_at: float | None = None
         self.reserved_at: float | None = None
-        self.cancelled = False
-        self.told_of = -inf
+        self.cancelled: bool = False
+        self.told_of: float = -inf
         self.error: JobError | None = None
         self.context: Context | None = None
         self.promise: Promise | None = None
         self.key: str | None = None
         self.successor: JobId = 0
-        self.life = inf
-        self.expires_at = inf
+        self.life: float = inf
+        self.expires_at: float = inf
 
     def copy(self) -> History:
         """Return that of the next reservation: neither lost nor told of. Cost: O(1)."""

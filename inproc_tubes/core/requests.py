@@ -88,9 +88,9 @@ class Request(Generic[R]):
     def __init__(self, timeout: float | None) -> None:
         self.outcome: R | TubesError | None = None
         self.sleeper: Sleeper = NOBODY
-        self.ticket = 0
-        self.timeout = inf if timeout is None else timeout
-        self.timeout_at = inf
+        self.ticket: int = 0
+        self.timeout: float = inf if timeout is None else timeout
+        self.timeout_at: float = inf
 
     def result(self) -> R:
         """Return what was asked for, or raise the error. Cost: O(1)."""
@@ -124,8 +124,8 @@ class ReserveRequest(Request["AnyHandle"]):
 
     def __init__(self, session: Session, timeout: float | None) -> None:
         super().__init__(timeout)
-        self.session = session
-        self.told_of_deadlines = timeout is not WITHOUT_WARNING
+        self.session: Session = session
+        self.told_of_deadlines: bool = timeout is not WITHOUT_WARNING
 
     def result(self) -> AnyHandle:
         """Return the job, or raise the error.
@@ -169,10 +169,10 @@ class PutRequest(Request["list[int]"]):
         on_duplicate: str = "",
     ) -> None:
         super().__init__(timeout)
-        self.session = session
-        self.jobs = jobs
-        self.tube = tube
-        self.on_duplicate = on_duplicate
+        self.session: Session = session
+        self.jobs: list[AnyJob] = jobs
+        self.tube: str = tube
+        self.on_duplicate: str = on_duplicate
 
     def describe(self) -> str:
         """Name the command, and the tube that is full. Cost: O(1)."""
@@ -195,8 +195,8 @@ class JoinRequest(Request[int]):
 
     def __init__(self, timeout: float | None, tubes: list[str] | None) -> None:
         super().__init__(timeout)
-        self.tubes = tubes
-        self.held_up_by = ""
+        self.tubes: list[str] | None = tubes
+        self.held_up_by: str = ""
 
     def too_late(self) -> TubesError:
         """Return the outcome when its timeout has passed. Cost: O(1)."""

@@ -51,8 +51,8 @@ class Schedule:
 
     def __init__(self, after: deque[object]) -> None:
         self._after = after  # that of the turn
-        self.due_at = inf
-        self.armed_for = -inf
+        self.due_at: float = inf
+        self.armed_for: float = -inf
         self._tickets = 0  # given to requests
         self._tubes: TimerQueue[Tube] = TimerQueue()
         self._sessions: TimerQueue[Session] = TimerQueue()

@@ -229,33 +229,35 @@ class Session:
         "watched",
     )
 
-    __deletable__ = ("holder",)  # for the compiler
+    __deletable__: Final = ("holder",)  # for the compiler
 
     holder: JobHolder
     """What a job that it reserves calls. Set by who opens the session."""
 
     def __init__(self) -> None:
         self.used: Tube | None = None
-        self.watched = TubeList()
+        self.watched: TubeList = TubeList()
         # Where it looks for a job, and waits for one: the watched tube if there is just
         # one, else a watch set, which is made when it is first needed.
         self.only: Tube | None = None
         self.watch_set: WatchSet[Tube] | None = None
-        self.held = HeldJobs()
-        self.recent = self.held.recent  # the same dict, one step nearer
+        self.held: HeldJobs = HeldJobs()
+        self.recent: dict[int, AnyJob] = (
+            self.held.recent
+        )  # the same dict, one step nearer
         # The job whose body is still to come, over the wire.
         self.incoming: AnyJob | None = None
         self.tickets: dict[int, None] = {}  # of its reserves that wait
         self.puts: dict[int, None] = {}  # of its puts that wait
-        self.planned_at = inf  # when the engine looks at it, at the latest
-        self.cmd_reserve = 0
-        self.cmd_reserve_with_timeout = 0
-        self.is_producer = False  # has ever put
-        self.is_worker = False  # has reserved otherwise than the counters tell
-        self.is_abandoned = False  # is no client, and still holds jobs
-        self.name = ""  # of the handle, to be shown
+        self.planned_at: float = inf  # when the engine looks at it, at the latest
+        self.cmd_reserve: int = 0
+        self.cmd_reserve_with_timeout: int = 0
+        self.is_producer: bool = False  # has ever put
+        self.is_worker: bool = False  # has reserved otherwise than the counters tell
+        self.is_abandoned: bool = False  # is no client, and still holds jobs
+        self.name: str = ""  # of the handle, to be shown
         # A handle: it stops with the broker, and is told once of each end of a
         # reservation. The wire knows no stop, and tells as often as one asks.
-        self.stops = True
+        self.stops: bool = True
         self.stopped: str | None = None  # what was stopped, once it reserves no more
         self.closed: str | None = None  # what was closed, once it is

@@ -64,16 +64,16 @@ class Store:
 
     def __init__(self, after: deque[object]) -> None:
         self.jobs: dict[int, AnyJob] = {}
-        self.promises = Promises(after)
+        self.promises: Promises = Promises(after)
         self.tubes: dict[str, Tube] = {}
-        self.tube_list = TubeList()
-        self.keys = Keys(self.jobs)
+        self.tube_list: TubeList = TubeList()
+        self.keys: Keys = Keys(self.jobs)
         self.ids: Iterator[JobId] = count(1)
-        self.gone = Gone()
+        self.gone: Gone = Gone()
         # How many jobs were put into tubes that are gone, and how many were deleted.
         # One tuple, so that the two always agree.
         self._of_dead_tubes = 0, 0
-        self.draining = False  # whether puts are refused
+        self.draining: bool = False  # whether puts are refused
         self._burials = 0
 
     @property

@@ -30,7 +30,7 @@ class Occupancy:
     __slots__ = ("joins", "maxsize", "puts")
 
     def __init__(self) -> None:
-        self.maxsize = 0  # 0: no limit
+        self.maxsize: int = 0  # 0: no limit
         # The tickets of the puts that wait for room, longest waiting first, each with
         # how many jobs it brings.
         self.puts: OrderedDict[int, int] = OrderedDict()
@@ -66,14 +66,14 @@ class Tube:
     def __init__(
         self, name: str, jobs: dict[int, AnyJob], *, draining: bool = False
     ) -> None:
-        self.name = name
+        self.name: str = name
         # Whether a job that is put without a delay is simply ready: nothing waits for a
         # job of this tube, or for jobs to leave it, and puts are not refused. See
         # `settle`.
-        self.is_plain = not draining
-        self.draining = draining
-        self.ready = ReadyJobs(jobs, name)
-        self.delayed = DelayedJobs(jobs, name)
+        self.is_plain: bool = not draining
+        self.draining: bool = draining
+        self.ready: ReadyJobs = ReadyJobs(jobs, name)
+        self.delayed: DelayedJobs = DelayedJobs(jobs, name)
         # {id: job}, longest buried first. For the type see `WatchSet.tickets`.
         self.buried: OrderedDict[int, AnyJob] = OrderedDict()
         self.lives: Lives | None = None  # from when the first of its jobs has one
@@ -83,16 +83,18 @@ class Tube:
         # The watch sets that it is in, as keys: sessions that watch it among others.
         self.watch_sets: dict[WatchSet[Tube], None] = {}
         self.occupancy: Occupancy | None = None
-        self.max_tries = 0  # how often a job may be reserved; 0: any number of times
-        self.pinned = False  # it stays although nothing refers to it
-        self.using = 0
-        self.watching = 0
+        self.max_tries: int = (
+            0  # how often a job may be reserved; 0: any number of times
+        )
+        self.pinned: bool = False  # it stays although nothing refers to it
+        self.using: int = 0
+        self.watching: int = 0
         self.pause: Seconds = 0.0  # as given, while it lasts
-        self.paused_until = 0.0  # 0.0: not paused
-        self.total_jobs = 0
-        self.cmd_delete = 0
-        self.cmd_pause_tube = 0
-        self.expired = 0  # how many of the deleted jobs
+        self.paused_until: float = 0.0  # 0.0: not paused
+        self.total_jobs: int = 0
+        self.cmd_delete: int = 0
+        self.cmd_pause_tube: int = 0
+        self.expired: int = 0  # how many of the deleted jobs
 
     def settle(self) -> None:
         """Set ``is_plain``, after something that it depends on has changed.

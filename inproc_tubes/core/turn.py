@@ -29,6 +29,8 @@ __all__ = ["ALARM", "TURN", "Guard", "Turn"]
 
 
 class _Mark(Enum):
+    """What `Turn` is told by, where it is no job."""
+
     TURN = "a turn is under way"
     ALARM = "something is due sooner than the leaders sleep for"
 

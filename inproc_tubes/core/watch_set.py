@@ -46,8 +46,8 @@ class WatchSet(Generic[S]):
     __slots__ = ("_bounds", "_heap", "tickets", "tubes", "users")
 
     def __init__(self, tubes: Iterable[S]) -> None:
-        self.tubes = {tube.name: tube for tube in tubes}
-        self.users = 0  # how many sessions
+        self.tubes: dict[str, S] = {tube.name: tube for tube in tubes}
+        self.users: int = 0  # how many sessions
         # The tickets of the requests that wait here, longest waiting first. Not a dict:
         # the first of a dict that is consumed from its front takes ever longer to find.
         self.tickets: OrderedDict[int, None] = OrderedDict()

@@ -75,15 +75,15 @@ class Connection(ABC):
     def __init__(self, server: Server) -> None:
         server.admit()
         self._server = server
-        self.unix = isinstance(server.address, str)
-        self.broker = server.broker
+        self.unix: bool = isinstance(server.address, str)
+        self.broker: ServedBroker = server.broker
         # Whether it is the parent's, and this is a forked child.
-        self.inherited = False
+        self.inherited: bool = False
         # Guards the session, which is one thread's at a time. Taken before the broker's
         # lock, never while holding it. Looked up now, for gevent: see Monitor.
         self._lock = threading.Lock()
         self._was_reset = False
-        self.session = ProtocolSession(
+        self.session: ProtocolSession = ProtocolSession(
             self.broker, version=server.version, on_output=self.on_output
         )
         server.add(self)
@@ -175,10 +175,10 @@ class SocketConnection(Connection):
         # Guards what was taken from the session; held while it is.
         self._reading = threading.Lock()
         self._unread = bytearray()
-        self.hung_up = False
-        self.may_read = True
-        self.may_write = True
-        self.port = next(_ports)  # the client's, if it did not choose one
+        self.hung_up: bool = False
+        self.may_read: bool = True
+        self.may_write: bool = True
+        self.port: int = next(_ports)  # the client's, if it did not choose one
         super().__init__(server)
 
     def on_output(self) -> None:

@@ -51,9 +51,9 @@ class Reader:
 
     def __init__(self, timeout_at: float, session: ProtocolSession) -> None:
         self._session = session
-        self.timeout_at = timeout_at
-        self.due_at = timeout_at
-        self.answered = False
+        self.timeout_at: float = timeout_at
+        self.due_at: float = timeout_at
+        self.answered: bool = False
         self.error: TubesError | None = None
         self.token: Lock = threading.Lock()
         self.token.acquire()
@@ -90,7 +90,7 @@ class Readers:
 
     def __init__(self) -> None:
         self._asleep: dict[Sleeper, None] = {}
-        self.armed_for = -inf
+        self.armed_for: float = -inf
 
     def enter(self, monitor: ServedMonitor, sleeper: Sleeper) -> float:
         """Note that it sleeps, and return until when it may if nothing comes up."""
@@ -142,9 +142,9 @@ class ServedMonitor(Monitor):
 
     def __init__(self, clock: Clock) -> None:
         # First: a clock may ask as soon as the monitor is attached to it.
-        self.readers = Readers()
+        self.readers: Readers = Readers()
         super().__init__(clock)
-        self.ways += (self.readers,)
+        self.add_way(self.readers)
 
     def next_due_of_engine(self) -> float:
         """Return when something is due next, but for the readers' own timeouts."""

@@ -61,7 +61,7 @@ class Place(Protocol):
 
 # Guards the tables when they change; who looks something up does without. Reentrant:
 # an audit hook may come in between.
-lock = threading.RLock()
+lock: threading.RLock = threading.RLock()
 # Windows cannot fork.
 if hasattr(os, "register_at_fork"):  # pragma: no branch - tests run where one can
     os.register_at_fork(after_in_child=lock._at_fork_reinit)  # type: ignore[attr-defined]  # as logging does

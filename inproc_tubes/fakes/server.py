@@ -86,7 +86,7 @@ class FakeBeanstalkd:
         self.version = version
         self._max_job_size = max_job_size
         self._refuses = False
-        self.inherited = False
+        self.inherited: bool = False
         # A dict for its order.
         self._connections: dict[Connection, None] = {}
         self._broker = self._new_broker()

@@ -48,8 +48,8 @@ class Body:
     __slots__ = ("octets", "received")
 
     def __init__(self, size: int) -> None:
-        self.octets = bytearray(size + 2)  # with its CRLF
-        self.received = 0  # how many of them have come
+        self.octets: bytearray = bytearray(size + 2)  # with its CRLF
+        self.received: int = 0  # how many of them have come
 
 
 class Skip:
@@ -58,8 +58,8 @@ class Skip:
     __slots__ = ("left", "reply")
 
     def __init__(self, size: int, reply: bytes) -> None:
-        self.left = size + 2  # with its CRLF
-        self.reply = reply
+        self.left: int = size + 2  # with its CRLF
+        self.reply: bytes = reply
 
 
 class Quit:

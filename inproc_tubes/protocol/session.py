@@ -19,6 +19,8 @@ from .wire import MAX_LINE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from inproc_tubes.core.session import Session
+
     from .backend import Backend
     from .commands import Outcome
 
@@ -108,7 +110,9 @@ class ProtocolSession:
         self._skip: Skip | None = None
         self._in_long_line = False  # whose beginning is thrown away already
         # What the engine knows of it.
-        self.session = broker._monitor.open("default", ["default"], stops=False)
+        self.session: Session = broker._monitor.open(
+            "default", ["default"], stops=False
+        )
         # The wire knows ids, and no handles: nobody calls the verbs of its jobs.
         self.session.holder = broker._holder_for(self.session)
         notifier = _Notifier(_ignore if on_output is None else on_output)

@@ -132,9 +132,11 @@ def numbers(*limits: int) -> Callable[[bytes], tuple[int, ...]]:
     return parse
 
 
-job_id = numbers(_MAX_ID)
-job_id_priority = numbers(_MAX_ID, MAX_PRIORITY)
-job_id_priority_delay = numbers(_MAX_ID, MAX_PRIORITY, MAX_SECONDS)
+job_id: Callable[[bytes], tuple[int, ...]] = numbers(_MAX_ID)
+job_id_priority: Callable[[bytes], tuple[int, ...]] = numbers(_MAX_ID, MAX_PRIORITY)
+job_id_priority_delay: Callable[[bytes], tuple[int, ...]] = numbers(
+    _MAX_ID, MAX_PRIORITY, MAX_SECONDS
+)
 
 
 def put_numbers(rest: bytes) -> tuple[int, int, int, int, bytes]:

@@ -136,12 +136,12 @@ class LoopUser:
         self._clock = weakref.ref(clock)
         self._loop = weakref.ref(loop)
         self.thread: Callable[[], ThreadUser | None] = _nobody
-        self.is_asked = False
-        self.idle_since = 0
-        self.idle_until = 0
-        self.is_outside = False
-        self.timer = (inf, False)
-        self.stillness = Stillness()
+        self.is_asked: bool = False
+        self.idle_since: int = 0
+        self.idle_until: int = 0
+        self.is_outside: bool = False
+        self.timer: tuple[float, bool] = (inf, False)
+        self.stillness: Stillness = Stillness()
         self.waiting: object = None
         # Whether nothing runs in the loop between the last look and the next.
         self._in_a_row = False

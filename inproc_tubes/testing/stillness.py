@@ -80,9 +80,9 @@ class ThreadUser:
     __slots__ = ("__weakref__", "_native_id", "ident", "stillness")
 
     def __init__(self) -> None:
-        self.ident = threading.get_ident()
+        self.ident: int = threading.get_ident()
         self._native_id = threading.get_native_id()
-        self.stillness = Stillness()
+        self.stillness: Stillness = Stillness()
 
     @property
     def name(self) -> str:

@@ -84,7 +84,7 @@ class Users:
         )
         self.parked: dict[ThreadUser, Parked] = {}
         self._stamps = itertools.count(1)
-        self.changed_at = 0
+        self.changed_at: int = 0
 
     def stamp(self) -> int:
         """Return a number that is higher than any before. Cost: O(1)."""

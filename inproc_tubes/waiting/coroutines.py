@@ -52,7 +52,7 @@ class LoopSleeper:
         future: asyncio.Future[None],
     ) -> None:
         self._sleepers = sleepers
-        self.request = request
+        self.request: AnyRequest = request
         # Its end without an answer is the end of whoever waited.
         self._future = weakref.ref(
             future, partial(_withdraw_unanswered, sleepers, request)
@@ -203,7 +203,7 @@ class LoopSleepers:
         self._timer: Callable[[], asyncio.TimerHandle | None] = _gone
         self._rings_at = inf  # when the timer does
         self._lost: list[AnyRequest] = []  # answered when the loop was closed
-        self.armed_for = -inf
+        self.armed_for: float = -inf
 
     @classmethod
     def of_running_loop(cls, monitor: Monitor) -> LoopSleepers:

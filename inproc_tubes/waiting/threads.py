@@ -87,11 +87,11 @@ class ThreadSleepers:
     def __init__(self, monitor: Monitor) -> None:
         # Weak, lest a broker that is dropped have to wait for the collector.
         self._monitor = ref(monitor)  # where it is dead, `enter` makes it anew
-        monitor.ways += (self,)
+        monitor.add_way(self)
         self._asleep: dict[ThreadSleeper, None] = {}  # in the order of coming
         self._leader: ThreadSleeper | None = None
         # Until when the leader sleeps, if nothing earlier comes up.
-        self.armed_for = -inf
+        self.armed_for: float = -inf
 
     def enter(self, monitor: Monitor, request: AnyRequest) -> None:
         """Let the calling thread be woken for a request that the engine let wait."""

@@ -81,16 +81,16 @@ class Attempt(Generic[T]):
         max_runtime: float | None,
         log: Log,
     ) -> None:
-        self.job = job
-        self.handler = handler
+        self.job: Job[T] = job
+        self.handler: Handler[T] = handler
         self._now = now
         self._max_runtime = max_runtime
         self._log = log
         self._started_at = self._told_at = now()
-        self.due_at = self._started_at + job.ttr / 2
+        self.due_at: float = self._started_at + job.ttr / 2
         self._lost_told = False
-        self.abandoned = False
-        self.settled = False
+        self.abandoned: bool = False
+        self.settled: bool = False
 
     # The heartbeat
 

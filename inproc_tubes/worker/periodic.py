@@ -37,7 +37,7 @@ class Beat:
         self._log = log
         self._producer = broker.producer(periodic.tube)
         self._last: int | None = None  # the id of the last job
-        self.due_at = now + periodic.seconds
+        self.due_at: float = now + periodic.seconds
         self.stopped = False
 
     def ring(self, now: float) -> None:

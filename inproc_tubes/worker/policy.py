@@ -122,8 +122,12 @@ class Retry(Exception):  # noqa: N818 - it is no error, but an order
 
     def __init__(self, delay: float | None = None, priority: int | None = None) -> None:
         super().__init__(delay, priority)
-        self.delay = None if delay is None else check_duration("delay", delay)
-        self.priority = None if priority is None else check_priority(priority)
+        self.delay: float | None = (
+            None if delay is None else check_duration("delay", delay)
+        )
+        self.priority: int | None = (
+            None if priority is None else check_priority(priority)
+        )
 
     def __str__(self) -> str:
         return "" if self.delay is None else f"in {self.delay:g} s"
@@ -146,7 +150,9 @@ class Bury(Exception):  # noqa: N818 - as above
     def __init__(self, reason: str = "", priority: int | None = None) -> None:
         super().__init__(reason, priority)
         self.reason = reason
-        self.priority = None if priority is None else check_priority(priority)
+        self.priority: int | None = (
+            None if priority is None else check_priority(priority)
+        )
 
     def __str__(self) -> str:
         return self.reason

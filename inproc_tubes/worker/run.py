@@ -82,12 +82,12 @@ class Run(Generic[C, T]):
         self._signals: list[int] = []
         self._beats: list[Beat] = []
         self.consumer = consumer
-        self.timer = Timer(self._clock, wake)
+        self.timer: Timer = Timer(self._clock, wake)
         self.in_hand: dict[Attempt[T], None] = {}
-        self.stopping = False
-        self.ended = False
-        self.due_at = inf
-        self.gave_up = False
+        self.stopping: bool = False
+        self.ended: bool = False
+        self.due_at: float = inf
+        self.gave_up: bool = False
         self._cut_short = False  # whether anything was in hand then
 
     def start(self, with_what: str) -> None:

@@ -89,11 +89,11 @@ class Settings(Generic[T]):
         self.broker = broker
         self.handlers: dict[str, Handler[T]] = {}
         self.periodic: list[Periodic] = []
-        self.max_runtime = (
+        self.max_runtime: float | None = (
             None if max_runtime is None else check_seconds("max_runtime", max_runtime)
         )
-        self.stop_timeout = check_timeout(stop_timeout)
-        self.log = Log(worker, bodies=log_bodies)
+        self.stop_timeout: float | None = check_timeout(stop_timeout)
+        self.log: Log = Log(worker, bodies=log_bodies)
         for tube, function in (handlers or {}).items():
             self.handle([tube], function, ...)
 

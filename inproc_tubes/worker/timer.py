@@ -110,7 +110,7 @@ class Sleeper:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.token = threading.Lock()
+        self.token: threading.Lock = threading.Lock()
         self.token.acquire()
 
     @property

@@ -69,13 +69,13 @@ class Job:
             message = "No connection specified"
             raise AttributeError(message)
         self.jid = jid
-        self.pri = pri
+        self.pri: int = pri
         self.delay = 0
         self.state = state
         self.data = data or ""
-        self.imutable = bool(kw.get("imutable"))
-        self.tube = kw.get("tube", "default")
-        self.ttr = kw.get("ttr", 60)
+        self.imutable: bool = bool(kw.get("imutable"))
+        self.tube: Any = kw.get("tube", "default")
+        self.ttr: Any = kw.get("ttr", 60)
         self._from_queue = bool(kw.get("from_queue"))
 
     def __eq__(self, other: object) -> bool:
@@ -89,7 +89,8 @@ class Job:
             or self.data == other.data
         )
 
-    __hash__ = object.__hash__  # as Python 2 has it
+    def __hash__(self) -> int:
+        return object.__hash__(self)  # as Python 2 has it
 
     def __str__(self) -> str:
         return pformat(self._serialize())

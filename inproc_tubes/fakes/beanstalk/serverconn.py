@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ConnectionError", "ServerConn", "logger"]
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 logger.setLevel(logging.INFO)
 
 # The servers of addresses where no other is active, for as long as the process lives.
@@ -85,7 +85,7 @@ class ServerConn:
         self.server = server
         self.port = port
         self.job = job
-        self.poller = None
+        self.poller: None = None
         self._socket = socket_classes()[0]()  # the standard library's
         # It was no leak to forget a connection, so nothing may warn of one.
         weakref.finalize(self, self._socket.close)
@@ -100,7 +100,8 @@ class ServerConn:
         assert isinstance(other, ServerConn)
         return (self.server, self.port) == (other.server, other.port)
 
-    __hash__ = object.__hash__  # as Python 2 has it
+    def __hash__(self) -> int:
+        return object.__hash__(self)  # as Python 2 has it
 
     @property
     def watchlist(self) -> list[str]:
