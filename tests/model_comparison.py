@@ -87,7 +87,7 @@ class Told:
         if promise.error is not None:
             error = promise.error
             ours = isinstance(error, TubesError)
-            outcome = ("failed", type(repr(error)) if ours else error)
+            outcome = ("failed", type(error) if ours else repr(error))
         elif not promise.cancelled:
             outcome = ("done", promise.result)
         # Where a turn was broken off, it may be told twice.

@@ -98,8 +98,8 @@ EQUIVALENT: dict[tuple[str, str, str], str] = (
         ): "`plan_deadline` compares them again: a matter of speed",
         (
             "core/requests.py",
-            'self.held_up_by = ""',
-            'self.held_up_by = "" -> pass',
+            'self.held_up_by: str = ""',
+            'self.held_up_by: str = "" -> pass',
         ): "`Admission.is_done` sets it before anybody reads it",
         (
             "core/requests.py",

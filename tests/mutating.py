@@ -119,6 +119,8 @@ def without_a_statement(node: ast.AST) -> Iterator[Change]:
         dropped = not isinstance(node.value, ast.Constant)  # a docstring
     elif isinstance(node, ast.Assign):
         dropped = not all(isinstance(target, ast.Name) for target in node.targets)
+    elif isinstance(node, ast.AnnAssign):
+        dropped = node.value is not None and not isinstance(node.target, ast.Name)
     else:
         kinds = (ast.AugAssign, ast.Break, ast.Continue, ast.Delete, ast.Raise)
         dropped = isinstance(node, kinds)
