@@ -66,6 +66,8 @@ def break_off(verb: Callable[[], object], at: int) -> object:
         What the verb does, if it comes to its end before that.
     """
     before = sys.gettrace()
+    # CPython 3.12 tells of bytecodes only if somebody has asked for them beforehand.
+    sys._getframe().f_trace_opcodes = True
     sys.settrace(_Breaker(at))
     try:
         return apart(verb)
