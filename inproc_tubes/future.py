@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import weakref
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Generic
 
@@ -29,6 +30,8 @@ else:
     R = TypeVar("R")
 
 __all__ = ["JobFuture"]
+
+_LOG = logging.getLogger("concurrent.futures")  # where the base tells of callbacks
 
 
 class JobFuture(Future[R], Generic[T, R]):
@@ -59,8 +62,11 @@ class JobFuture(Future[R], Generic[T, R]):
 
     def __init__(self, monitor: Monitor, body: T) -> None:
         super().__init__()
+        self._make_lock()
         self.job_id = 0
         self.body = body
+        self._telling = False  # whether those who wait are being told
+        self._told = False  # whether all of them were
         # Weak, lest the future keep alive a broker that nobody works for any more.
         itself = weakref.ref(self)
 
@@ -70,6 +76,11 @@ class JobFuture(Future[R], Generic[T, R]):
                 future._fail(ClosedError("the broker was dropped"))
 
         self._monitor = weakref.ref(monitor, end)
+
+    def _make_lock(self) -> None:
+        # Taken by itself, no signal handler can come before it is sure to be released.
+        self._lock = threading.RLock()
+        self._condition = threading.Condition(self._lock)
 
     def cancel(self) -> bool:
         """Take the job out of the queue, unless somebody holds it, or has done it.
@@ -121,34 +132,65 @@ class JobFuture(Future[R], Generic[T, R]):
     def _resolve(self, promise: Promise) -> None:
         """Be done, as the promise says. A second call finishes a first one."""
         if promise.cancelled:
-            super().cancel()
-            self._tell_of_cancelling()
+            self._settle("CANCELLED_AND_NOTIFIED", None, None)
         elif promise.error is not None:
             self._fail(promise.error)
         else:
-            result: Any = promise.result
-            with suppress(InvalidStateError):
-                self.set_result(result)
-        # Where this was broken off before, those who wait were maybe not woken.
-        with self._condition:
-            self._condition.notify_all()
-
-    def _tell_of_cancelling(self) -> None:
-        """Wake those who wait for one of several futures."""
-        with self._condition:
-            if self._state == "CANCELLED":
-                self.set_running_or_notify_cancel()
+            self._settle("FINISHED", promise.result, None)
 
     def _fail(self, error: BaseException) -> None:
-        with suppress(InvalidStateError):
-            self.set_exception(error)
+        self._settle("FINISHED", None, error)
+
+    def _settle(self, state: str, result: Any, error: BaseException | None) -> None:
+        """Be done, and tell everybody.
+
+        The methods of the base can do this only once: where Ctrl-C breaks them off, those
+        who were not told yet never are. A second call of this tells them.
+        """
+        with self._lock:
+            if self._state == "PENDING":
+                self._result, self._exception = result, error
+                self._state = state  # from here on it is done
+            if not self._told:
+                again, self._telling = self._telling, True
+                for waiter in self._waiters:
+                    # One that was told in part may have kept the lock of its event.
+                    if not again or self not in waiter.finished_futures:
+                        self._tell(waiter)
+                self._told = True
+            self._condition.notify_all()
+        self._invoke_callbacks()
+
+    def _tell(self, waiter: Any) -> None:
+        """Tell one who waits for one of several futures that this one is done."""
+        if self._state == "CANCELLED_AND_NOTIFIED":
+            waiter.add_cancelled(self)
+        elif self._exception is not None:
+            waiter.add_exception(self)
+        else:
+            waiter.add_result(self)
+
+    def _invoke_callbacks(self) -> None:
+        """Call those that were not called yet."""
+        callbacks = self._done_callbacks  # type: ignore[attr-defined]  # as the base has it
+        while True:
+            try:
+                callback = callbacks[0]
+            except IndexError:
+                return
+            # No signal handler runs between this and the call.
+            del callbacks[0]
+            try:
+                callback(self)
+            except Exception:  # noqa: BLE001 - as the base does
+                _LOG.exception("exception calling callback for %r", self)
 
     def _leave_to_parent(
         self, error: ClosedError
     ) -> None:  # pragma: no cover - in a forked child
         """Be done in a forked child, and tell nobody: the callbacks are the parent's."""
         # Another thread of the parent may have had this lock.
-        self._condition = threading.Condition()
+        self._make_lock()
         self._done_callbacks.clear()  # type: ignore[attr-defined]  # as the base has it
         self._waiters.clear()
         self._fail(error)

@@ -322,6 +322,88 @@ def test_a_future_that_was_told_only_in_part_wakes_who_waits(
     assert 1 == future.result(0)
 
 
+def test_a_callback_that_breaks_off_keeps_no_other_callback_from_being_called(
+    producer: Producer, consumer: Consumer
+) -> None:
+    future = producer.submit("scarf")
+    told: list[object] = []
+
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    future.add_done_callback(interrupt)
+    future.add_done_callback(told.append)
+    job = consumer.reserve()
+    with pytest.raises(KeyboardInterrupt):
+        job.finish(1)
+    consumer.reserve_nowait()  # the next turn
+    assert told == [future]
+
+
+def test_a_callback_that_fails_is_logged(
+    producer: Producer, consumer: Consumer, caplog: pytest.LogCaptureFixture
+) -> None:
+    future = producer.submit("scarf")
+    told: list[object] = []
+    future.add_done_callback(lambda _: int("x"))
+    future.add_done_callback(told.append)
+    consumer.reserve().finish(1)
+    assert told == [future]
+    assert ["concurrent.futures"] == [record.name for record in caplog.records]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_wait_for_several_is_told_once_though_the_telling_was_broken_off(
+    producer: Producer, consumer: Consumer, *, is_first: bool
+) -> None:
+    class Waiter:
+        def __init__(self) -> None:
+            self.finished_futures: list[object] = []
+
+        def add_result(self, future: object) -> None:
+            self.finished_futures.append(future)
+
+    class Interrupted(Waiter):
+        def add_result(self, future: object) -> None:
+            if not future.interrupted:  # type: ignore[attr-defined]  # set below
+                future.interrupted = True  # type: ignore[attr-defined]  # as above
+                raise KeyboardInterrupt
+            super().add_result(future)
+
+    future: Any = producer.submit("scarf")
+    future.interrupted = False
+    waiters = [Interrupted(), Waiter()] if is_first else [Waiter(), Interrupted()]
+    future._waiters.extend(waiters)
+    job = consumer.reserve()
+    with pytest.raises(KeyboardInterrupt):
+        job.finish(1)
+    consumer.reserve_nowait()  # the next turn
+    assert [[future], [future]] == [waiter.finished_futures for waiter in waiters]
+
+
+def test_a_wait_for_several_is_told_however_they_end(
+    broker: Broker, producer: Producer, consumer: Consumer
+) -> None:
+    class Waiter:
+        def add_result(self, future: JobFuture) -> None:
+            told.append(("result", future.job_id))
+
+        def add_exception(self, future: JobFuture) -> None:
+            told.append(("exception", future.job_id))
+
+        def add_cancelled(self, future: JobFuture) -> None:
+            told.append(("cancelled", future.job_id))
+
+    told: list[tuple[str, int]] = []
+    for body in range(3):
+        future: Any = producer.submit(body)
+        future._waiters.append(Waiter())
+    consumer.reserve().finish(1)
+    consumer.reserve().fail(ValueError("no"))
+    broker.clear_tube("default")
+    assert told == [("result", 1), ("exception", 2), ("cancelled", 3)]
+
+
 def test_in_the_middle_of_a_verb_nothing_is_submitted(
     broker: Broker, producer: Producer
 ) -> None:
