@@ -28,9 +28,11 @@ import gc
 import types
 import weakref
 from collections import deque
+from concurrent.futures import Future
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from inproc_tubes.future import JobFuture
 from inproc_tubes.waiting.coroutines import Anchor, LoopAnswer, _ring
 
 from .stillness import Decision, Stillness, stand
@@ -302,12 +304,14 @@ def _wait_of(
         verb = answer._request.describe()
         return Wait(f"{verb}, {at}", outside=not ours)
     causes = list(_futures(future, frames[-1]))
+    twins = [twin for cause in causes for twin in _twins(cause)]
+    is_of_jobs = [_is_of_a_job(twin, clock) for twin in twins]
     module = frames[-1].f_globals.get("__name__", "")
     function = frames[-1].f_code.co_name
     if (
         module in _OUT
         or (module == _ANYIO and function in _OUT_OF_ANYIO)
-        or any(_is_of_an_executor(cause) for cause in causes)
+        or not all(is_of_jobs)
     ):
         return Wait(f"a thread or process, {at}", outside=True)
     if module == "asyncio.streams":
@@ -318,6 +322,7 @@ def _wait_of(
         module in _WITHIN
         or (module == _ANYIO and function in _WITHIN_ANYIO)
         or any(isinstance(cause, asyncio.Task) for cause in causes)
+        or any(is_of_jobs)
         or not is_connected
     )
     return Wait(f"{future!r}, {at}", outside=not is_within)
@@ -349,20 +354,35 @@ def _futures(future: Any, frame: FrameType) -> Iterator[Any]:
     yield from getattr(future, "_children", ())  # of a gather
     for callback in _callbacks(future):
         if getattr(callback, "__name__", "") == "_outer_done_callback":  # of a shield
-            cells = callback.__closure__
-            yield from filter(asyncio.isfuture, (cell.cell_contents for cell in cells))
+            yield from filter(asyncio.isfuture, _closure(callback))
     if frame.f_globals.get("__name__") == "asyncio.tasks":  # wait, wait_for
         for value in frame.f_locals.values():
             inner: Iterable[Any] = value if isinstance(value, (set, list)) else (value,)
             yield from filter(asyncio.isfuture, inner)
 
 
-def _is_of_an_executor(future: Any) -> bool:
-    """Tell whether it is the twin of a concurrent.futures.Future."""
-    return any(
-        getattr(callback, "__name__", "") == "_call_check_cancel"
-        for callback in _callbacks(future)
-    )
+def _twins(future: Any) -> Iterator[Any]:
+    """Return the future of a thread, a job or another loop whose twin it is, if any."""
+    for callback in _callbacks(future):
+        if getattr(callback, "__name__", "") == "_call_check_cancel":
+            yield from filter(_is_future, _closure(callback))
+
+
+def _is_future(value: object) -> bool:
+    return isinstance(value, Future) or asyncio.isfuture(value)
+
+
+def _is_of_a_job(future: Any, clock: object) -> bool:
+    """Tell whether it is of a job that was submitted to a broker of the clock.
+
+    That is done by a verb of the broker, or as time passes.
+    """
+    monitor = future._monitor() if isinstance(future, JobFuture) else None
+    return monitor is not None and monitor.clock is clock
+
+
+def _closure(function: Any) -> list[Any]:
+    return [cell.cell_contents for cell in function.__closure__ or ()]
 
 
 def _callbacks(future: Any) -> list[Any]:

@@ -247,6 +247,28 @@ def test_a_task_waits_within_the_loop_or_outside(
     run_in(factory, main())
 
 
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_job_that_was_submitted_is_done_by_its_broker(
+    factory: Any, *, ours: bool
+) -> None:
+    async def main() -> None:
+        w = World()
+        broker = Broker(clock=w.clock if ours else FakeClock())
+        future = broker.producer().submit("tea")
+
+        async def wait() -> None:
+            await future
+
+        waiting = asyncio.create_task(wait())
+        ((_, outside),) = await look(w)
+        assert outside != ours
+        broker.consumer().reserve().delete()
+        await waiting
+        w.end()
+
+    run_in(factory, main())
+
+
 def test_a_plain_future_is_within_where_there_is_no_connection(factory: Any) -> None:
     async def main() -> None:
         w = World()
