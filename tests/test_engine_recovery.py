@@ -492,3 +492,23 @@ def test_what_ends_many_waits_ends_all_of_them_though_it_was_broken_off(
         assert queue.all_waiting == (left if begun else 3)
         assert {told(request) for request in queue.answered} <= {*errors}
         assert len({*queue.answered}) == 3 - queue.all_waiting
+
+
+def test_a_put_that_was_broken_off_in_the_timers_is_planned_anew() -> None:
+    class Entries(dict[object, object]):
+        def __delitem__(self, key: object) -> None:
+            super().__delitem__(key)
+            raise BrokenOffError
+
+    queue = Queue()
+    session = queue.producer("default")
+    delayed, mortal = new_job("a", 0, 100, 60), new_job("b", 0, 0, 60)
+    queue.do("put_many", session, [delayed], None)
+    timers = queue.engine.schedule._tubes
+    timers._entries = Entries(timers._entries)  # type: ignore[assignment]  # it is broken
+    mortal._own_history().life = 30
+    queue.engine.turn.unfinished = TURN
+    with pytest.raises(BrokenOffError):
+        queue.engine.put_many(queue.now, session, [mortal], None)
+    recover(queue)
+    assert queue.next_due() == 130

@@ -321,13 +321,16 @@ class Dispatcher:
 
     def start_life(self, now: float, tube: Tube, job: AnyJob) -> None:
         """Let the life of a job run: it is ready."""
+        self._begin_life(now, tube, job)
+        self.schedule.plan_tube(tube, job._history.expires_at)
+
+    def _begin_life(self, now: float, tube: Tube, job: AnyJob) -> None:
         history = job._own_history()
         if history.expires_at == inf:
             history.expires_at = now + history.life
         if tube.lives is None:
             tube.lives = Lives(self.jobs, tube.name)
         tube.lives.add(job)
-        self.schedule.plan_tube(tube, history.expires_at)
 
     def stop_life(self, now: float, job: AnyJob) -> None:
         """Let the life of a job stand still: it is ready no longer."""
@@ -492,13 +495,16 @@ class Dispatcher:
             watch_set.look_at(tube)
 
     def rebuild_lives(self, now: float) -> None:
-        """Let the lives of all ready jobs run anew. Cost: O(n log n)."""
+        """Let the lives of all ready jobs run anew. The schedule is made anew after this.
+
+        Cost: O(n log n).
+        """
         for tube in self.tubes.values():
             if tube.lives is not None:
                 tube.lives.rebuild([])
         for job in self.jobs.values():
             if job._state is _READY and job._history.life != inf:
-                self.start_life(now, self.tubes[job._tube], job)
+                self._begin_life(now, self.tubes[job._tube], job)
 
     def drop_if_idle(self, session: Session) -> None:
         """Forget a session that is no client and holds no job."""
