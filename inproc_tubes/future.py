@@ -99,6 +99,37 @@ class JobFuture(Future[R], Generic[T, R]):
                 monitor.run(results.withdraw, monitor.engine, self.job_id, self)
         return self.cancelled()
 
+    def result(self, timeout: float | None = None) -> R:
+        """Wait for the result, as the base does."""
+        is_nested = self._is_locked_here()  # as in a signal handler
+        try:
+            return super().result(timeout)
+        except BaseException:
+            if not is_nested:
+                self._free_lock()
+            raise
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait for what the job has failed with, None if it has not, as the base does."""
+        is_nested = self._is_locked_here()  # as in a signal handler
+        try:
+            return super().exception(timeout)
+        except BaseException:
+            if not is_nested:
+                self._free_lock()
+            raise
+
+    def _free_lock(self) -> None:
+        """Release the lock, if Ctrl-C has come between taking it and what releases it.
+
+        Else the thread that does the job would wait for it for ever.
+        """
+        while self._is_locked_here():
+            self._lock.release()
+
+    def _is_locked_here(self) -> bool:
+        return bool(self._lock._is_owned())  # type: ignore[attr-defined]  # as threading.Condition does
+
     def running(self) -> bool:
         """Tell whether a consumer holds the job just now. Cost: O(1)."""
         monitor = self._monitor()

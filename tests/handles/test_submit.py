@@ -404,6 +404,37 @@ def test_a_wait_for_several_is_told_however_they_end(
     assert told == [("result", 1), ("exception", 2), ("cancelled", 3)]
 
 
+@pytest.mark.parametrize("ask", [JobFuture.result, JobFuture.exception])
+def test_who_is_interrupted_while_he_waits_does_not_hold_up_who_does_the_job(
+    producer: Producer,
+    consumer: Consumer,
+    monkeypatch: pytest.MonkeyPatch,
+    ask: Callable[[JobFuture], object],
+) -> None:
+    future = producer.submit("scarf")
+
+    def interrupt(_timeout: object) -> None:
+        future._lock.acquire()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(future._condition, "wait", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        ask(future)
+    job = consumer.reserve()
+    start(lambda: job.finish(1)).result(LONG)
+    assert 1 == future.result(0)
+
+
+def test_a_signal_handler_that_asks_in_vain_leaves_the_lock_to_who_has_it(
+    producer: Producer,
+) -> None:
+    future = producer.submit("scarf")
+    with future._lock:
+        for ask in (future.result, future.exception):
+            with pytest.raises(TimeoutError):
+                ask(timeout=0)
+
+
 def test_in_the_middle_of_a_verb_nothing_is_submitted(
     broker: Broker, producer: Producer
 ) -> None:
