@@ -119,6 +119,16 @@ class JobFuture(Future[R], Generic[T, R]):
                 self._free_lock()
             raise
 
+    # The base takes its condition for these, and Ctrl-C might keep that taken.
+
+    def done(self) -> bool:
+        """Tell whether it is over, as the base does."""
+        return self._state != "PENDING"
+
+    def cancelled(self) -> bool:
+        """Tell whether it was cancelled, as the base does."""
+        return self._state == "CANCELLED_AND_NOTIFIED"
+
     def _free_lock(self) -> None:
         """Release the lock, if Ctrl-C has come between taking it and what releases it.
 

@@ -425,6 +425,16 @@ def test_who_is_interrupted_while_he_waits_does_not_hold_up_who_does_the_job(
     assert 1 == future.result(0)
 
 
+def test_asking_whether_a_future_is_over_and_a_cancel_take_no_lock_of_it(
+    producer: Producer, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    future = producer.submit("scarf")
+    consumer.reserve()
+    monkeypatch.setattr(future, "_condition", None)
+    assert (False, False) == (future.done(), future.cancelled())
+    assert not future.cancel()
+
+
 def test_a_signal_handler_that_asks_in_vain_leaves_the_lock_to_who_has_it(
     producer: Producer,
 ) -> None:
