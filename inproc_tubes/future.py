@@ -53,6 +53,9 @@ class JobFuture(Future[R], Generic[T, R]):
 
     A job that is released, has expired or was buried by `Job.bury` may still be done.
 
+    Waiting here keeps no time for the broker: that a job has expired, or a reservation,
+    is told by the next verb, or by a consumer that waits.
+
     Callbacks run in the thread whose verb ends the job, when the broker's lock is free.
 
     Attributes:
