@@ -170,15 +170,8 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
             expires = check_expires(expires)
             keys = [None if key is None else check_key(key)]
             jobs = self._jobs_of([body], priority, delay, ttr, expires)
-            if not _give_keys(jobs, keys):
-                word = ""
-            ids = self._put_jobs(jobs, tube, word)
-            if ids is not None:
-                return ids[0]
-            session = self._session
-            return self._wait_for_one(
-                PutRequest(session, timeout, list(jobs), tube or "", word)
-            )
+            found = self._put_jobs(jobs, tube, timeout, keys, word)
+            return found[0] if isinstance(found, list) else self._wait_for_one(found)
         try:
             job_id = self._put(body, priority, delay, ttr or 1, tube)
         except ReentrantCallError:
@@ -253,13 +246,8 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
         keys = None if key is None else _keys_of(bodies, key, word)
         self._check_size(bodies)
         jobs = self._jobs_of(bodies, priority, delay, ttr, expires)
-        if keys is None or not _give_keys(jobs, keys):
-            word = ""
-        ids = self._put_jobs(jobs, tube, word)
-        if ids is not None:
-            return ids
-        session = self._session
-        return self._wait(PutRequest(session, timeout, list(jobs), tube or "", word))
+        found = self._put_jobs(jobs, tube, timeout, keys, word)
+        return found if isinstance(found, list) else self._wait(found)
 
     def _submit(
         self,
@@ -291,16 +279,11 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
         expires = check_expires(expires)
         self._check_size([body])
         jobs = self._jobs_of([body], priority, delay, ttr, expires)
-        if not _give_keys(jobs, keys):
-            word = ""
         future: JobFuture[T, Any] = JobFuture(self._monitor, body)
         jobs[0]._own_history().promise = Promise(future)
-        session, put = self._session, self._engine.put_many
-        ids = self._monitor.run(put, session, jobs, tube, word)
-        if ids is not None:
-            return future, ids
-        request = PutRequest(session, timeout, list(jobs), tube or "", word)
-        return future, self._wait(request)
+        mode = word if _give_keys(jobs, keys) else ""
+        found = self._put_now(jobs, tube, timeout, mode)
+        return future, found if isinstance(found, list) else self._wait(found)
 
     def use(self, tube: str) -> None:
         """Put into this tube from now on; it is made if it is new.
@@ -405,13 +388,32 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
         return jobs
 
     def _put_jobs(
-        self, jobs: list[AnyJob], tube: str | None, on_duplicate: str
-    ) -> list[int] | None:
-        """Put several jobs, or jobs of a rare kind; return None if there is no room."""
+        self,
+        jobs: list[AnyJob],
+        tube: str | None,
+        timeout: float | None,
+        keys: list[str | None] | None,
+        on_duplicate: str,
+    ) -> list[int] | PutRequest:
+        """Put several jobs, or jobs of a rare kind, now or at the end of a turn."""
+        mode = on_duplicate if _give_keys(jobs, keys) else ""
         if self._monitor.is_in_turn():
-            return self._put_later(jobs, tube, on_duplicate)
-        put = self._engine.put_many
-        return self._monitor.run(put, self._session, jobs, tube, on_duplicate)
+            return self._put_later(jobs, tube, mode)
+        return self._put_now(jobs, tube, timeout, mode)
+
+    def _put_now(
+        self,
+        jobs: list[AnyJob],
+        tube: str | None,
+        timeout: float | None,
+        on_duplicate: str,
+    ) -> list[int] | PutRequest:
+        """Put jobs; return their ids, or what is to wait for room."""
+        session, put = self._session, self._engine.put_many
+        ids = self._monitor.run(put, session, jobs, tube, on_duplicate)
+        if ids is not None:
+            return ids
+        return PutRequest(session, timeout, list(jobs), tube or "", on_duplicate)
 
     def _put_later(
         self, jobs: list[AnyJob], tube: str | None, on_duplicate: str = ""
@@ -455,10 +457,10 @@ def _keys_of(
     return keys
 
 
-def _give_keys(jobs: list[AnyJob], keys: list[str | None]) -> bool:
+def _give_keys(jobs: list[AnyJob], keys: list[str | None] | None) -> bool:
     """Give each job its key, if there are any; tell whether there are."""
     given = False
-    for job, key in zip(jobs, keys, strict=False):
+    for job, key in zip(jobs, keys or (), strict=False):
         if key is not None:
             job._own_history().key = key
             given = True

@@ -106,6 +106,12 @@ class ModelPut(ModelRequest):
     own: list[int] = field(default_factory=list)
     life: float = inf
 
+    @property
+    def size(self) -> int:
+        """How many jobs it adds at the most."""
+        again = [key for i, key in enumerate(self.keys) if key in self.keys[:i]]
+        return len(self.bodies) - len([key for key in again if key is not None])
+
 
 @dataclass
 class ModelJoin(ModelRequest):

@@ -217,7 +217,7 @@ class Model:
 
     def too_late(self, put: ModelPut) -> TubeFullError:
         maxsize = self.tubes[put.tube].maxsize
-        return TubeFullError(put.tube, maxsize, len(put.bodies))
+        return TubeFullError(put.tube, maxsize, put.size)
 
     def reserve_for(self, session: int, job: ModelJob) -> None:
         self.reservations += 1
@@ -465,7 +465,7 @@ class Model:
         if name in self.tubes:
             self.tubes[name].maxsize = maxsize
             for put in self.puts_into(name):
-                if 0 < maxsize < len(put.bodies):
+                if 0 < maxsize < put.size:
                     put.waits = False
                     put.outcome = told(self.too_late(put))
             self.settle_tube(name)
@@ -556,7 +556,7 @@ class Model:
         if batch is not None:
             put.keys, put.on_duplicate = batch.keys, batch.on_duplicate
             put.life = batch.life
-        if not seconds or len(bodies) > self.tubes[tube].maxsize:
+        if not seconds or put.size > self.tubes[tube].maxsize:
             raise self.too_late(put)
         if self.stopped is not None:
             raise StoppedError(self.stopped)

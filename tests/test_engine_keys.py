@@ -255,6 +255,27 @@ def test_a_new_key_waits_for_room(queue: Queue, full: Session, mode: str) -> Non
     assert queue.count("cmd_put") == 3
 
 
+def test_of_several_jobs_with_one_key_one_needs_room(
+    queue: Queue, full: Session
+) -> None:
+    batch = put(queue, full, "b", "b", None, "b", mode="keep", timeout=9)
+    assert told(batch) is None
+    with pytest.raises(TubeFullError) as caught:
+        put(queue, full, "b", None, "b", "c", mode="keep", timeout=9)
+    assert 3 == caught.value.count
+    queue.do("limit_tube", "default", 1)
+    assert isinstance(batch.outcome, TubeFullError)
+
+
+def test_of_several_jobs_with_one_key_the_first_is_let_in(
+    queue: Queue, full: Session
+) -> None:
+    batch = put(queue, full, "b", "b", None, mode="keep", timeout=9)
+    for job_id in (1, 2):
+        queue.do("delete", full, job_id, None)
+    assert told(batch) == [3, 3, 4]
+
+
 def test_of_two_that_wait_with_one_key_the_second_is_refused_as_the_first_is_in(
     queue: Queue, full: Session
 ) -> None:

@@ -68,7 +68,7 @@ class Admission:
         assert tube.occupancy is not None  # else it would not wait
         self.puts[request.ticket] = request
         request.session.puts[request.ticket] = None
-        tube.occupancy.puts[request.ticket] = len(request.jobs)
+        tube.occupancy.puts[request.ticket] = request.size
 
     def next_put(self, tube: Tube) -> PutRequest | None:
         """Return the put that is let in next, None where none fits. Cost: O(1)."""
@@ -108,7 +108,7 @@ class Admission:
         """Return what is raised where a put has waited too long. Cost: O(1)."""
         occupancy = self._tubes[request.tube].occupancy
         assert occupancy is not None  # else it would not have waited
-        return TubeFullError(request.tube, occupancy.maxsize, len(request.jobs))
+        return TubeFullError(request.tube, occupancy.maxsize, request.size)
 
     def why_not(self, job: AnyJob, name: str) -> TubesError | None:
         """Return why a job cannot be moved to the tube of that name, None if it can.
@@ -228,7 +228,7 @@ class Admission:
                 request = self.puts[ticket]
                 assert request.ticket == ticket
                 assert request.tube == tube.name
-                assert size == len(request.jobs) <= occupancy.maxsize
+                assert size == request.size <= occupancy.maxsize
                 listed[ticket] = tube.name
             assert self.next_put(tube) is None
             # It is not done, where it holds a join up.

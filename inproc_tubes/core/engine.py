@@ -401,7 +401,7 @@ class Engine:
             self.dispatch.after_leaving(now, tube)
             return
         assert tube.occupancy is not None  # else it would have been admitted
-        if request.timeout == 0 or len(request.jobs) > tube.occupancy.maxsize:
+        if request.timeout == 0 or request.size > tube.occupancy.maxsize:
             self.turn.refuse(self.admission.too_late(request))
         if self.stopped is not None:
             self.turn.refuse(StoppedError(self.stopped))

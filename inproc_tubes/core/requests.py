@@ -174,6 +174,17 @@ class PutRequest(Request["list[int]"]):
         self.tube: str = tube
         self.on_duplicate: str = on_duplicate
 
+    @property
+    def size(self) -> int:
+        """How many jobs it adds at the most: of those of one key, one.
+
+        Cost: O(1), and for jobs with keys O(1) for each.
+        """
+        if not self.on_duplicate:
+            return len(self.jobs)
+        keys = [job._history.key for job in self.jobs]
+        return keys.count(None) + len({*keys} - {None})
+
     def describe(self) -> str:
         """Name the command, and the tube that is full. Cost: O(1)."""
         used = self.session.used
