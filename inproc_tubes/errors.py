@@ -336,9 +336,10 @@ class TooManyTriesError(TubesError):
         self.tries = tries
 
     def __str__(self) -> str:
+        often = "once" if self.tries == 1 else f"{self.tries} times"
         return (
             f"job {self.job_id} of tube {self.tube!r} is buried: "
-            f"it was reserved {self.tries} times"
+            f"it was reserved {often}"
         )
 
 

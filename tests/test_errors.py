@@ -204,6 +204,12 @@ TABLE: list[tuple[TubesError, type[Exception], str, dict[str, Any]]] = [
         {"job_id": 7, "tube": "jobs", "tries": 3},
     ),
     (
+        TooManyTriesError(7, "jobs", 1),
+        TubesError,
+        "job 7 of tube 'jobs' is buried: it was reserved once",
+        {"job_id": 7, "tube": "jobs", "tries": 1},
+    ),
+    (
         DuplicateJobError("invoice-7", "jobs", 3),
         TubesError,
         "tube 'jobs' has job 3 with the key 'invoice-7' already",
