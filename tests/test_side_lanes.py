@@ -188,7 +188,7 @@ def swap_in_a_lane(lanes: SideLanes) -> None:
 
 
 def have_too_many_seen(lanes: SideLanes) -> None:
-    lanes._seen |= set(range(MAX_LANES + 1))
+    lanes._seen |= dict.fromkeys(range(MAX_LANES + 1))
 
 
 def have_too_many_lanes(lanes: SideLanes) -> None:

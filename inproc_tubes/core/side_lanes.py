@@ -50,7 +50,9 @@ class SideLanes:
     def __init__(self) -> None:
         self.heap: list[int] = []
         self._lanes: dict[int, deque[int]] = {}  # {priority: ids}
-        self._seen: set[int] = set()  # priorities without a lane that came lately
+        # Priorities without a lane that came lately. Not a set: one that cannot grow, for
+        # want of memory, is filled to its last place, and CPython then searches for ever.
+        self._seen: dict[int, None] = {}
 
     def add(self, priority: int, job_id: JobId) -> None:
         """Add a key. Cost: O(1) for the youngest of a lane, else O(log n)."""
@@ -74,7 +76,7 @@ class SideLanes:
             if len(self._seen) >= MAX_LANES:
                 self._seen.clear()
                 self._lanes = {key: lane for key, lane in self._lanes.items() if lane}
-            self._seen.add(priority)
+            self._seen[priority] = None
             return None
         if len(self._lanes) >= MAX_LANES:
             return None
