@@ -105,9 +105,11 @@ def pages():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[0])
 
+before = resource.getrlimit(resource.RLIMIT_AS)
+
 def limit(room):
-    most = pages() * resource.getpagesize() + room if room else resource.RLIM_INFINITY
-    resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+    most = pages() * resource.getpagesize() + room if room else before[0]
+    resource.setrlimit(resource.RLIMIT_AS, (most, before[1]))
 
 def exhaust(hoard):
     # From large to small, until no block of any size is left.
