@@ -883,6 +883,7 @@ class Broker(Generic[T]):
                     (len(engine.queue.requests), "reserve"),
                     (len(admission.puts), "put"),
                     (len(admission.joins), "join"),
+                    (len(engine.store.promises.requests), "result"),
                 )
             ),
             "draining" if engine.store.draining else "",

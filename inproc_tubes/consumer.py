@@ -419,5 +419,5 @@ def _sleep_in_thread(
     sleepers: ThreadSleepers, monitor: Monitor, request: ReserveRequest
 ) -> Callable[[], AnyHandle]:
     sleepers.enter(monitor, request)
-    sleep = partial(sleepers.sleep, monitor, request, ReserveRequest.result)
+    sleep = partial(sleepers.sleep, request, ReserveRequest.result)
     return advised(monitor, request, sleep)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import _thread
 import logging
-import threading
 import weakref
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Generic
 
+from .checks import check_timeout
 from .core import results
 from .core.job import T, refuse_to_pickle
 from .core.record import JobState
+from .core.requests import OVER, ResultRequest
 from .errors import ClosedError
+from .waiting.threads import ThreadSleepers
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-    from typing import Any, NoReturn, SupportsIndex
+    from collections.abc import Callable, Generator
+    from typing import Any, NoReturn, Self, SupportsIndex
 
     from typing_extensions import TypeVar
 
@@ -32,6 +35,23 @@ else:
 __all__ = ["JobFuture"]
 
 _LOG = logging.getLogger("concurrent.futures")  # where the base tells of callbacks
+
+# Real seconds. Nobody has the lock of a future for so long, but who was interrupted.
+_PATIENCE = 1.0
+
+_DROPPED = "the broker was dropped"
+_NOT_SET = "what becomes of a job is for its broker to say: see Job.finish and Job.fail"
+
+
+class _Condition(_thread.RLock):  # type: ignore[misc]  # only typeshed says it is final
+    """What the functions of `concurrent.futures` take for a future's condition.
+
+    One of `threading` takes its lock in a function of Python. Ctrl-C may come there when
+    the lock is taken and nobody yet sees to its release.
+    """
+
+    def notify_all(self) -> None:
+        """Do nothing: nobody sleeps here."""
 
 
 class JobFuture(Future[R], Generic[T, R]):
@@ -53,8 +73,10 @@ class JobFuture(Future[R], Generic[T, R]):
 
     A job that is released, has expired or was buried by `Job.bury` may still be done.
 
-    Waiting here keeps no time for the broker: that a job has expired, or a reservation,
-    is told by the next verb, or by a consumer that waits.
+    Who waits by ``result`` or ``exception``, or awaits it, keeps time for the broker
+    meanwhile, so that a job may expire though nobody else does. The functions of
+    `concurrent.futures` and `asyncio.wrap_future` keep none: while one of them waits, a
+    job expires when a verb is called, or while a consumer waits.
 
     Callbacks run in the thread whose verb ends the job, when the broker's lock is free.
 
@@ -65,25 +87,20 @@ class JobFuture(Future[R], Generic[T, R]):
 
     def __init__(self, monitor: Monitor, body: T) -> None:
         super().__init__()
-        self._make_lock()
+        self._condition: Any = _Condition()
         self.job_id = 0
         self.body = body
-        self._telling = False  # whether those who wait are being told
-        self._told = False  # whether all of them were
+        self._untold: list[Any] = []  # who waits for one of several, and is to be told
+        self._asleep: dict[ResultRequest, None] = {}  # who waits for this one
         # Weak, lest the future keep alive a broker that nobody works for any more.
         itself = weakref.ref(self)
 
         def end(_monitor: object) -> None:
             future = itself()
             if future is not None:  # pragma: no branch - the reference is its own
-                future._fail(ClosedError("the broker was dropped"))
+                future._lose_broker()
 
         self._monitor = weakref.ref(monitor, end)
-
-    def _make_lock(self) -> None:
-        # Taken by itself, no signal handler can come before it is sure to be released.
-        self._lock = threading.RLock()
-        self._condition = threading.Condition(self._lock)
 
     def cancel(self) -> bool:
         """Take the job out of the queue, unless somebody holds it, or has done it.
@@ -103,26 +120,83 @@ class JobFuture(Future[R], Generic[T, R]):
         return self.cancelled()
 
     def result(self, timeout: float | None = None) -> R:
-        """Wait for the result, as the base does."""
-        is_nested = self._is_locked_here()  # as in a signal handler
-        try:
-            return super().result(timeout)
-        except BaseException:
-            if not is_nested:
-                self._free_lock()
-            raise
+        """Wait for the result, and keep time for the broker meanwhile.
+
+        Args:
+            timeout: Seconds to wait, by the broker's clock; None for ever, 0 or less not
+                at all.
+
+        Returns:
+            What `Job.finish` was given.
+
+        Raises:
+            concurrent.futures.CancelledError: Nobody has done the job, nor will.
+            TimedOutError: It is not over after the timeout.
+            ClosedError: The broker was closed, or dropped.
+            ReentrantCallError: This is in the middle of a verb of this thread.
+            BaseException: What the job has failed with.
+
+        Cost: O(1), O(log n) with a timeout.
+        """
+        self._wait(timeout)
+        return super().result(0)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Wait for what the job has failed with, None if it has not, as the base does."""
-        is_nested = self._is_locked_here()  # as in a signal handler
-        try:
-            return super().exception(timeout)
-        except BaseException:
-            if not is_nested:
-                self._free_lock()
-            raise
+        """Wait for what the job has failed with, as `result` does.
 
-    # The base takes its condition for these, and Ctrl-C might keep that taken.
+        Args:
+            timeout: Seconds to wait, by the broker's clock; None for ever, 0 or less not
+                at all.
+
+        Returns:
+            The exception, `ClosedError` if the broker was closed or dropped; None if the
+            job was done.
+
+        Raises:
+            concurrent.futures.CancelledError: Nobody has done the job, nor will.
+            TimedOutError: It is not over after the timeout.
+            ReentrantCallError: This is in the middle of a verb of this thread.
+
+        Cost: O(1), O(log n) with a timeout.
+        """
+        self._wait(timeout)
+        return super().exception(0)
+
+    def add_done_callback(self, fn: Callable[[Self], object]) -> None:
+        """Call a function with this future when it is over, at once if it is.
+
+        Args:
+            fn: The function. An exception of it is logged.
+
+        Cost: O(1).
+        """
+        super().add_done_callback(fn)  # type: ignore[arg-type]  # it is called with this
+
+    def set_running_or_notify_cancel(self) -> NoReturn:
+        """Refuse: the broker says what becomes of a job.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(_NOT_SET)
+
+    def set_result(self, result: R) -> NoReturn:  # noqa: ARG002 - the base's
+        """Refuse: the broker says what becomes of a job.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(_NOT_SET)
+
+    def set_exception(self, exception: BaseException | None) -> NoReturn:  # noqa: ARG002 - the base's
+        """Refuse: the broker says what becomes of a job.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(_NOT_SET)
+
+    # The base takes its lock for these.
 
     def done(self) -> bool:
         """Tell whether it is over, as the base does."""
@@ -131,17 +205,6 @@ class JobFuture(Future[R], Generic[T, R]):
     def cancelled(self) -> bool:
         """Tell whether it was cancelled, as the base does."""
         return self._state == "CANCELLED_AND_NOTIFIED"
-
-    def _free_lock(self) -> None:
-        """Release the lock, if Ctrl-C has come between taking it and what releases it.
-
-        Else the thread that does the job would wait for it for ever.
-        """
-        while self._is_locked_here():
-            self._lock.release()
-
-    def _is_locked_here(self) -> bool:
-        return bool(self._lock._is_owned())  # type: ignore[attr-defined]  # as threading.Condition does
 
     def running(self) -> bool:
         """Tell whether a consumer holds the job just now. Cost: O(1)."""
@@ -154,7 +217,7 @@ class JobFuture(Future[R], Generic[T, R]):
         )
 
     def __await__(self) -> Generator[Any, None, R]:
-        """Wait for the result in the running event loop.
+        """Wait for the result in the running event loop, and keep time meanwhile.
 
         A task that is cancelled meanwhile cancels the job, as with
         `asyncio.wrap_future`; see `asyncio.shield`.
@@ -162,7 +225,78 @@ class JobFuture(Future[R], Generic[T, R]):
         # Imported late: asyncio is slow to import, for one who uses plain threads.
         import asyncio  # noqa: PLC0415 - as above
 
-        return asyncio.wrap_future(self).__await__()
+        from .waiting.coroutines import LoopSleepers  # noqa: PLC0415 - as above
+
+        if not self.done():
+            request = ResultRequest(None, self.job_id, self)
+            answer = None
+            self._asleep[request] = None
+            try:
+                sleepers = LoopSleepers.of_running_loop(self._living())
+                answer = sleepers.ask(self._living(), self._ask, request, _promise_of)
+                if answer is None:
+                    self._hear(_promise_of(request))
+                else:
+                    self._hear((yield from answer.__await__()))
+            except ClosedError:
+                pass  # see below
+            except BaseException as error:
+                if answer is not None:
+                    answer.withdraw()
+                if isinstance(error, asyncio.CancelledError):
+                    self.cancel()
+                raise
+            finally:
+                self._asleep.pop(request, None)
+            if not self.done():
+                self._catch_up()
+        if self.cancelled():
+            raise asyncio.CancelledError
+        return super().result(0)
+
+    # Waiting. No frame here refers to the monitor: it may be dropped meanwhile.
+
+    def _wait(self, timeout: float | None) -> None:
+        """Wait until it is over."""
+        if isinstance(timeout, (int, float)):
+            timeout = max(timeout, 0)  # what is left till a moment that has passed
+        request = ResultRequest(check_timeout(timeout), self.job_id, self)
+        if self.done():
+            return
+        self._asleep[request] = None
+        try:
+            sleepers = ThreadSleepers.of(self._living())
+            self._hear(sleepers.wait(self._living(), self._ask, request, _promise_of))
+        except ClosedError:
+            pass  # see below
+        finally:
+            self._asleep.pop(request, None)
+        if not self.done():
+            self._catch_up()
+
+    def _living(self) -> Monitor:
+        """Return the monitor, or raise ClosedError."""
+        monitor = self._monitor()
+        if monitor is None:
+            raise ClosedError(_DROPPED)
+        return monitor
+
+    def _ask(self, now: float, request: ResultRequest) -> None:
+        """Let a request wait for what becomes of the job, in a turn."""
+        results.await_end(now, self._living().engine, request)
+
+    def _hear(self, promise: Promise | None) -> None:
+        """Be over as soon as a promise is due. Who keeps it tells all others."""
+        if promise is not None:
+            self._decide(*_verdict(promise))
+
+    def _catch_up(self) -> None:
+        """Be over, after the broker was closed or dropped: others may be about to tell."""
+        monitor = self._monitor()
+        if monitor is None:
+            self._lose_broker()
+        else:
+            monitor.finish(retry=False)
 
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
         refuse_to_pickle(self, protocol)
@@ -175,44 +309,55 @@ class JobFuture(Future[R], Generic[T, R]):
 
     def _resolve(self, promise: Promise) -> None:
         """Be done, as the promise says. A second call finishes a first one."""
-        if promise.cancelled:
-            self._settle("CANCELLED_AND_NOTIFIED", None, None)
-        elif promise.error is not None:
-            self._fail(promise.error)
-        else:
-            self._settle("FINISHED", promise.result, None)
+        self._settle(*_verdict(promise))
 
-    def _fail(self, error: BaseException) -> None:
-        self._settle("FINISHED", None, error)
+    def _lose_broker(self) -> None:
+        """Be done: the broker was dropped. A second call finishes a first one."""
+        self._settle("FINISHED", None, ClosedError(_DROPPED))
+        for request in list(self._asleep):
+            request.sleeper.wake()
 
     def _settle(self, state: str, result: Any, error: BaseException | None) -> None:
-        """Be done, and tell everybody.
-
-        The methods of the base can do this only once: where Ctrl-C breaks them off, those
-        who were not told yet never are. A second call of this tells them.
-        """
-        with self._lock:
-            if self._state == "PENDING":
-                self._result, self._exception = result, error
-                self._state = state  # from here on it is done
-            if not self._told:
-                again, self._telling = self._telling, True
-                for waiter in self._waiters:
-                    # One that was told in part may have kept the lock of its event.
-                    if not again or self not in waiter.finished_futures:
-                        self._tell(waiter)
-                self._told = True
-            self._condition.notify_all()
+        """Be done, and tell everybody. A second call tells those who were not told."""
+        self._decide(state, result, error)
+        if self._untold:
+            # Telling must be done once, and whole. Neither Ctrl-C nor any other exception
+            # of a user's comes into a thread that nobody knows.
+            try:
+                _thread.start_new_thread(self._tell, ())
+            except RuntimeError:  # there are too many, or the program ends
+                self._tell()
         self._invoke_callbacks()
 
-    def _tell(self, waiter: Any) -> None:
-        """Tell one who waits for one of several futures that this one is done."""
-        if self._state == "CANCELLED_AND_NOTIFIED":
-            waiter.add_cancelled(self)
-        elif self._exception is not None:
-            waiter.add_exception(self)
-        else:
-            waiter.add_result(self)
+    def _decide(self, state: str, result: Any, error: BaseException | None) -> None:
+        """Be done. A second call has no effect."""
+        lock = self._condition
+        if not lock.acquire(timeout=_PATIENCE):
+            # `concurrent.futures.wait` takes the locks of its futures one by one. Ctrl-C
+            # has come there, and nobody will release this one.
+            self._condition = lock = _Condition()
+            lock.acquire()
+        try:
+            if self._state == "PENDING":
+                self._untold = list(self._waiters)
+                self._result, self._exception = result, error
+                self._state = state  # from here on it is done
+        finally:
+            lock.release()
+
+    def _tell(self) -> None:
+        """Tell those who wait for one of several futures that this one is done."""
+        while self._untold:
+            try:
+                waiter = self._untold.pop(0)
+            except IndexError:
+                return  # another thread has told him
+            if self._state == "CANCELLED_AND_NOTIFIED":
+                waiter.add_cancelled(self)
+            elif self._exception is not None:
+                waiter.add_exception(self)
+            else:
+                waiter.add_result(self)
 
     def _invoke_callbacks(self) -> None:
         """Call those that were not called yet."""
@@ -234,7 +379,24 @@ class JobFuture(Future[R], Generic[T, R]):
     ) -> None:  # pragma: no cover - in a forked child
         """Be done in a forked child, and tell nobody: the callbacks are the parent's."""
         # Another thread of the parent may have had this lock.
-        self._make_lock()
+        self._condition = _Condition()
         self._done_callbacks.clear()  # type: ignore[attr-defined]  # as the base has it
         self._waiters.clear()
-        self._fail(error)
+        self._untold.clear()
+        self._settle("FINISHED", None, error)
+
+
+def _promise_of(request: ResultRequest) -> Promise | None:
+    """Return the promise that a request has waited for, None if it was kept already."""
+    if request.outcome is None or request.outcome is OVER:
+        return None  # the broker was dropped, or all is over
+    return request.result()
+
+
+def _verdict(promise: Promise) -> tuple[str, object, BaseException | None]:
+    """Return what a future becomes, by a promise: its state, result and exception."""
+    if promise.cancelled:
+        return "CANCELLED_AND_NOTIFIED", None, None
+    if promise.error is not None:
+        return "FINISHED", None, promise.error
+    return "FINISHED", promise.result, None

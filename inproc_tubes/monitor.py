@@ -48,7 +48,7 @@ from .clock import yield_thread
 from .core.engine import Engine
 from .core.promise import Promise
 from .core.recovery import rebuild
-from .core.requests import JoinRequest, PutRequest, ReserveRequest
+from .core.requests import JoinRequest, PutRequest, ReserveRequest, ResultRequest
 from .core.session import Session
 from .core.turn import ALARM, TURN, Guard
 from .errors import ClosedError, ReentrantCallError, TubesError
@@ -116,7 +116,7 @@ class Deferred:
 
 
 # What is carried out of ``turn.after``. All else is only dropped.
-_TO_DO = (Deferred, ReserveRequest, PutRequest, JoinRequest, tuple)
+_TO_DO = (Deferred, ReserveRequest, PutRequest, JoinRequest, ResultRequest, tuple)
 
 
 class Monitor:
@@ -331,9 +331,11 @@ class Monitor:
                 self.rearm()
             else:
                 dropped.append(item)
-                if isinstance(item, Promise) and not item.told:
-                    # It stays in until its future was told, which needs no lock.
-                    after.append(item)
+                if isinstance(item, Promise):
+                    self.engine.dispatch.keep_promise(item)
+                    if not item.told:
+                        # It stays in until its future was told, which needs no lock.
+                        after.append(item)
             after.popleft()
         turn.unfinished = None
 
@@ -387,7 +389,12 @@ class Monitor:
         """How many requests wait, whatever for. Needs the lock."""
         engine = self.engine
         admission = engine.admission
-        return len(engine.queue.requests) + len(admission.puts) + len(admission.joins)
+        return (
+            len(engine.queue.requests)
+            + len(admission.puts)
+            + len(admission.joins)
+            + len(engine.store.promises.requests)
+        )
 
     def _expect_contention(self) -> None:
         """Let the guard yield, if another thread has come.

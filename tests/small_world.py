@@ -14,7 +14,13 @@ from inproc_tubes import (
     Producer,
 )
 from inproc_tubes.core.making import new_job
-from inproc_tubes.core.requests import JoinRequest, PutRequest, ReserveRequest
+from inproc_tubes.core.requests import (
+    JoinRequest,
+    PutRequest,
+    ReserveRequest,
+    ResultRequest,
+)
+from inproc_tubes.core.results import await_end
 from inproc_tubes.monitor import Monitor
 from inproc_tubes.testing import FakeClock
 from tests.snapshots import snapshot
@@ -88,6 +94,8 @@ def let_wait(broker: Broker, request: AnyRequest) -> None:
             engine.wait_to_reserve(now, request)
         elif isinstance(request, PutRequest):
             engine.wait_to_put(now, request)
+        elif isinstance(request, ResultRequest):
+            await_end(now, engine, request)
         else:
             engine.join(now, request)
         assert request.outcome is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,9 +10,11 @@ import pytest
 from inproc_tubes.core import results
 from inproc_tubes.core.making import new_job
 from inproc_tubes.core.promise import Promise
+from inproc_tubes.core.record import JobState
 from inproc_tubes.core.recovery import check, rebuild
+from inproc_tubes.core.requests import OVER, ResultRequest
 from inproc_tubes.core.turn import TURN
-from inproc_tubes.errors import ClosedError, NotFoundError
+from inproc_tubes.errors import ClosedError, NotFoundError, TimedOutError
 from tests.engine_driver import Queue
 
 if TYPE_CHECKING:
@@ -50,12 +53,17 @@ class Submitting(Queue):
         turn.unfinished = TURN
         try:
             result = verb(self.now, *args)
+            for promise in self._left():  # as the shell does
+                self.engine.dispatch.keep_promise(promise)
             turn.unfinished = None
         finally:
-            self.due += [item for item in turn.after if isinstance(item, Promise)]
+            self.due += self._left()
             turn.after.clear()
         check(self.engine)
         return result
+
+    def _left(self) -> list[Promise]:
+        return [item for item in self.engine.turn.after if isinstance(item, Promise)]
 
     def submit(self) -> None:
         self.take(self.engine.put_many, self.me, [self.new], None)
@@ -203,3 +211,122 @@ def test_a_submit_that_was_broken_off_after_it_is_known(queue: Submitting) -> No
     queue.engine.store.promises.pending.clear()
     assert [] == rebuilt(queue)
     assert {1: queue.promise} == queue.engine.store.promises.pending
+
+
+# Who waits for what becomes of a job
+
+
+class Noting:
+    """A sleeper that says who was woken."""
+
+    def __init__(self, woken: list[object], request: object) -> None:
+        self.woken = woken
+        self.request = request
+
+    def wake(self) -> None:
+        self.woken.append(self.request)
+
+
+class Waited(Submitting):
+    """A queue with a job that was submitted, and requests for what becomes of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.woken: list[object] = []
+
+    def ask(self, timeout: float | None = None, job_id: int = 1) -> ResultRequest:
+        request = ResultRequest(timeout, job_id, self.future)
+        request.sleeper = Noting(self.woken, request)
+        self.take(results.await_end, self.engine, request)
+        return request
+
+
+@pytest.fixture
+def waited() -> Waited:
+    return Waited()
+
+
+def test_a_request_waits_until_its_promise_is_due(waited: Waited) -> None:
+    job = waited.hold()
+    first, second = waited.ask(), waited.ask(timeout=60)
+    assert [1, 2] == list(waited.engine.store.promises.requests)
+    assert (first.rank, "result of job 1") == (3, first.describe())
+    waited.take(results.finish, waited.engine, waited.me, job, "result")
+    assert [first, second] == waited.woken
+    assert waited.promise is first.outcome is second.outcome
+    assert waited.promise is first.result()
+    assert {} == waited.engine.store.promises.requests
+    assert waited.engine.next_due() == inf
+
+
+def test_a_request_for_what_is_over_does_not_wait(waited: Waited) -> None:
+    job = waited.hold()
+    waited.take(results.finish, waited.engine, waited.me, job, "result")
+    # It was told.
+    assert OVER is waited.ask().outcome
+    # It is about to be told.
+    waited.engine.turn.after.append(waited.promise)
+    request = ResultRequest(None, 1, waited.future)
+    results.await_end(waited.now, waited.engine, request)
+    assert request.outcome is waited.promise
+
+
+def test_a_request_for_a_job_of_another_future_does_not_wait(waited: Waited) -> None:
+    waited.submit()
+    waited.future = Future()
+    assert OVER is waited.ask().outcome
+
+
+def test_a_request_does_not_wait_where_the_timeout_is_0(waited: Waited) -> None:
+    waited.submit()
+    with pytest.raises(TimedOutError, match=r"^no result within 0 s$"):
+        waited.ask(timeout=0)
+    assert {} == waited.engine.store.promises.requests
+
+
+def test_a_request_is_answered_when_its_timeout_has_passed(waited: Waited) -> None:
+    waited.submit()
+    late, patient = waited.ask(timeout=5), waited.ask()
+    waited.now += 5
+    waited.take(waited.engine.catch_up)
+    assert [late] == waited.woken
+    with pytest.raises(TimedOutError):
+        late.result()
+    waited.take(waited.engine.dispatch.withdraw, patient)
+    waited.take(waited.engine.dispatch.withdraw, patient)  # twice is the same
+    assert {} == waited.promise.tickets == waited.engine.store.promises.requests
+
+
+def test_a_request_is_answered_when_the_queue_is_closed(waited: Waited) -> None:
+    waited.submit()
+    request = waited.ask()
+    waited.engine.close("the end")
+    assert [request] == waited.woken
+    with pytest.raises(ClosedError, match=r"^the end$"):
+        request.result()
+    assert {} == waited.promise.tickets
+
+
+@pytest.mark.parametrize("is_due", [False, True])
+def test_requests_still_wait_after_a_turn_that_was_broken_off(
+    waited: Waited,
+    is_due: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    job = waited.hold()
+    request = waited.ask(timeout=5)
+    waited.promise.tickets.clear()
+    if is_due:
+        del waited.engine.jobs[1]
+        waited.me.held.remove(1)
+        job._state = JobState.GONE
+    waited.engine.turn.unfinished = TURN
+    rebuild(waited.now, waited.engine)
+    waited.engine.turn.unfinished = None
+    check(waited.engine)
+    assert {1: None} == waited.promise.tickets
+    assert waited.engine.next_due() == waited.now + 5
+    assert [waited.promise] * is_due == [
+        item for item in waited.engine.turn.after if isinstance(item, Promise)
+    ]
+    assert [] == waited.woken
+    assert request.outcome is None

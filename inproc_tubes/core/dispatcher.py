@@ -32,7 +32,7 @@ from .lives import Lives
 from .native import mypyc_attr
 from .ready import key_of
 from .record import NO_HISTORY, JobRecord, JobState
-from .requests import NOBODY, OVER, PutRequest, ReserveRequest
+from .requests import NOBODY, OVER, JoinRequest, PutRequest, ReserveRequest
 from .turn import TURN
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .job import AnyHandle
     from .keys import Verdict
     from .limits import Seconds
+    from .promise import Promise
     from .record import AnyJob
     from .reserve_queue import ReserveQueue
     from .schedule import AnyRequest, Schedule
@@ -389,8 +390,10 @@ class Dispatcher:
             self.queue.remove(request)
         elif isinstance(request, PutRequest):
             self.admission.remove_put(request)
-        else:
+        elif isinstance(request, JoinRequest):
             self.admission.remove_join(request)
+        else:
+            self.store.promises.remove_request(request)
 
     def withdraw(self, now: float, request: AnyRequest) -> None:
         """Leave the queue as if that request had never been.
@@ -413,7 +416,17 @@ class Dispatcher:
                 self.after_leaving(now, self.tubes[request.tube])
             if isinstance(request.outcome, list):
                 self._take_back(now, request.jobs)
-        elif request.ticket in self.admission.joins:
+        elif (
+            request.ticket in self.admission.joins
+            or request.ticket in self.store.promises.requests
+        ):
+            self.strike_out(request)
+
+    def keep_promise(self, promise: Promise) -> None:
+        """Answer the requests that wait for a promise that is due. Cost: O(1) for each."""
+        for ticket in list(promise.tickets):
+            request = self.store.promises.requests[ticket]
+            request.outcome = promise
             self.strike_out(request)
 
     def time_out(self, _now: float, request: ReserveRequest) -> None:
@@ -464,6 +477,7 @@ class Dispatcher:
             *self.queue.requests.values(),
             *self.admission.puts.values(),
             *self.admission.joins.values(),
+            *self.store.promises.requests.values(),
         ]
 
     def after_leaving(self, now: float, tube: Tube) -> None:

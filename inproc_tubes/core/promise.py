@@ -32,13 +32,15 @@ class Promise:
         error: What it has failed with for good, None if it has not.
         cancelled: Whether it has left the queue and nobody has done it.
         told: Whether the future was told.
+        tickets: Those of the requests that wait for it, in their order.
     """
 
-    __slots__ = ("cancelled", "error", "future", "result", "told")
+    __slots__ = ("cancelled", "error", "future", "result", "tickets", "told")
 
     def __init__(self, future: Resolvable) -> None:
         self.future: Resolvable = future
         self.told: bool = False
+        self.tickets: dict[int, None] = {}
         self.reset()
 
     def reset(self) -> None:

@@ -6,7 +6,8 @@ Strategy
     forgotten when a turn is broken off: a promise in here whose job is gone is due.
 
     A promise that is due goes into ``Turn.after``. The shell tells its future there,
-    without the lock: that runs user's code.
+    without the lock: that runs user's code. Before that it lets the engine answer the
+    requests that wait for it.
 """
 
 from __future__ import annotations
@@ -15,26 +16,34 @@ from typing import TYPE_CHECKING
 
 from inproc_tubes.errors import ClosedError
 
+from .promise import Promise
 from .record import JobState
 
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Mapping
 
-    from .promise import Promise
+    from .promise import Resolvable
     from .record import AnyJob
+    from .requests import ResultRequest
 
 __all__ = ["Promises"]
 
 
 class Promises:
-    """The promises that are not due yet, {id of the job: promise}."""
+    """The promises, and who waits for them.
 
-    __slots__ = ("_after", "pending")
+    Attributes:
+        pending: Those that are not due yet, {id of the job: promise}.
+        requests: All pending requests for results, {ticket: request}, in their order.
+    """
+
+    __slots__ = ("_after", "pending", "requests")
 
     def __init__(self, after: deque[object]) -> None:
         self._after = after  # that of the turn
         self.pending: dict[int, Promise] = {}
+        self.requests: dict[int, ResultRequest] = {}
 
     def add(self, job: AnyJob) -> None:
         """Enter a job that was put, if it was submitted. Cost: O(1)."""
@@ -54,8 +63,40 @@ class Promises:
             job._history.promise = None  # from here on it has failed
             self.keep(job._id, promise)
 
+    def of_future(self, job_id: int, future: Resolvable) -> Promise | None:
+        """Return the promise to a future, None if it was told. Cost: O(1).
+
+        For one that is due, and not told yet: O(number of things left to do).
+        """
+        promise = self.pending.get(job_id)
+        if promise is not None and promise.future is future:
+            return promise
+        for item in self._after:
+            if isinstance(item, Promise) and item.future is future:
+                return item
+        return None
+
+    def add_request(self, request: ResultRequest, promise: Promise) -> None:
+        """Let a request that has its ticket wait for a promise. Cost: O(1)."""
+        request.promise = promise
+        self.requests[request.ticket] = request
+        promise.tickets[request.ticket] = None
+
+    def remove_request(self, request: ResultRequest) -> None:
+        """Let a request wait no longer. Cost: O(1)."""
+        if request.promise is not None:
+            request.promise.tickets.pop(request.ticket, None)
+        # Last: see `rebuild`, which knows only those that are in here.
+        del self.requests[request.ticket]
+
     def close(self, what: str) -> None:
-        """Let all of them be due: the broker was closed. Cost: O(n)."""
+        """Let all of them be due: the broker was closed, and its requests answered.
+
+        Cost: O(n).
+        """
+        for request in self.requests.values():
+            if request.promise is not None:
+                request.promise.tickets.clear()
         for promise in self.pending.values():
             promise.reset()
             promise.error = ClosedError(what)
@@ -73,6 +114,12 @@ class Promises:
                 promise.reset()  # an end that was broken off has never been
         for job in jobs.values():
             self.add(job)
+        for request in self.requests.values():
+            if request.promise is not None:
+                request.promise.tickets.clear()
+        for request in self.requests.values():
+            if request.promise is not None:
+                request.promise.tickets[request.ticket] = None
 
     def _check(self, jobs: Mapping[int, AnyJob]) -> None:
         assert self.pending == {
@@ -84,3 +131,15 @@ class Promises:
             assert promise.result is promise.error is None
             assert not promise.cancelled
             assert not promise.told
+        # Each request waits for a promise that is not due, or is about to be told.
+        for ticket, request in self.requests.items():
+            assert request.ticket == ticket
+            found = self.of_future(request.job_id, request.future)
+            assert found is not None
+            assert found is request.promise
+            assert ticket in found.tickets
+        assert sorted(self.requests) == list(self.requests)
+        due = {item for item in self._after if isinstance(item, Promise)}
+        assert len(self.requests) == sum(
+            len(promise.tickets) for promise in due.union(self.pending.values())
+        )

@@ -1,7 +1,8 @@
 """Requests: what waits, as the engine sees it. Each is answered exactly once.
 
-Three things can be waited for: a job (`ReserveRequest`), room in a tube that is full
-(`PutRequest`), and the end of the work in some tubes (`JoinRequest`).
+Four things can be waited for: a job (`ReserveRequest`), room in a tube that is full
+(`PutRequest`), the end of the work in some tubes (`JoinRequest`), and what becomes of a
+job that was submitted (`ResultRequest`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .job import AnyHandle
+    from .promise import Promise, Resolvable
     from .record import AnyJob
     from .session import Session
 
@@ -26,6 +28,7 @@ __all__ = [
     "PutRequest",
     "Request",
     "ReserveRequest",
+    "ResultRequest",
     "Sleeper",
 ]
 
@@ -216,6 +219,34 @@ class JoinRequest(Request[int]):
     def describe(self) -> str:
         """Name the verb, and the tubes. Cost: O(number of tubes)."""
         return f"join of {'all tubes' if self.tubes is None else _quoted(self.tubes)}"
+
+
+class ResultRequest(Request["Promise"]):
+    """One who waits for a future. Its outcome is the promise, which is due then.
+
+    Attributes:
+        job_id: The job's id.
+        future: The future.
+        promise: What it waits for, once it waits.
+    """
+
+    __slots__ = ("future", "job_id", "promise")
+
+    rank = 3
+
+    def __init__(self, timeout: float | None, job_id: int, future: Resolvable) -> None:
+        super().__init__(timeout)
+        self.job_id: int = job_id
+        self.future: Resolvable = future
+        self.promise: Promise | None = None
+
+    def too_late(self) -> TubesError:
+        """Return the outcome when its timeout has passed. Cost: O(1)."""
+        return TimedOutError(self.timeout, "no result")
+
+    def describe(self) -> str:
+        """Name what is waited for. Cost: O(1)."""
+        return f"result of job {self.job_id}"
 
 
 def _quoted(names: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .reasons import why_not
 from .record import JobState
+from .requests import OVER
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from .limits import JobId
     from .promise import Resolvable
     from .record import AnyJob
+    from .requests import ResultRequest
     from .session import Session
 
-__all__ = ["fail", "fail_block", "finish", "is_promised", "withdraw"]
+__all__ = ["await_end", "fail", "fail_block", "finish", "is_promised", "withdraw"]
 
 
 def finish(
@@ -87,6 +89,29 @@ def fail_block(
     """
     if session.held.get(job._id) is job:
         fail(now, engine, session, job, None, failure, error)
+
+
+def await_end(now: float, engine: Engine, request: ResultRequest) -> None:
+    """Let a request wait for its promise, unless that is due: then it has its outcome.
+
+    Where the future was told already, it is over.
+
+    Raises:
+        TimedOutError: The timeout is 0.
+
+    Cost: O(1), O(log n) with a timeout.
+    """
+    promises = engine.store.promises
+    promise = promises.of_future(request.job_id, request.future)
+    if promise is None:
+        request.outcome = OVER
+    elif promises.pending.get(request.job_id) is not promise:
+        request.outcome = promise
+    elif request.timeout == 0:
+        engine.turn.refuse(request.too_late())
+    else:
+        engine.schedule.enter(now, request)
+        promises.add_request(request, promise)
 
 
 def withdraw(

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .record import AnyJob
-    from .requests import JoinRequest, PutRequest, ReserveRequest
+    from .requests import JoinRequest, PutRequest, ReserveRequest, ResultRequest
     from .session import Session
     from .tube import Tube
 
 __all__ = ["AnyRequest", "Schedule"]
 
-AnyRequest: TypeAlias = "ReserveRequest | PutRequest | JoinRequest"
+AnyRequest: TypeAlias = "ReserveRequest | PutRequest | JoinRequest | ResultRequest"
 
 
 class Schedule:

@@ -284,24 +284,39 @@ class LoopSleepers:
         Returns:
             ``result(request)``.
         """
-        turn = monitor.turn
-        answer = None
         try:
-            try:
-                with monitor.guard:
-                    verb(monitor.begin(), request)
-                    if request.outcome is None:
-                        answer = self.enter(monitor, request, result)
-                    turn.unfinished = None
-            except BaseException:
-                monitor.break_off()
-                raise
-            if turn.after:
-                monitor.finish()
+            answer = self.ask(monitor, verb, request, result)
             return result(request) if answer is None else await answer
         except BaseException:
             self.withdraw(request)
             raise
+
+    def ask(
+        self,
+        monitor: Monitor,
+        verb: Callable[[float, Q], None],
+        request: Q,
+        result: Callable[[Q], R],
+    ) -> LoopAnswer[Q, R] | None:
+        """Take a turn with ``verb(now, request)``.
+
+        Returns:
+            What is awaited for ``result(request)``, None if it is there already.
+        """
+        turn = monitor.turn
+        answer = None
+        try:
+            with monitor.guard:
+                verb(monitor.begin(), request)
+                if request.outcome is None:
+                    answer = self.enter(monitor, request, result)
+                turn.unfinished = None
+        except BaseException:
+            monitor.break_off()
+            raise
+        if turn.after:
+            monitor.finish()
+        return answer
 
     def withdraw(self, request: AnyRequest) -> None:
         """Let a request leave the queue as soon as it can, as if it had never been.

@@ -131,7 +131,7 @@ class ThreadSleepers:
             self._leader = None
             self.armed_for = -inf
 
-    def sleep(self, monitor: Monitor, request: Q, result: Callable[[Q], R]) -> R:
+    def sleep(self, request: Q, result: Callable[[Q], R]) -> R:
         """Sleep until a request that has entered is answered.
 
         The caller withdraws the request if this is interrupted.
@@ -139,8 +139,13 @@ class ThreadSleepers:
         Returns:
             ``result(request)``.
         """
-        self._park(monitor, request)
+        self._park(request)
         return result(request)
+
+    @classmethod
+    def of(cls, monitor: Monitor) -> ThreadSleepers:
+        """Return those of a monitor."""
+        return next(way for way in monitor.ways if isinstance(way, cls))
 
     def wait(
         self,
@@ -157,6 +162,7 @@ class ThreadSleepers:
             ``result(request)``.
         """
         turn = monitor.turn
+        broker = ref(monitor)
         try:
             try:
                 with monitor.guard:
@@ -169,30 +175,48 @@ class ThreadSleepers:
                 raise
             if turn.after:
                 monitor.finish()
-            self._park(monitor, request)
+            # The broker may be dropped while somebody waits for a future of it.
+            del monitor
+            self._park(request)
             return result(request)
         except BaseException:
             turn.after.append(request)  # by `finish`, it is withdrawn
-            monitor.break_off()
+            left = broker()
+            if left is not None:
+                left.break_off()
             raise
 
-    def _park(self, monitor: Monitor, request: AnyRequest) -> None:
-        """Sleep until the request is answered, keeping time if this thread leads."""
+    def _park(self, request: AnyRequest) -> None:
+        """Sleep until the request is answered, keeping time if this thread leads.
+
+        Or until the broker is dropped.
+        """
         # In this order: it is replaced after the request is answered.
         sleeper = request.sleeper
         if request.outcome is None and runs_event_loop():
             warn(_BLOCKS)
         while request.outcome is None:
+            monitor = self._monitor()
+            if monitor is None:
+                return
             if monitor.engine.closed is not None:
                 # It does not know of the request: the process was forked in this turn.
                 raise ClosedError(  # pragma: no cover - runs in a forked child only
                     monitor.engine.closed
                 )
             assert isinstance(sleeper, ThreadSleeper)  # `enter` has set it
+            clock = monitor.clock
+            del monitor
             leads = self._leader is sleeper
-            monitor.clock.park(sleeper, self.armed_for if leads else inf)
+            clock.park(sleeper, self.armed_for if leads else inf)
             if sleeper.answered:
                 return
+            self._look_around(sleeper)
+
+    def _look_around(self, sleeper: ThreadSleeper) -> None:
+        """Carry out what is due."""
+        monitor = self._monitor()
+        if monitor is not None:
             monitor.look()
             with monitor.guard:
                 if not sleeper.answered and self._leader is sleeper:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import gc
+import queue
+import threading
 import weakref
-from concurrent.futures import CancelledError, as_completed, wait
+from concurrent.futures import CancelledError, Future, as_completed, wait
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,16 +16,18 @@ import pytest
 from inproc_tubes import (
     Broker,
     ClosedError,
+    DeadlockError,
     DuplicateJobError,
     Job,
     JobFuture,
     NotFoundError,
     ReentrantCallError,
+    TimedOutError,
     TooManyTriesError,
     TubeFullError,
 )
 from inproc_tubes.testing import FakeClock
-from tests.threads import LONG, start
+from tests.threads import LONG, start, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +42,26 @@ def outcome(future: JobFuture[Any, Any]) -> object:
         return "cancelled"
     error = future.exception()
     return future.result() if error is None else error
+
+
+class Waiters(list[Any]):
+    """A future's list of those who wait for several; it tells that somebody does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_waited_for = threading.Event()
+
+    def append(self, waiter: object) -> None:
+        super().append(waiter)
+        self.is_waited_for.set()
+
+
+def wait_for_several(future: JobFuture) -> Future[Any]:
+    """Have a thread wait for a future among others, and return once it waits."""
+    future._waiters = waiters = Waiters()
+    waiting = start(lambda: wait([future], LONG))
+    assert waiters.is_waited_for.wait(LONG)
+    return waiting
 
 
 # How a job ends
@@ -279,7 +304,7 @@ def test_futures_are_told_in_the_order_of_their_jobs(
     told: list[int] = []
     for number in range(100):  # more than fit in one turn
         future = producer.submit(number)
-        future.add_done_callback(lambda f: told.append(f.body))  # type: ignore[attr-defined]  # it is a JobFuture
+        future.add_done_callback(lambda f: told.append(f.body))
     broker.close()
     assert [*range(100)] == told
 
@@ -298,28 +323,6 @@ def test_a_callback_that_breaks_off_keeps_no_other_future_from_being_told(
     broker.tubes()  # the next turn
     assert first.cancelled()
     assert second.cancelled()
-
-
-def test_a_future_that_was_told_only_in_part_wakes_who_waits(
-    producer: Producer, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    future = producer.submit("scarf")
-    notify = future._condition.notify_all
-    calls: list[int] = []
-
-    def interrupt() -> None:
-        calls.append(1)
-        if len(calls) == 1:
-            raise KeyboardInterrupt
-        notify()
-
-    monkeypatch.setattr(future._condition, "notify_all", interrupt)
-    job = consumer.reserve()
-    with pytest.raises(KeyboardInterrupt):
-        job.finish(1)
-    consumer.reserve_nowait()  # the next turn
-    assert 1 < len(calls)
-    assert 1 == future.result(0)
 
 
 def test_a_callback_that_breaks_off_keeps_no_other_callback_from_being_called(
@@ -352,33 +355,42 @@ def test_a_callback_that_fails_is_logged(
     assert ["concurrent.futures"] == [record.name for record in caplog.records]
 
 
-@pytest.mark.parametrize("is_first", [True, False])
 def test_a_wait_for_several_is_told_once_though_the_telling_was_broken_off(
-    producer: Producer, consumer: Consumer, *, is_first: bool
+    producer: Producer, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Waiter:
-        def __init__(self) -> None:
-            self.finished_futures: list[object] = []
+    future = producer.submit("scarf")
+    waiting = wait_for_several(future)
+    begin = _thread.start_new_thread
+    begun: list[int] = []
 
-        def add_result(self, future: object) -> None:
-            self.finished_futures.append(future)
+    def interrupt(*how: Any) -> int:
+        begun.append(1)
+        if len(begun) == 1:
+            raise KeyboardInterrupt
+        return begin(*how)
 
-    class Interrupted(Waiter):
-        def add_result(self, future: object) -> None:
-            if not future.interrupted:  # type: ignore[attr-defined]  # set below
-                future.interrupted = True  # type: ignore[attr-defined]  # as above
-                raise KeyboardInterrupt
-            super().add_result(future)
-
-    future: Any = producer.submit("scarf")
-    future.interrupted = False
-    waiters = [Interrupted(), Waiter()] if is_first else [Waiter(), Interrupted()]
-    future._waiters.extend(waiters)
+    monkeypatch.setattr(_thread, "start_new_thread", interrupt)
     job = consumer.reserve()
     with pytest.raises(KeyboardInterrupt):
         job.finish(1)
+    assert not waiting.done()
     consumer.reserve_nowait()  # the next turn
-    assert [[future], [future]] == [waiter.finished_futures for waiter in waiters]
+    assert {future} == waiting.result(LONG).done
+    assert 2 <= len(begun)
+
+
+def test_a_wait_for_several_is_told_where_no_thread_can_be_started(
+    producer: Producer, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    future = producer.submit("scarf")
+    waiting = wait_for_several(future)
+
+    def refuse(*_how: Any) -> int:
+        raise RuntimeError
+
+    monkeypatch.setattr(_thread, "start_new_thread", refuse)
+    consumer.reserve().finish(1)
+    assert {future} == waiting.result(LONG).done
 
 
 def test_a_wait_for_several_is_told_however_they_end(
@@ -386,43 +398,50 @@ def test_a_wait_for_several_is_told_however_they_end(
 ) -> None:
     class Waiter:
         def add_result(self, future: JobFuture) -> None:
-            told.append(("result", future.job_id))
+            told.put(("result", future.job_id))
 
         def add_exception(self, future: JobFuture) -> None:
-            told.append(("exception", future.job_id))
+            told.put(("exception", future.job_id))
 
         def add_cancelled(self, future: JobFuture) -> None:
-            told.append(("cancelled", future.job_id))
+            told.put(("cancelled", future.job_id))
 
-    told: list[tuple[str, int]] = []
+    told: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
     for body in range(3):
         future: Any = producer.submit(body)
         future._waiters.append(Waiter())
     consumer.reserve().finish(1)
+    assert ("result", 1) == told.get(timeout=LONG)
     consumer.reserve().fail(ValueError("no"))
+    assert ("exception", 2) == told.get(timeout=LONG)
     broker.clear_tube("default")
-    assert told == [("result", 1), ("exception", 2), ("cancelled", 3)]
+    assert ("cancelled", 3) == told.get(timeout=LONG)
 
 
-@pytest.mark.parametrize("ask", [JobFuture.result, JobFuture.exception])
-def test_who_is_interrupted_while_he_waits_does_not_hold_up_who_does_the_job(
-    producer: Producer,
-    consumer: Consumer,
-    monkeypatch: pytest.MonkeyPatch,
-    ask: Callable[[JobFuture], object],
+def test_two_that_tell_who_waits_for_several_tell_each_once(producer: Producer) -> None:
+    class Waiter:
+        def add_result(self, future: JobFuture) -> None:
+            future._tell()
+            told.append(self)
+
+    told: list[object] = []
+    future = producer.submit("scarf")
+    waiters = [Waiter(), Waiter()]
+    future._untold = list(waiters)
+    future._tell()
+    assert [*reversed(waiters)] == told
+
+
+def test_who_was_interrupted_as_he_took_the_lock_holds_up_nobody(
+    producer: Producer, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     future = producer.submit("scarf")
-
-    def interrupt(_timeout: object) -> None:
-        future._lock.acquire()
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(future._condition, "wait", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        ask(future)
+    # As Ctrl-C leaves it, in `concurrent.futures.wait`.
+    future._condition.acquire()
+    monkeypatch.setattr("inproc_tubes.future._PATIENCE", 0)
     job = consumer.reserve()
     start(lambda: job.finish(1)).result(LONG)
-    assert 1 == future.result(0)
+    assert 1 == start(future.result).result(LONG)
 
 
 def test_asking_whether_a_future_is_over_and_a_cancel_take_no_lock_of_it(
@@ -435,14 +454,44 @@ def test_asking_whether_a_future_is_over_and_a_cancel_take_no_lock_of_it(
     assert not future.cancel()
 
 
-def test_a_signal_handler_that_asks_in_vain_leaves_the_lock_to_who_has_it(
-    producer: Producer,
+def test_in_the_middle_of_a_verb_nobody_can_wait(
+    broker: Broker, producer: Producer
 ) -> None:
     future = producer.submit("scarf")
-    with future._lock:
+
+    def verb(_now: float) -> None:
         for ask in (future.result, future.exception):
-            with pytest.raises(TimeoutError):
-                ask(timeout=0)
+            with pytest.raises(ReentrantCallError):
+                ask()
+
+    broker._monitor.run(verb)
+    assert 0 == broker._monitor.waiting
+
+
+def test_what_becomes_of_a_job_is_not_set_by_hand(producer: Producer) -> None:
+    future = producer.submit("scarf")
+    for verb in (
+        future.set_running_or_notify_cancel,
+        lambda: future.set_result(1),
+        lambda: future.set_exception(ValueError()),
+    ):
+        with pytest.raises(
+            TypeError, match=r"^what becomes of a job is for its broker"
+        ):
+            verb()
+    assert not future.done()
+
+
+@pytest.mark.parametrize("timeout", ["1", float("nan"), True])
+def test_a_bad_timeout_is_refused_though_the_future_is_over(
+    producer: Producer, timeout: Any
+) -> None:
+    future = producer.submit("scarf")
+    for _ in range(2):
+        for ask in (future.result, future.exception):
+            with pytest.raises((TypeError, ValueError), match="timeout"):
+                ask(timeout)
+        future.cancel()
 
 
 def test_in_the_middle_of_a_verb_nothing_is_submitted(
@@ -468,7 +517,146 @@ def test_a_submit_waits_for_room_no_longer_than_its_timeout(
     assert 2 == waiting.result(LONG).job_id
 
 
+# Who waits keeps time
+
+
+@pytest.mark.parametrize("ask", [JobFuture.result, JobFuture.exception])
+def test_who_waits_for_a_result_keeps_time_for_the_broker(
+    ask: Callable[[JobFuture], object],
+) -> None:
+    broker = Broker(clock=FakeClock(autojump=True))
+    future = broker.producer().submit("scarf", expires=30)
+    with pytest.raises(CancelledError):
+        ask(future)
+    assert 30 == broker.clock.now() - broker._monitor.started_at
+
+
+def test_a_task_that_waits_for_a_result_keeps_time_for_the_broker() -> None:
+    async def main() -> None:
+        broker = Broker(clock=FakeClock(autojump=True))
+        broker.limit_tries("default", 1)
+        future = await broker.async_producer().submit("scarf", ttr=30)
+        broker.consumer().reserve()
+        with pytest.raises(TooManyTriesError):
+            await future
+        assert 30 == broker.clock.now() - broker._monitor.started_at
+
+    asyncio.run(main())
+
+
+def test_a_timeout_is_in_seconds_of_the_brokers_clock() -> None:
+    broker = Broker(clock=FakeClock(autojump=True))
+    future = broker.producer().submit("scarf")
+    with pytest.raises(TimedOutError, match=r"^no result within 3000 s$"):
+        future.result(3000)
+    assert 3000 == broker.clock.now() - broker._monitor.started_at
+    with pytest.raises(TimedOutError):
+        future.exception(-1)
+    assert 0 == broker._monitor.waiting
+
+
+def test_who_waits_for_a_result_that_nobody_can_bring_is_told_so() -> None:
+    broker = Broker(clock=FakeClock(autojump=True))
+    future = broker.producer().submit("scarf")
+    with pytest.raises(DeadlockError, match="result of job 1"):
+        future.result()
+
+
+def test_those_who_wait_for_results_are_seen(
+    broker: Broker, producer: Producer, consumer: Consumer
+) -> None:
+    future = producer.submit("scarf")
+    waiters = [waiting(broker, future.result) for _ in range(2)]
+    assert "2 results wait" in repr(broker)
+    consumer.reserve().finish(1)
+    assert [1, 1] == [waiter.result(LONG) for waiter in waiters]
+    assert 0 == broker._monitor.waiting
+
+
+def test_who_waits_has_the_result_before_a_callback_is_through(
+    broker: Broker, producer: Producer, consumer: Consumer
+) -> None:
+    future = producer.submit("scarf")
+    waiter = waiting(broker, future.result)
+    found: list[object] = []
+    future.add_done_callback(lambda _: found.append(waiter.result(LONG)))
+    consumer.reserve().finish(1)
+    assert [1] == found
+
+
+def test_a_result_that_is_about_to_be_told_is_there(
+    producer: Producer, consumer: Consumer
+) -> None:
+    future = producer.submit("scarf")
+    found: list[object] = []
+
+    def ask_first(promise: object) -> None:
+        # The moment between the turn and the telling: another thread asks.
+        del future._resolve
+        found.append(start(future.result).result(LONG))
+        JobFuture._resolve(future, promise)  # type: ignore[arg-type]  # a Promise
+
+    future._resolve = ask_first  # type: ignore[method-assign]  # as above
+    consumer.reserve().finish(1)
+    assert [1] == found
+
+
 # Nobody waits for ever
+
+
+def test_who_waits_for_a_result_is_told_that_the_broker_was_closed(
+    broker: Broker, producer: Producer
+) -> None:
+    future = producer.submit("scarf")
+    waiter = waiting(broker, future.result)
+    broker.close()
+    with pytest.raises(ClosedError, match=r"^the broker was closed$"):
+        waiter.result(LONG)
+
+
+def test_a_result_that_came_before_the_end_counts_after_it(
+    broker: Broker, producer: Producer, consumer: Consumer
+) -> None:
+    future = producer.submit("scarf")
+
+    def close_first(promise: object) -> None:
+        del future._resolve
+        broker.close()
+        assert 1 == start(future.result).result(LONG)
+        JobFuture._resolve(future, promise)  # type: ignore[arg-type]  # a Promise
+
+    future._resolve = close_first  # type: ignore[method-assign]  # as above
+    consumer.reserve().finish(1)
+    assert 1 == future.result(0)
+
+
+def test_who_waits_for_a_result_is_told_that_the_broker_was_dropped() -> None:
+    broker = Broker(clock=FakeClock())
+    future = broker.producer().submit("scarf")
+    waiter = waiting(broker, future.result)
+    del broker
+    gc.collect()
+    with pytest.raises(ClosedError, match=r"^the broker was dropped$"):
+        waiter.result(LONG)
+
+
+def test_a_task_that_waits_for_a_result_is_told_that_the_broker_was_dropped() -> None:
+    async def main() -> None:
+        broker = Broker(clock=FakeClock())
+        future = broker.producer().submit("scarf")
+
+        async def ask() -> object:
+            return await future
+
+        task = asyncio.create_task(ask())
+        await asyncio.sleep(0)
+        assert 1 == broker._monitor.waiting
+        del broker
+        gc.collect()
+        with pytest.raises(ClosedError, match=r"^the broker was dropped$"):
+            await task
+
+    asyncio.run(main())
 
 
 def test_a_future_ends_when_its_broker_is_dropped() -> None:
@@ -528,6 +716,39 @@ def test_a_future_is_awaited(broker: Broker) -> None:
         await asyncio.sleep(0)
         broker.clear_tube("default")
         assert 5 == (await waiting).job_id
+
+    asyncio.run(main())
+
+
+def test_an_await_that_is_cancelled_leaves_a_job_in_hand_to_its_consumer(
+    broker: Broker,
+) -> None:
+    async def main() -> None:
+        future = await broker.async_producer().submit("scarf")
+        job = broker.consumer().reserve()
+        task = asyncio.ensure_future(future)
+        await asyncio.sleep(0)
+        assert 1 == broker._monitor.waiting
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert 0 == broker._monitor.waiting
+        job.finish(1)
+        assert 1 == await future
+
+    asyncio.run(main())
+
+
+def test_an_await_of_a_job_that_is_cancelled_is_cancelled(broker: Broker) -> None:
+    async def main() -> None:
+        future = await broker.async_producer().submit("scarf")
+        task = asyncio.ensure_future(future)
+        await asyncio.sleep(0)
+        broker.cancel(future.job_id)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(asyncio.CancelledError):
+            await future
 
     asyncio.run(main())
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import inproc_tubes.future  # noqa: F401 - else the first submit would import it
-from tests.robustness.scenario import scenario
+from inproc_tubes import TimedOutError
+from tests.robustness.scenario import refused, scenario
 
 if TYPE_CHECKING:
     from tests.robustness.scenario import Verb
@@ -129,4 +131,35 @@ def close_of_a_broker_with_submitted_jobs(world: World) -> Verb:
     world.submit("a", "b")
     world.submit("c", delay=5)
     world.reserve()
+    return world.broker.close
+
+
+@scenario
+def result_that_waits(world: World) -> Verb:
+    world.submit("a", expires=5)
+    world.deletes("a")
+    world.clock.meanwhile = lambda: world.clock.advance(6)
+    return refused(CancelledError, world.futures[0].result)
+
+
+@scenario
+def result_that_is_late(world: World) -> Verb:
+    world.submit("a")
+    world.clock.meanwhile = lambda: world.clock.advance(6)
+    return refused(TimedOutError, lambda: world.futures[0].result(5))
+
+
+@scenario
+def finish_of_a_job_whose_result_is_waited_for(world: World) -> Verb:
+    world.submit("a", "b")
+    job = world.reserve()
+    world.wait_for_result(world.futures[0])
+    world.deletes("a")
+    return lambda: job.finish("result")
+
+
+@scenario
+def close_while_a_result_is_waited_for(world: World) -> Verb:
+    world.submit("a", "b")
+    world.wait_for_result(world.futures[1], timeout=60)
     return world.broker.close

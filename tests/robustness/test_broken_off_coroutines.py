@@ -273,6 +273,19 @@ def join_that_waits(world: LoopWorld) -> AsyncVerb:
     return partial(world.broker.async_join, "work")
 
 
+def result_that_waits(world: LoopWorld) -> AsyncVerb:
+    world.submit("a")
+    job = world.reserve()
+    world.neighbour_reserves()
+    world.deletes("a")
+    world.meanwhile(lambda: job.finish("result"))
+
+    async def verb() -> object:  # pragma: no cover - a tracer is at work
+        return await world.futures[0]
+
+    return verb
+
+
 SCENES: list[Scene] = [
     reserve_of_a_ready_job,
     reserve_that_waits,
@@ -290,6 +303,7 @@ SCENES: list[Scene] = [
     put_that_waits,
     put_many_that_waits,
     join_that_waits,
+    result_that_waits,
 ]
 
 

@@ -14,7 +14,9 @@ from inproc_tubes.core.requests import (
     JoinRequest,
     PutRequest,
     ReserveRequest,
+    ResultRequest,
 )
+from inproc_tubes.core.results import await_end
 from inproc_tubes.testing import FakeClock
 from inproc_tubes.waiting.threads import ThreadSleeper
 
@@ -160,6 +162,13 @@ class World:
     def wait_to_join(self, *tubes: str, timeout: float | None = None) -> None:
         """Let a join wait for the end of the work in these tubes, or in all."""
         self._wait(self.engine.join, JoinRequest(timeout, list(tubes) or None))
+
+    def wait_for_result(
+        self, future: JobFuture, *, timeout: float | None = None
+    ) -> None:
+        """Let somebody wait for what becomes of a job."""
+        request = ResultRequest(timeout, future.job_id, future)
+        self._wait(lambda now, asked: await_end(now, self.engine, asked), request)
 
     # Checking
 
