@@ -8,7 +8,7 @@ Where a stranger would reach for a builtin, the class is that builtin too::
     ├── NotFoundError        (LookupError)   no such job or tube, or not yours now:
     │                                        its `NotFoundReason` says which
     ├── NotIgnoredError                      the last watched tube stays watched
-    ├── TimedOutError        (TimeoutError)  reserve's or join's timeout has passed
+    ├── TimedOutError        (TimeoutError)  a reserve, a join or a result took too long
     ├── DeadlineSoonError                    a job that you hold is about to expire
     ├── JobTooBigError       (ValueError)    the body is over ``max_job_size``
     ├── BadTubeNameError     (ValueError)    not a tube name by beanstalkd's grammar
@@ -185,7 +185,7 @@ class NotIgnoredError(TubesError):
 
 
 class TimedOutError(TubesError, TimeoutError):
-    """There was no job within the timeout, or there was still work to do (join).
+    """There was no job within the timeout, no result, or still work to do (join).
 
     Try again, or go and do something else. A put that waits for room raises
     `TubeFullError` instead.

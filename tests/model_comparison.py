@@ -20,7 +20,7 @@ from inproc_tubes.core.recovery import check
 from inproc_tubes.core.turn import TURN
 from tests import model_statistics
 from tests.engine_driver import Holder, next_id, verb_on
-from tests.model_parts import FOREIGN, Peek, Served, told
+from tests.model_parts import FOREIGN, IS_OVER, Peek, Served, told
 from tests.model_time import catch_up, next_due
 from tests.naive_model import REMEMBERED, Model
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         JoinRequest,
         PutRequest,
         ReserveRequest,
+        ResultRequest,
     )
     from inproc_tubes.core.schedule import AnyRequest
     from inproc_tubes.core.session import Session
@@ -118,6 +119,7 @@ class EngineAndModel(RuleBasedStateMachine):
         self.reserves: list[ReserveRequest] = []
         self.puts: list[PutRequest] = []
         self.joins: list[JoinRequest] = []
+        self.results: list[ResultRequest] = []
         self.handles: list[Handle] = []
         self.looks: list[Handle] = []
         self.answered: list[AnyRequest] = []
@@ -162,6 +164,7 @@ class EngineAndModel(RuleBasedStateMachine):
         after = self.engine.turn.after
         for item in after:
             if isinstance(item, Promise):
+                self.engine.dispatch.keep_promise(item)
                 item.future._resolve(item)
         after.clear()
 
@@ -227,12 +230,14 @@ class EngineAndModel(RuleBasedStateMachine):
     @property
     def requests(self) -> list[AnyRequest]:
         """All that have ever waited."""
-        return [*self.reserves, *self.puts, *self.joins]
+        return [*self.reserves, *self.puts, *self.joins, *self.results]
 
     def outcome(self, request: AnyRequest) -> object:
         outcome = request.outcome
         if isinstance(outcome, Job):
             return outcome._id
+        if isinstance(outcome, Promise):
+            return IS_OVER
         return told(outcome) if isinstance(outcome, TubesError) else outcome
 
     def both(self, theirs: Callable[[], Any], ours: Callable[[], Any]) -> Any:

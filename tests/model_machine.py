@@ -20,6 +20,7 @@ from inproc_tubes.core.requests import (
     JoinRequest,
     PutRequest,
     ReserveRequest,
+    ResultRequest,
 )
 from tests import model_keys, model_moves, model_statistics
 from tests.engine_driver import Holder
@@ -757,6 +758,34 @@ class EngineAgainstModel(EngineAndModel):
         future = self.promises[body].future
         self.take_turn(results.withdraw, self.model.now, self.engine, job_id, future)
         self.model.withdraw_job(job_id)
+
+    @precondition(lambda self: self.model.submitted)
+    @rule(back=which, timeout=timeouts)
+    def await_end(self, back: int, timeout: int | None) -> None:
+        """Wait for what becomes of a job that was submitted, if it is there."""
+        self.turn()
+        jobs = [j for j in self.model.jobs.values() if j.body in self.model.submitted]
+        if not jobs:
+            return  # it waits for room
+        job = jobs[-1 - back % len(jobs)]
+        future = self.promises[job.body].future  # type: ignore[index]  # bodies are ints
+        request = ResultRequest(timeout, job.id, future)
+        request.sleeper = Sleeper(request, self.answered)
+        verb, now = results.await_end, self.model.now
+        refused = self.both(
+            lambda: self.take_turn(verb, now, self.engine, request),
+            lambda: self.model.await_end(job.body, timeout),
+        )
+        if refused is None:
+            self.results.append(request)
+
+    @precondition(lambda self: self.results)
+    @rule(back=which)
+    def withdraw_result(self, back: int) -> None:
+        number = len(self.results) - 1 - back % len(self.results)
+        self.turn()
+        self.withdraw_from_engine(self.results[number])
+        self.model.withdraw_result(number)
 
     @rule(name=names, bound=st.integers(0, 3))
     def kick(self, name: str, bound: int) -> None:

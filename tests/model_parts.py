@@ -122,17 +122,29 @@ class ModelJoin(ModelRequest):
 
 
 @dataclass
+class ModelResult(ModelRequest):
+    """Its outcome is that the job is over."""
+
+    body: object
+    timeout: float
+
+
+@dataclass
 class ModelRequests:
     """All that have ever waited, in the order of coming."""
 
     reserves: list[ModelReserve] = field(default_factory=list)
     puts: list[ModelPut] = field(default_factory=list)
     joins: list[ModelJoin] = field(default_factory=list)
+    results: list[ModelResult] = field(default_factory=list)
 
     @property
     def all(self) -> list[ModelRequest]:
-        return [*self.reserves, *self.puts, *self.joins]
+        return [*self.reserves, *self.puts, *self.joins, *self.results]
 
+
+IS_OVER = "is over"
+"""The outcome of a request for a result."""
 
 FOREIGN = -1
 """The reservation of a job of another broker."""

@@ -17,6 +17,7 @@ from tests.model_parts import told
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.model_parts import ModelJoin, ModelResult
     from tests.naive_model import Model
 
 
@@ -124,14 +125,16 @@ def _end_moment(model: Model, moment: float, order: tuple[int, ...]) -> None:
 
 
 def _end_timeouts(model: Model, moment: float) -> None:
-    """Answer what has waited too long: puts first, which makes room, and joins last."""
+    """Answer what has waited too long: puts first, which makes room, and joins late."""
     for put in model.requests.puts:
         if put.waits and put.timeout_at <= moment:
             model.send_away([put], model.too_late(put))
     for request in model.requests.reserves:
         if request.waits and request.timeout_at <= moment:
             model.answer(request, told(TimedOutError(request.timeout)))
-    for join in model.requests.joins:
-        if join.waits and join.timeout_at <= moment:
-            join.waits = False
-            join.outcome = told(TimedOutError(join.timeout))
+    rest: list[ModelJoin | ModelResult]
+    rest = [*model.requests.joins, *model.requests.results]
+    for late in rest:
+        if late.waits and late.timeout_at <= moment:
+            late.waits = False
+            late.outcome = told(TimedOutError(late.timeout))

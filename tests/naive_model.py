@@ -30,11 +30,13 @@ from inproc_tubes.core.requests import OVER
 from tests import model_keys
 from tests.model_parts import (
     FOREIGN,
+    IS_OVER,
     ModelJob,
     ModelJoin,
     ModelPut,
     ModelRequests,
     ModelReserve,
+    ModelResult,
     ModelSession,
     ModelTube,
     Peek,
@@ -579,6 +581,20 @@ class Model:
         if job.body in self.submitted:
             self.submitted.discard(job.body)
             self.kept[job.body] = outcome
+            for request in self.requests.results:
+                if request.waits and request.body == job.body:
+                    request.waits = False
+                    request.outcome = IS_OVER
+
+    def await_end(self, body: object, timeout: float | None) -> None:
+        if timeout == 0:
+            raise TimedOutError(0, "no result")
+        seconds = inf if timeout is None else timeout
+        until = self.now + seconds
+        self.requests.results.append(ModelResult(body, seconds, timeout_at=until))
+
+    def withdraw_result(self, number: int) -> None:
+        self.requests.results[number].waits = False
 
     def remove(self, job: ModelJob, outcome: object = "cancelled") -> None:
         del self.jobs[job.id]
