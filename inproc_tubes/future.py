@@ -239,7 +239,7 @@ class JobFuture(Future[R], Generic[T, R]):
                 else:
                     self._hear((yield from answer.__await__()))
             except ClosedError:
-                pass  # see below
+                pass  # on its way here it has told this future why
             except BaseException as error:
                 if answer is not None:
                     answer.withdraw()
@@ -249,7 +249,7 @@ class JobFuture(Future[R], Generic[T, R]):
             finally:
                 self._asleep.pop(request, None)
             if not self.done():
-                self._catch_up()
+                self._lose_broker()
         if self.cancelled():
             raise asyncio.CancelledError
         return super().result(0)
@@ -268,11 +268,11 @@ class JobFuture(Future[R], Generic[T, R]):
             sleepers = ThreadSleepers.of(self._living())
             self._hear(sleepers.wait(self._living(), self._ask, request, _promise_of))
         except ClosedError:
-            pass  # see below
+            pass  # on its way here it has told this future why
         finally:
             self._asleep.pop(request, None)
         if not self.done():
-            self._catch_up()
+            self._lose_broker()
 
     def _living(self) -> Monitor:
         """Return the monitor, or raise ClosedError."""
@@ -289,14 +289,6 @@ class JobFuture(Future[R], Generic[T, R]):
         """Be over as soon as a promise is due. Who keeps it tells all others."""
         if promise is not None:
             self._decide(*_verdict(promise))
-
-    def _catch_up(self) -> None:
-        """Be over, after the broker was closed or dropped: others may be about to tell."""
-        monitor = self._monitor()
-        if monitor is None:
-            self._lose_broker()
-        else:
-            monitor.finish(retry=False)
 
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
         refuse_to_pickle(self, protocol)
@@ -347,11 +339,11 @@ class JobFuture(Future[R], Generic[T, R]):
 
     def _tell(self) -> None:
         """Tell those who wait for one of several futures that this one is done."""
-        while self._untold:
+        while True:
             try:
                 waiter = self._untold.pop(0)
             except IndexError:
-                return  # another thread has told him
+                return
             if self._state == "CANCELLED_AND_NOTIFIED":
                 waiter.add_cancelled(self)
             elif self._exception is not None:

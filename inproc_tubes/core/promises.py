@@ -84,8 +84,7 @@ class Promises:
 
     def remove_request(self, request: ResultRequest) -> None:
         """Let a request wait no longer. Cost: O(1)."""
-        if request.promise is not None:
-            request.promise.tickets.pop(request.ticket, None)
+        request.promise.tickets.pop(request.ticket, None)
         # Last: see `rebuild`, which knows only those that are in here.
         del self.requests[request.ticket]
 
@@ -95,8 +94,7 @@ class Promises:
         Cost: O(n).
         """
         for request in self.requests.values():
-            if request.promise is not None:
-                request.promise.tickets.clear()
+            request.promise.tickets.clear()
         for promise in self.pending.values():
             promise.reset()
             promise.error = ClosedError(what)
@@ -115,11 +113,9 @@ class Promises:
         for job in jobs.values():
             self.add(job)
         for request in self.requests.values():
-            if request.promise is not None:
-                request.promise.tickets.clear()
+            request.promise.tickets.clear()
         for request in self.requests.values():
-            if request.promise is not None:
-                request.promise.tickets[request.ticket] = None
+            request.promise.tickets[request.ticket] = None
 
     def _check(self, jobs: Mapping[int, AnyJob]) -> None:
         assert self.pending == {

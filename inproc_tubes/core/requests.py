@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from inproc_tubes.errors import ClosedError, TimedOutError, TubesError
 
+from .promise import Promise
 from .record import JobRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .job import AnyHandle
-    from .promise import Promise, Resolvable
+    from .promise import Resolvable
     from .record import AnyJob
     from .session import Session
 
@@ -238,7 +239,7 @@ class ResultRequest(Request["Promise"]):
         super().__init__(timeout)
         self.job_id: int = job_id
         self.future: Resolvable = future
-        self.promise: Promise | None = None
+        self.promise: Promise = Promise(future)  # replaced as soon as it waits
 
     def too_late(self) -> TubesError:
         """Return the outcome when its timeout has passed. Cost: O(1)."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import _thread
 import asyncio
 import gc
-import queue
 import threading
 import weakref
 from concurrent.futures import CancelledError, Future, as_completed, wait
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -379,43 +379,35 @@ def test_a_wait_for_several_is_told_once_though_the_telling_was_broken_off(
     assert 2 <= len(begun)
 
 
-def test_a_wait_for_several_is_told_where_no_thread_can_be_started(
-    producer: Producer, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    future = producer.submit("scarf")
-    waiting = wait_for_several(future)
-
-    def refuse(*_how: Any) -> int:
-        raise RuntimeError
-
-    monkeypatch.setattr(_thread, "start_new_thread", refuse)
-    consumer.reserve().finish(1)
-    assert {future} == waiting.result(LONG).done
-
-
 def test_a_wait_for_several_is_told_however_they_end(
-    broker: Broker, producer: Producer, consumer: Consumer
+    broker: Broker,
+    producer: Producer,
+    consumer: Consumer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Waiter:
         def add_result(self, future: JobFuture) -> None:
-            told.put(("result", future.job_id))
+            told.append(("result", future.job_id))
 
         def add_exception(self, future: JobFuture) -> None:
-            told.put(("exception", future.job_id))
+            told.append(("exception", future.job_id))
 
         def add_cancelled(self, future: JobFuture) -> None:
-            told.put(("cancelled", future.job_id))
+            told.append(("cancelled", future.job_id))
 
-    told: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
+    def refuse(*_how: object) -> int:
+        raise RuntimeError
+
+    # They are told in this thread where no other can be started.
+    monkeypatch.setattr(_thread, "start_new_thread", refuse)
+    told: list[tuple[str, int]] = []
     for body in range(3):
         future: Any = producer.submit(body)
         future._waiters.append(Waiter())
     consumer.reserve().finish(1)
-    assert ("result", 1) == told.get(timeout=LONG)
     consumer.reserve().fail(ValueError("no"))
-    assert ("exception", 2) == told.get(timeout=LONG)
     broker.clear_tube("default")
-    assert ("cancelled", 3) == told.get(timeout=LONG)
+    assert told == [("result", 1), ("exception", 2), ("cancelled", 3)]
 
 
 def test_two_that_tell_who_waits_for_several_tell_each_once(producer: Producer) -> None:
@@ -464,7 +456,13 @@ def test_in_the_middle_of_a_verb_nobody_can_wait(
             with pytest.raises(ReentrantCallError):
                 ask()
 
-    broker._monitor.run(verb)
+    async def main() -> None:
+        broker._monitor.run(verb)
+        with pytest.raises(ReentrantCallError):
+            broker._monitor.run(lambda _: next(future.__await__()))
+
+    asyncio.run(main())
+    broker.tubes()  # the next turn
     assert 0 == broker._monitor.waiting
 
 
@@ -562,6 +560,18 @@ def test_who_waits_for_a_result_that_nobody_can_bring_is_told_so() -> None:
         future.result()
 
 
+def test_a_task_that_waits_for_a_result_that_nobody_can_bring_is_told_so() -> None:
+    async def main() -> None:
+        broker = Broker(clock=FakeClock(autojump=True))
+        future = broker.producer().submit("scarf")
+        with pytest.raises(DeadlockError, match="result of job 1"):
+            await future
+        assert 0 == broker._monitor.waiting
+        assert not future.done()
+
+    asyncio.run(main())
+
+
 def test_those_who_wait_for_results_are_seen(
     broker: Broker, producer: Producer, consumer: Consumer
 ) -> None:
@@ -601,6 +611,25 @@ def test_a_result_that_is_about_to_be_told_is_there(
     assert [1] == found
 
 
+def test_a_task_asks_for_a_result_that_is_about_to_be_told(
+    producer: Producer, consumer: Consumer
+) -> None:
+    future = producer.submit("scarf")
+    found: list[object] = []
+
+    async def ask() -> None:
+        found.append(await future)
+
+    def ask_first(promise: object) -> None:
+        del future._resolve
+        start(lambda: asyncio.run(ask())).result(LONG)
+        JobFuture._resolve(future, promise)  # type: ignore[arg-type]  # a Promise
+
+    future._resolve = ask_first  # type: ignore[method-assign]  # as above
+    consumer.reserve().finish(1)
+    assert [1] == found
+
+
 # Nobody waits for ever
 
 
@@ -618,16 +647,54 @@ def test_a_result_that_came_before_the_end_counts_after_it(
     broker: Broker, producer: Producer, consumer: Consumer
 ) -> None:
     future = producer.submit("scarf")
+    closing: list[int] = []
 
-    def close_first(promise: object) -> None:
+    def close_first(_promise: object) -> None:
+        if closing:
+            raise KeyboardInterrupt  # the close leaves it untold
+        closing.append(1)
+        with suppress(KeyboardInterrupt):
+            broker.close()
         del future._resolve
-        broker.close()
+        assert not future.done()
         assert 1 == start(future.result).result(LONG)
-        JobFuture._resolve(future, promise)  # type: ignore[arg-type]  # a Promise
 
-    future._resolve = close_first  # type: ignore[method-assign]  # as above
+    future._resolve = close_first  # type: ignore[method-assign, assignment]  # as above
     consumer.reserve().finish(1)
-    assert 1 == future.result(0)
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_a_task_that_waits_for_a_result_is_told_of_the_end(
+    broker: Broker,
+    producer: Producer,
+    is_closed: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    future = producer.submit("scarf")
+
+    async def main() -> None:
+        task = asyncio.ensure_future(future)
+        await asyncio.sleep(0)
+        if is_closed:
+            broker.close()
+        else:
+            future.cancel()
+        with pytest.raises(ClosedError if is_closed else asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+
+
+def test_who_comes_before_the_end_of_a_dropped_broker_is_told(
+    producer: Producer,
+) -> None:
+    async def main(future: JobFuture) -> None:
+        await future
+
+    for ask in (JobFuture.result, lambda future: asyncio.run(main(future))):
+        future = producer.submit("scarf")
+        future._monitor = lambda: None  # type: ignore[assignment]  # a dead reference
+        with pytest.raises(ClosedError, match=r"^the broker was dropped$"):
+            ask(future)
 
 
 def test_who_waits_for_a_result_is_told_that_the_broker_was_dropped() -> None:
