@@ -229,6 +229,9 @@ class AsyncConsumer(Generic[T]):
 
         It may be ready, in a paused tube too, delayed or buried.
 
+        Args:
+            job_id: The job's id.
+
         Raises:
             NotFoundError: Somebody holds it, maybe this consumer, or there is no such
                 job.
@@ -347,6 +350,9 @@ class AsyncConsumer(Generic[T]):
 
     def ignore(self, tube: str) -> int:
         """Reserve from this tube no longer; it need not be watched.
+
+        Args:
+            tube: The name of a tube.
 
         Returns:
             How many tubes it watches now.
@@ -649,6 +655,9 @@ class AsyncProducer(Generic[T]):
 
     def use(self, tube: str) -> None:
         """Put into this tube from now on; it is made if it is new.
+
+        Args:
+            tube: The tube's name.
 
         Raises:
             BadTubeNameError: That is no tube name.

@@ -350,6 +350,9 @@ class Broker(Generic[T]):
     def stats_tube(self, tube: str) -> TubeStats:
         """Return the statistics of a tube.
 
+        Args:
+            tube: The tube's name.
+
         Raises:
             NotFoundError: There is no such tube (now).
             BadTubeNameError: That is no tube name.
@@ -364,6 +367,9 @@ class Broker(Generic[T]):
     def stats_job(self, job_or_id: Job[T] | int) -> JobStats:
         """Return the statistics of a job, whatever its state.
 
+        Args:
+            job_or_id: A handle, or a job's id.
+
         Raises:
             NotFoundError: There is no such job (any more).
             ClosedError: The broker was closed.
@@ -376,6 +382,9 @@ class Broker(Generic[T]):
     def peek(self, job_id: int) -> Job[T]:
         """Return a job without reserving it, whatever its state.
 
+        Args:
+            job_id: The job's id.
+
         Raises:
             NotFoundError: There is no such job.
             ClosedError: The broker was closed.
@@ -387,6 +396,9 @@ class Broker(Generic[T]):
 
     def peek_ready(self, tube: str = DEFAULT_TUBE) -> Job[T]:
         """Return the job that this tube would serve next, without reserving it.
+
+        Args:
+            tube: The tube's name.
 
         Raises:
             NotFoundError: The tube has no ready job.
@@ -401,6 +413,9 @@ class Broker(Generic[T]):
     def peek_delayed(self, tube: str = DEFAULT_TUBE) -> Job[T]:
         """Return the job of this tube whose delay is over first.
 
+        Args:
+            tube: The tube's name.
+
         Raises:
             NotFoundError: The tube has no delayed job.
             BadTubeNameError: That is no tube name.
@@ -413,6 +428,9 @@ class Broker(Generic[T]):
 
     def peek_buried(self, tube: str = DEFAULT_TUBE) -> Job[T]:
         """Return the job of this tube that was buried first.
+
+        Args:
+            tube: The tube's name.
 
         Raises:
             NotFoundError: The tube has no buried job.
@@ -497,6 +515,9 @@ class Broker(Generic[T]):
     def kick_job(self, job_or_id: Job[T] | int) -> None:
         """Make this buried or delayed job ready.
 
+        Args:
+            job_or_id: A handle, or a job's id.
+
         Raises:
             NotFoundError: It is neither buried nor delayed.
             ClosedError: The broker was closed.
@@ -565,6 +586,9 @@ class Broker(Generic[T]):
 
     def delete(self, job_or_id: Job[T] | int) -> None:
         """Delete a job that nobody holds.
+
+        Args:
+            job_or_id: A handle, or a job's id.
 
         Raises:
             NotFoundError: A consumer holds it, or there is no such job.

@@ -180,6 +180,9 @@ class BaseConsumer(Holder[T], Generic[W, T]):
     def ignore(self, tube: str) -> int:
         """Reserve from this tube no longer; it need not be watched.
 
+        Args:
+            tube: The name of a tube.
+
         Returns:
             How many tubes it watches now.
 
@@ -213,6 +216,9 @@ class BaseConsumer(Holder[T], Generic[W, T]):
         """Take this job, from whatever tube and in whatever order; never wait.
 
         It may be ready, in a paused tube too, delayed or buried.
+
+        Args:
+            job_id: The job's id.
 
         Raises:
             NotFoundError: Somebody holds it, maybe this consumer, or there is no such

@@ -288,6 +288,9 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
     def use(self, tube: str) -> None:
         """Put into this tube from now on; it is made if it is new.
 
+        Args:
+            tube: The tube's name.
+
         Raises:
             BadTubeNameError: That is no tube name.
             ClosedError: The producer or the broker was closed.

@@ -152,6 +152,9 @@ class FakeClock:
     def advance(self, seconds: float) -> None:
         """Let so many seconds pass, through every due moment on the way.
 
+        Args:
+            seconds: How many; fractions count.
+
         Raises:
             ValueError: ``seconds`` is negative, NaN or infinite.
             TypeError: It is not a number.

@@ -1,0 +1,55 @@
+"""Every public method tells its arguments, as an editor shows them."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING
+
+import pytest
+
+import inproc_tubes
+from inproc_tubes import testing, worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# Not called by users: what a clock of one's own has to have, and a job's error, which is
+# a named tuple. What is refused has nothing to tell of its argument.
+ELSEWHERE = {"Clock", "MonotonicClock", "JobError", "Drained"}
+HOOKS = {"attach", "park", "seconds_until"}
+REFUSED = {"set_result", "set_exception"}
+
+
+def methods() -> Iterator[tuple[str, Callable[..., object]]]:
+    """Yield the public methods of all public classes, with their names."""
+    for module in (inproc_tubes, testing, worker):
+        for name in module.__all__:
+            cls = getattr(module, name)
+            if not inspect.isclass(cls) or name in ELSEWHERE:
+                continue
+            for verb, method in inspect.getmembers(cls, inspect.isfunction):
+                if not verb.startswith("_") and verb not in HOOKS | REFUSED:
+                    yield f"{name}.{verb}", method
+
+
+METHODS = dict(methods())
+
+
+def test_there_are_methods() -> None:
+    assert METHODS.keys() > {"Producer.put", "AsyncConsumer.reserve", "Worker.run"}
+    assert len(METHODS) > 100
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_public_method_tells_its_arguments(name: str) -> None:
+    method = METHODS[name]
+    doc = inspect.getdoc(method)
+    assert doc, "it has no docstring"
+    parameters = [
+        each for each in inspect.signature(method).parameters if each != "self"
+    ]
+    if parameters:
+        _, _, described = doc.partition("\nArgs:\n")
+        missing = [each for each in parameters if f"    {each}: " not in described]
+        assert not missing
+    assert "Same as" not in doc
