@@ -9,6 +9,7 @@ import pytest
 
 from inproc_tubes.core.job import JobState
 from inproc_tubes.core.recovery import check
+from inproc_tubes.core.requests import JoinRequest, ReserveRequest
 from inproc_tubes.errors import ClosedError, TimedOutError, TubeFullError
 from tests.engine_driver import Queue, told
 
@@ -275,3 +276,12 @@ def test_a_check_finds_what_is_wrong_with_a_join(
     harm(queue)
     with pytest.raises(AssertionError):
         check(queue.engine)
+
+
+def test_a_request_says_what_it_waits_for(queue: Queue) -> None:
+    session = queue.session("a", "b")
+    assert "reserve from 'a', 'b'" == ReserveRequest(session, None).describe()
+    late = ReserveRequest(session, 5)
+    assert "reserve-with-timeout 5 from 'a', 'b'" == late.describe()
+    assert "join of 'a', 'b'" == JoinRequest(None, ["a", "b"]).describe()
+    assert "join of all tubes" == JoinRequest(None, None).describe()

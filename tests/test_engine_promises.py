@@ -330,3 +330,29 @@ def test_requests_still_wait_after_a_turn_that_was_broken_off(
     ]
     assert [] == waited.woken
     assert request.outcome is None
+
+
+def test_a_request_finds_its_promise_among_others_that_are_due(waited: Waited) -> None:
+    job = waited.hold()
+    waited.take(results.finish, waited.engine, waited.me, job, "result")
+    waited.engine.turn.after.extend([Promise(Future()), waited.promise])
+    request = ResultRequest(None, 1, waited.future)
+    results.await_end(waited.now, waited.engine, request)
+    assert request.outcome is waited.promise
+
+
+def test_a_job_that_has_failed_is_not_withdrawn(queue: Submitting) -> None:
+    job = queue.hold()
+    queue.take(results.fail, queue.engine, queue.me, job, 5, None, ValueError("no"))
+    assert queue.take(results.withdraw, queue.engine, 1, queue.future) is None
+    assert "buried" == queue.state(1)
+
+
+def test_who_was_closed_finishes_nothing_also_where_the_job_is_gone(
+    queue: Submitting,
+) -> None:
+    job = queue.hold()
+    queue.take(queue.engine.clients.close_session, queue.me, "closed")
+    queue.take(queue.engine.delete, queue.session(), 1, None)
+    with pytest.raises(ClosedError, match=r"^closed$"):
+        queue.take(results.finish, queue.engine, queue.me, job, "result")
