@@ -73,10 +73,10 @@ class JobFuture(Future[R], Generic[T, R]):
 
     A job that is released, has expired or was buried by `Job.bury` may still be done.
 
-    Who waits by ``result`` or ``exception``, or awaits it, keeps time for the broker
-    meanwhile, so that a job may expire though nobody else does. The functions of
-    `concurrent.futures` and `asyncio.wrap_future` keep none: while one of them waits, a
-    job expires when a verb is called, or while a consumer waits.
+    ``result``, ``exception`` and ``await future`` keep time for the broker while they
+    wait: a job expires then although no verb is called. The functions of
+    `concurrent.futures` and `asyncio.wrap_future` do not: while only they wait, a job
+    expires when the next verb is called.
 
     Callbacks run in the thread whose verb ends the job, when the broker's lock is free.
 

@@ -303,20 +303,14 @@ class LoopSleepers:
         Returns:
             What is awaited for ``result(request)``, None if it is there already.
         """
-        turn = monitor.turn
-        answer = None
-        try:
-            with monitor.guard:
-                verb(monitor.begin(), request)
-                if request.outcome is None:
-                    answer = self.enter(monitor, request, result)
-                turn.unfinished = None
-        except BaseException:
-            monitor.break_off()
-            raise
-        if turn.after:
-            monitor.finish()
-        return answer
+
+        def turn(now: float) -> LoopAnswer[Q, R] | None:
+            verb(now, request)
+            if request.outcome is None:
+                return self.enter(monitor, request, result)
+            return None
+
+        return monitor.run(turn)
 
     def withdraw(self, request: AnyRequest) -> None:
         """Let a request leave the queue as soon as it can, as if it had never been.

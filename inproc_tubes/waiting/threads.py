@@ -164,17 +164,7 @@ class ThreadSleepers:
         turn = monitor.turn
         broker = ref(monitor)
         try:
-            try:
-                with monitor.guard:
-                    verb(monitor.begin(), request)
-                    if request.outcome is None:
-                        self.enter(monitor, request)
-                    turn.unfinished = None
-            except BaseException:
-                monitor.break_off()
-                raise
-            if turn.after:
-                monitor.finish()
+            monitor.run(self._ask, monitor, verb, request)
             # The broker may be dropped while somebody waits for a future of it.
             del monitor
             self._park(request)
@@ -185,6 +175,14 @@ class ThreadSleepers:
             if left is not None:
                 left.break_off()
             raise
+
+    def _ask(
+        self, now: float, monitor: Monitor, verb: Callable[[float, Q], None], request: Q
+    ) -> None:
+        """Ask in a turn, and enter if there is no answer yet."""
+        verb(now, request)
+        if request.outcome is None:
+            self.enter(monitor, request)
 
     def _park(self, request: AnyRequest) -> None:
         """Sleep until the request is answered, keeping time if this thread leads.

@@ -64,6 +64,15 @@ def wait_for_several(future: JobFuture) -> Future[Any]:
     return waiting
 
 
+def result_in_a_loop(future: JobFuture) -> object:
+    """Await a future in an event loop of its own."""
+
+    async def main() -> object:
+        return await future
+
+    return asyncio.run(main())
+
+
 # How a job ends
 
 
@@ -594,8 +603,9 @@ def test_who_waits_has_the_result_before_a_callback_is_through(
     assert [1] == found
 
 
+@pytest.mark.parametrize("ask", [JobFuture.result, result_in_a_loop])
 def test_a_result_that_is_about_to_be_told_is_there(
-    producer: Producer, consumer: Consumer
+    producer: Producer, consumer: Consumer, ask: Callable[[JobFuture], object]
 ) -> None:
     future = producer.submit("scarf")
     found: list[object] = []
@@ -603,26 +613,7 @@ def test_a_result_that_is_about_to_be_told_is_there(
     def ask_first(promise: object) -> None:
         # The moment between the turn and the telling: another thread asks.
         del future._resolve
-        found.append(start(future.result).result(LONG))
-        JobFuture._resolve(future, promise)  # type: ignore[arg-type]  # a Promise
-
-    future._resolve = ask_first  # type: ignore[method-assign]  # as above
-    consumer.reserve().finish(1)
-    assert [1] == found
-
-
-def test_a_task_asks_for_a_result_that_is_about_to_be_told(
-    producer: Producer, consumer: Consumer
-) -> None:
-    future = producer.submit("scarf")
-    found: list[object] = []
-
-    async def ask() -> None:
-        found.append(await future)
-
-    def ask_first(promise: object) -> None:
-        del future._resolve
-        start(lambda: asyncio.run(ask())).result(LONG)
+        found.append(start(lambda: ask(future)).result(LONG))
         JobFuture._resolve(future, promise)  # type: ignore[arg-type]  # a Promise
 
     future._resolve = ask_first  # type: ignore[method-assign]  # as above
@@ -684,17 +675,14 @@ def test_a_task_that_waits_for_a_result_is_told_of_the_end(
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("ask", [JobFuture.result, result_in_a_loop])
 def test_who_comes_before_the_end_of_a_dropped_broker_is_told(
-    producer: Producer,
+    producer: Producer, ask: Callable[[JobFuture], object]
 ) -> None:
-    async def main(future: JobFuture) -> None:
-        await future
-
-    for ask in (JobFuture.result, lambda future: asyncio.run(main(future))):
-        future = producer.submit("scarf")
-        future._monitor = lambda: None  # type: ignore[assignment]  # a dead reference
-        with pytest.raises(ClosedError, match=r"^the broker was dropped$"):
-            ask(future)
+    future = producer.submit("scarf")
+    future._monitor = lambda: None  # type: ignore[assignment]  # a dead reference
+    with pytest.raises(ClosedError, match=r"^the broker was dropped$"):
+        ask(future)
 
 
 def test_who_waits_for_a_result_is_told_that_the_broker_was_dropped() -> None:

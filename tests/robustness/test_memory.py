@@ -97,6 +97,14 @@ def test_every_allocation_of_a_verb_may_fail() -> None:
     assert "done\n" == run(EACH_ALLOCATION)
 
 
+needs_linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere the address space has no such limit"
+)
+needs_an_interpreted_core = pytest.mark.skipif(
+    inproc_tubes.compiled,
+    reason="compiled code ends the process if there is no memory for a number or a tuple",
+)
+
 EXHAUST = """
 import resource
 from collections import deque  # it needs no large block itself
@@ -199,19 +207,14 @@ print("done")
 """
 
 
-@pytest.mark.skipif(
-    sys.platform != "linux", reason="elsewhere the address space has no such limit"
-)
-@pytest.mark.skipif(
-    inproc_tubes.compiled,
-    reason="compiled code ends the process if there is no memory for a number or a tuple",
-)
+@needs_linux
+@needs_an_interpreted_core
 def test_memory_may_run_out_in_any_verb() -> None:
     assert "done\n" == run(EXHAUST + EXHAUSTED)
 
 
 # CPython keeps an element in a set for which the set was to grow and could not. Full to its
-# last place, the set is searched for ever. So no set may be what counts on in such a state.
+# last place, the set is searched for ever. So the core keeps no set.
 FULL_OF_PRIORITIES = """
 from inproc_tubes.core.side_lanes import ID_BITS, MAX_LANES, SMALL_HEAP, SideLanes
 
@@ -239,12 +242,7 @@ print("done")
 """
 
 
-@pytest.mark.skipif(
-    sys.platform != "linux", reason="elsewhere the address space has no such limit"
-)
-@pytest.mark.skipif(
-    inproc_tubes.compiled,
-    reason="compiled code ends the process if there is no memory for a number or a tuple",
-)
+@needs_linux
+@needs_an_interpreted_core
 def test_memory_may_run_out_while_new_priorities_come() -> None:
     assert "done\n" == run(EXHAUST + FULL_OF_PRIORITIES)
