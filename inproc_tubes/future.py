@@ -139,7 +139,10 @@ class JobFuture(Future[R], Generic[T, R]):
         Cost: O(1), O(log n) with a timeout.
         """
         self._wait(timeout)
-        return super().result(0)
+        try:
+            return super().result(0)
+        finally:
+            del self  # the exception, which this refers to, refers to this frame
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait for what the job has failed with, as `result` does.
@@ -222,37 +225,17 @@ class JobFuture(Future[R], Generic[T, R]):
         A task that is cancelled meanwhile cancels the job, as with
         `asyncio.wrap_future`; see `asyncio.shield`.
         """
-        # Imported late: asyncio is slow to import, for one who uses plain threads.
-        import asyncio  # noqa: PLC0415 - as above
-
-        from .waiting.coroutines import LoopSleepers  # noqa: PLC0415 - as above
-
         if not self.done():
-            request = ResultRequest(None, self.job_id, self)
-            answer = None
-            self._asleep[request] = None
-            try:
-                sleepers = LoopSleepers.of_running_loop(self._living())
-                answer = sleepers.ask(self._living(), self._ask, request, _promise_of)
-                if answer is None:
-                    self._hear(_promise_of(request))
-                else:
-                    self._hear((yield from answer.__await__()))
-            except ClosedError:
-                pass  # on its way here it has told this future why
-            except BaseException as error:
-                if answer is not None:
-                    answer.withdraw()
-                if isinstance(error, asyncio.CancelledError):
-                    self.cancel()
-                raise
-            finally:
-                self._asleep.pop(request, None)
-            if not self.done():
-                self._lose_broker()
+            yield from self._wait_in_loop()
         if self.cancelled():
-            raise asyncio.CancelledError
-        return super().result(0)
+            # Imported late: it is slow to import, for one who uses plain threads.
+            from asyncio import CancelledError  # noqa: PLC0415 - as above
+
+            raise CancelledError
+        try:
+            return super().result(0)
+        finally:
+            del self  # as in `result`
 
     # Waiting. No frame here refers to the monitor: it may be dropped meanwhile.
 
@@ -269,6 +252,35 @@ class JobFuture(Future[R], Generic[T, R]):
             self._hear(sleepers.wait(self._living(), self._ask, request, _promise_of))
         except ClosedError:
             pass  # on its way here it has told this future why
+        finally:
+            self._asleep.pop(request, None)
+        if not self.done():
+            self._lose_broker()
+
+    def _wait_in_loop(self) -> Generator[Any, None, None]:
+        """Wait in the running event loop until it is over."""
+        import asyncio  # noqa: PLC0415 - see __await__
+
+        from .waiting.coroutines import LoopSleepers  # noqa: PLC0415 - as above
+
+        request = ResultRequest(None, self.job_id, self)
+        answer = None
+        self._asleep[request] = None
+        try:
+            sleepers = LoopSleepers.of_running_loop(self._living())
+            answer = sleepers.ask(self._living(), self._ask, request, _promise_of)
+            if answer is None:
+                self._hear(_promise_of(request))
+            else:
+                self._hear((yield from answer.__await__()))
+        except ClosedError:
+            pass  # on its way here it has told this future why
+        except BaseException as error:
+            if answer is not None:
+                answer.withdraw()
+            if isinstance(error, asyncio.CancelledError):
+                self.cancel()
+            raise
         finally:
             self._asleep.pop(request, None)
         if not self.done():

@@ -9,6 +9,7 @@ import threading
 import weakref
 from concurrent.futures import CancelledError, Future, as_completed, wait
 from contextlib import suppress
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -743,6 +744,34 @@ def test_a_future_that_is_done_keeps_nothing_alive(
     gone = weakref.ref(future)
     del future
     assert gone() is None
+
+
+@pytest.mark.parametrize("ask", [JobFuture.result, result_in_a_loop])
+@pytest.mark.parametrize("waits", [True, False])
+def test_the_frames_that_an_error_has_passed_do_not_lead_back_to_it(
+    broker: Broker,
+    producer: Producer,
+    consumer: Consumer,
+    ask: Callable[[JobFuture], object],
+    waits: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    future = producer.submit("scarf")
+    job = consumer.reserve()
+    if waits:
+        asking = waiting(broker, lambda: ask(future))
+        job.fail(ValueError("too heavy"))
+        error = asking.exception(LONG)
+    else:
+        job.fail(ValueError("too heavy"))
+        error = start(lambda: ask(future)).exception(LONG)
+    assert isinstance(error, ValueError)
+    ours = [
+        frame.f_locals
+        for frame, _ in walk_tb(error.__traceback__)
+        if frame.f_globals["__name__"].startswith("inproc_tubes.")
+    ]
+    assert ours
+    assert {name for names in ours for name in names} <= {"timeout", "__class__"}
 
 
 def test_a_future_that_dies_with_its_broker_is_told_nothing() -> None:
