@@ -25,6 +25,7 @@ NEEDED = ["mypy[mypyc]==2.4.1", "setuptools>=77"]
 # What stays interpreted, and why.
 INTERPRETED = {
     "core/__init__.py",  # nothing to compile
+    "core/event.py",  # as statistics.py
     "core/failure.py",  # named tuples, one of them public
     "core/job.py",  # there are weak references to a job, and a user looks at its class
     "core/native.py",  # has one text for mypy, and another one where nothing is compiled

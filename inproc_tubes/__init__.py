@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .broker import Broker
     from .clock import Clock, MonotonicClock
     from .consumer import Consumer
+    from .core.event import Event, EventKind
     from .core.failure import JobError
     from .core.job import Job, JobState
     from .core.native import compiled
@@ -55,8 +56,10 @@ if TYPE_CHECKING:
         TubeFullError,
         TubesError,
     )
+    from .event_stream import EventStream
     from .future import JobFuture
     from .producer import Producer
+    from .subscriptions import Subscription
 
 __all__ = [
     "AsyncConsumer",
@@ -72,6 +75,9 @@ __all__ = [
     "DeadlockError",
     "DrainingError",
     "DuplicateJobError",
+    "Event",
+    "EventKind",
+    "EventStream",
     "HandleStats",
     "HeldJob",
     "Job",
@@ -87,6 +93,7 @@ __all__ = [
     "Producer",
     "ReentrantCallError",
     "StoppedError",
+    "Subscription",
     "TimedOutError",
     "TooManyTriesError",
     "TubeFullError",
@@ -103,6 +110,7 @@ _MODULES = {
     "broker": ("Broker",),
     "clock": ("Clock", "MonotonicClock"),
     "consumer": ("Consumer",),
+    "core.event": ("Event", "EventKind"),
     "core.failure": ("JobError",),
     "core.job": ("Job", "JobState"),
     "core.native": ("compiled",),
@@ -132,8 +140,10 @@ _MODULES = {
         "TubeFullError",
         "TubesError",
     ),
+    "event_stream": ("EventStream",),
     "future": ("JobFuture",),
     "producer": ("Producer",),
+    "subscriptions": ("Subscription",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

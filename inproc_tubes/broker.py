@@ -41,13 +41,39 @@ if TYPE_CHECKING:
     from .aio import AsyncConsumer, AsyncProducer
     from .clock import Clock
     from .core.engine import Engine
+    from .core.event import Event, EventKind
     from .core.job import JobHolder
     from .core.record import AnyJob
     from .core.session import Session
     from .core.statistics import BrokerSnapshot, BrokerStats, JobStats, TubeStats
+    from .event_stream import EventStream
+    from .subscriptions import Subscription
 
     UnheldStateName: TypeAlias = Literal["ready", "delayed", "buried"]
     StateName: TypeAlias = UnheldStateName | Literal["reserved"]
+    KindName: TypeAlias = Literal[
+        "put",
+        "ready",
+        "reserved",
+        "touched",
+        "released",
+        "timed_out",
+        "returned",
+        "buried",
+        "kicked",
+        "moved",
+        "updated",
+        "deleted",
+        "cancelled",
+        "expired",
+        "tube_paused",
+        "tube_resumed",
+        "tube_limited",
+        "consumer_opened",
+        "consumer_closed",
+        "recovered",
+        "closed",
+    ]
 
 __all__ = ["Broker"]
 
@@ -70,6 +96,7 @@ class Broker(Generic[T]):
       `stats`, `stats_tube`, `stats_job`, `jobs`, `snapshot`.
     - Intervening: `kick`, `kick_job`, `delete`, `cancel`, `clear_tube`, `pause_tube`,
       `limit_tube`, `limit_tries`, `move`, `update`.
+    - Events: `subscribe`; for coroutines `events`.
     - The end: `drain`, `join` or `async_join`, `stop`, `stop_at_exit`, `close`, or the
       end of a with-block.
 
@@ -729,6 +756,92 @@ class Broker(Generic[T]):
         return len(
             self._monitor.run(self._engine.interventions.clear_tube, name, states)
         )
+
+    # Events
+
+    def subscribe(
+        self,
+        callback: Callable[[Event], object],
+        kinds: Iterable[EventKind | KindName] | None = None,
+        *,
+        bodies: bool = False,
+    ) -> Subscription:
+        """Have a function called for each event: a job was put, reserved, buried...
+
+            >>> from inproc_tubes import Broker
+            >>> broker = Broker()
+            >>> def show(event):
+            ...     print(event.kind.value, event.job_id, event.tube)
+            >>> with broker.subscribe(show, ["put", "deleted"]):
+            ...     job_id = broker.producer("orders").put("scarf")
+            ...     broker.delete(job_id)
+            put 1 orders
+            deleted 1 orders
+
+        It is called when the verb that has made the event is done, and before that
+        returns, in its thread: without the broker's lock, so that it may call verbs
+        itself, and be as slow as the verb may be. It runs in a copy of the context of
+        the verb, see `contextvars`. What falls due (a reservation that ends) is told by
+        whoever keeps the time.
+
+        All subscribers are told in the order in which things have happened, one event at
+        a time. So a thread that ends a verb while another one is telling, or in a
+        callback, leaves its events to that one: they are told soon, but not by then.
+
+        A callback that raises is logged, by ``logging.getLogger("inproc_tubes.events")``,
+        and disturbs nothing. Each event is told at most once. Where an exception comes in
+        the middle of a verb (Ctrl-C, `RecursionError`), what has happened in it may be
+        missing; if the broker had to recover, `EventKind.RECOVERED` says so.
+
+        Args:
+            callback: Called with each `Event`.
+            kinds: Which events, as `EventKind` or their values; None for all.
+            bodies: Whether the events show the bodies of the jobs.
+
+        Returns:
+            The subscription, which ends by its ``unsubscribe``, by its with-block or with
+            the broker.
+
+        Raises:
+            ClosedError: The broker was closed.
+
+        Cost: O(number of tubes). While somebody has subscribed, each event costs some
+        microseconds; else nothing is recorded.
+        """
+        # Imported late: the dataclass of the events is slow to import.
+        from .subscriptions import subscribe  # noqa: PLC0415 - as above
+
+        return subscribe(self._monitor, callback, kinds, bodies=bodies)
+
+    def events(
+        self,
+        kinds: Iterable[EventKind | KindName] | None = None,
+        buffer: int = 1000,
+        *,
+        bodies: bool = False,
+    ) -> EventStream:
+        """Return an async iterator over the events, for a coroutine.
+
+        ::
+
+            async with broker.events(["buried"]) as events:
+                async for event in events:
+                    print(event.job_id, event.error)
+
+        It begins with the block, and ends with it, or when the broker is closed. What it
+        yields is told in the same order as to the callbacks of `subscribe`.
+
+        Args:
+            kinds: Which events, as `EventKind` or their values; None for all.
+            buffer: How many events wait at most until they are asked for. What does not
+                fit is dropped, and counted: ``events.dropped``.
+            bodies: Whether the events show the bodies of the jobs.
+
+        Cost: O(1), and that of `subscribe` at the beginning of the block.
+        """
+        from .event_stream import EventStream  # noqa: PLC0415 - see async_producer
+
+        return EventStream(self._monitor, kinds, buffer, bodies=bodies)
 
     # The end
 

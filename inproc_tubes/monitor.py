@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from .core.record import AnyJob
     from .core.schedule import AnyRequest
     from .core.turn import Turn
+    from .telling import Teller
 
 __all__ = ["Deferred", "Monitor", "Sleepers"]
 
@@ -130,6 +131,7 @@ class Monitor:
         admin: The session of whoever asks the broker itself. It is not counted, and
             neither uses nor watches a tube.
         ways: The ways in which something may sleep now.
+        teller: Who tells of events, from when somebody has subscribed to them.
     """
 
     __slots__ = (
@@ -142,6 +144,7 @@ class Monitor:
         "lock",
         "now",
         "started_at",
+        "teller",
         "turn",
         "waiting_changed",
         "ways",
@@ -159,6 +162,7 @@ class Monitor:
         self.admin: Session = Session()
         # Replaced and never changed: a finaliser may come while it is gone through.
         self.ways: tuple[Sleepers, ...] = ()
+        self.teller: Teller | None = None
         self.started_at: float = clock.now()
         # Made by testing.wait_until_waiting: announces that something waits.
         self.waiting_changed: threading.Condition | None = None
@@ -224,6 +228,8 @@ class Monitor:
             raise ReentrantCallError
         if self.turn.unfinished is not None:
             rebuild(self.now(), self.engine)
+            if self.engine.closed is not None:
+                self._end_log()
             for way in self.ways:
                 way.recover()
             self.reckon()
@@ -314,6 +320,16 @@ class Monitor:
                     item.told = True
             while dropped:
                 dropped.pop()
+            if self.teller is not None:
+                self._tell(self.teller)
+
+    def _tell(self, teller: Teller) -> None:
+        """Tell of events. Callbacks run here, which may call verbs."""
+        try:
+            teller.tell(self.turn, self.guard, self.recover)
+        except BaseException:
+            self._free_lock()
+            raise
 
     def _take_what_is_left(self, dropped: list[object]) -> None:
         """Do what is left to do, and take over what is to be dropped."""
@@ -428,13 +444,13 @@ class Monitor:
 
     def stop_session(self, session: Session, what: str) -> None:
         """Let a session reserve no more, in the middle of a turn at its end."""
-        self._run_or_defer(partial(_stop_session, self.engine, session, what))
+        self.run_or_defer(partial(_stop_session, self.engine, session, what))
 
     def close_session(self, session: Session, what: str) -> None:
         """Close a session, in the middle of a turn at its end. Twice has no effect."""
-        self._run_or_defer(partial(_close_session, self.engine, session, what))
+        self.run_or_defer(partial(_close_session, self.engine, session, what))
 
-    def _run_or_defer(self, verb: Callable[[float], None]) -> None:
+    def run_or_defer(self, verb: Callable[[float], None]) -> None:
         """Take a turn with a verb, if the broker is open; in a turn, at its end."""
         if self.is_in_turn():
             self.defer(verb)
@@ -450,7 +466,7 @@ class Monitor:
 
     def stop(self, what: str) -> None:
         """Stop the broker, in the middle of a turn at its end. Twice has no effect."""
-        self._run_or_defer(partial(_stop, self.engine, what))
+        self.run_or_defer(partial(_stop, self.engine, what))
 
     def close(self, what: str) -> None:
         """Close the broker, in the middle of a turn at its end."""
@@ -463,7 +479,7 @@ class Monitor:
                 if turn.unfinished is not None:
                     self.recover()
                 turn.unfinished = TURN
-                self.engine.close(what)
+                self._close(what)
                 turn.unfinished = None
         except BaseException:
             self.break_off()
@@ -473,12 +489,22 @@ class Monitor:
 
     def close_later(self, what: str) -> None:
         """Close the broker as soon as it can be. For finalisers."""
-        engine = self.engine
 
         def close(_now: float) -> None:
-            engine.close(what)
+            self._close(what)
 
         self.defer(close)
+
+    def _close(self, what: str) -> None:
+        """Close the engine, and tell of it. Needs the lock."""
+        self.engine.close(what)
+        self._end_log()
+
+    def _end_log(self) -> None:
+        """Record that the broker was closed, and nothing after that."""
+        if self.turn.log is not None:
+            self.turn.log.end(self.now())
+            self.turn.log = None
 
     # For clocks that are moved by hand
 
@@ -519,6 +545,8 @@ class Monitor:
         if not self.lock._is_owned():  # type: ignore[attr-defined]  # as above
             self.lock._at_fork_reinit()  # type: ignore[attr-defined]  # as logging does
         engine = self.engine
+        _inherited.append((self.teller, self.turn.log))
+        self.teller = self.turn.log = None
         self.waiting_changed = None
         self.ways = ()
         _inherited.append((engine.dispatch, engine.clients, list(self.turn.after)))

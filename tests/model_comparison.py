@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     )
     from inproc_tubes.core.schedule import AnyRequest
     from inproc_tubes.core.session import Session
+    from tests.event_follower import Follower
 
 NOWHERE = 10**6  # the id of no job
 
@@ -126,6 +127,7 @@ class EngineAndModel(RuleBasedStateMachine):
         self.bodies = 0  # each is another number
         self.promises: dict[int, Promise] = {}  # of the bodies that were submitted
         self.told: dict[object, object] = {}  # what has come of them
+        self.follower: Follower | None = None  # from when events are recorded
 
     def body(self) -> int:
         self.bodies += 1
@@ -167,6 +169,10 @@ class EngineAndModel(RuleBasedStateMachine):
                 self.engine.dispatch.keep_promise(item)
                 item.future._resolve(item)
         after.clear()
+        log = self.engine.turn.log
+        while log is not None and log.pending:
+            subscriber, event, context, _ = log.pending.popleft()
+            context.run(subscriber._take, event)
 
     def submitted(self, priority: int, delay: int, ttr: int) -> AnyJob:
         """Return a new job that somebody waits for."""
@@ -352,6 +358,11 @@ class EngineAndModel(RuleBasedStateMachine):
                 known_job is not None and known_job.reservation == handle.reservation
             )
             assert (find(job_id, handle.job) is not None) == valid
+
+    @invariant()
+    def events_tell_the_state_of_every_job(self) -> None:
+        if self.follower is not None:
+            self.follower.check(self.engine)
 
     @invariant()
     def a_job_is_lost_if_its_reservation_was_not_ended_by_its_holder(self) -> None:

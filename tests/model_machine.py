@@ -12,6 +12,7 @@ from hypothesis.stateful import initialize, precondition, rule
 
 from inproc_tubes import JobState, TubesError
 from inproc_tubes.core import results
+from inproc_tubes.core.event_log import EventLog
 from inproc_tubes.core.failure import Failure
 from inproc_tubes.core.making import new_job, peeked
 from inproc_tubes.core.requests import (
@@ -24,6 +25,7 @@ from inproc_tubes.core.requests import (
 )
 from tests import model_keys, model_moves, model_statistics
 from tests.engine_driver import Holder
+from tests.event_follower import Follower
 from tests.model_comparison import EngineAndModel, Handle, Sleeper
 from tests.model_parts import UNHELD, Served, told
 from tests.model_time import next_due
@@ -55,6 +57,19 @@ fences = st.sampled_from((None, None, 0, 0, 1, 2))
 
 class EngineAgainstModel(EngineAndModel):
     """The rules: one for each verb."""
+
+    # Events
+
+    @rule(really=st.integers(0, 2))
+    def follow(self, really: int) -> None:
+        """Begin to record events, or end it. Without them verbs take shorter ways."""
+        if really == 2:
+            self.follower = None if self.follower else Follower(self.engine)
+            log = EventLog(self.engine.turn.after) if self.follower else None
+            if log is not None and self.follower is not None:
+                log.subscribers = [self.follower]
+            self.engine.turn.log = log
+            self.engine.store.record(recorded=log is not None)
 
     # Sessions and tubes
 

@@ -20,6 +20,7 @@ from inproc_tubes import (
     BadTubeNameError,
     Broker,
     Consumer,
+    EventKind,
     Job,
     JobState,
     JobTooBigError,
@@ -98,6 +99,12 @@ NO_MODES = [
     *refused(TypeError, None, 1, True, b"keep", ["keep"]),  # noqa: FBT003  # not as a flag
     *refused(ValueError, "", "KEEP", "keep ", "ignore"),
 ]
+NO_KINDS = [
+    *refused(TypeError, 1, 1.5, True, b"put", "put", object, EventKind.PUT),  # noqa: FBT003  # not as a flag
+    *refused(TypeError, [1], ["put", None], {b"put": 1}),
+    *refused(ValueError, [""], ["PUT"], ["put "], ["put", "x"]),
+]
+NO_FLAGS = refused(TypeError, None, 0, 1, "yes", [])
 NO_LIVES = [*NO_SECONDS, *refused(ValueError, 0, 0.0)]
 NO_HANDLES = refused(
     TypeError,
@@ -233,6 +240,18 @@ TABLE: dict[str, tuple[Verb, Values]] = {
         lambda w, x: w.broker.clear_tube("jobs", x),
         [*NO_STATES, *refused(ValueError, "reserved", JobState.RESERVED)],
     ),
+    "Broker.subscribe.callback": (
+        lambda w, x: w.broker.subscribe(x),
+        refused(TypeError, None, "print", 1, b"", [print]),
+    ),
+    "Broker.subscribe.kinds": (lambda w, x: w.broker.subscribe(print, x), NO_KINDS),
+    "Broker.subscribe.bodies": (
+        lambda w, x: w.broker.subscribe(print, bodies=x),
+        NO_FLAGS,
+    ),
+    "Broker.events.kinds": (lambda w, x: w.broker.events(x), NO_KINDS),
+    "Broker.events.buffer": (lambda w, x: w.broker.events(buffer=x), NO_COUNTS),
+    "Broker.events.bodies": (lambda w, x: w.broker.events(bodies=x), NO_FLAGS),
     "Broker.join.tubes": (lambda w, x: w.broker.join("idle", x), NO_TUBES),
     "Broker.join.timeout": (
         lambda w, x: w.broker.join("idle", timeout=x),

@@ -33,12 +33,21 @@ LAYERS = {
     "slips": Layer({"slips"}, set()),
     "core": Layer({"core"}, {"errors"}),
     "clock": Layer({"clock", "checks", "names"}, {"errors", "slips", "core"}),
-    "monitor": Layer({"monitor", "turns"}, {"errors", "core", "clock"}),
+    "monitor": Layer({"monitor", "telling", "turns"}, {"errors", "core", "clock"}),
     "at_exit": Layer({"at_exit"}, {"monitor"}),
     "failures": Layer({"failures"}, {"core"}),
     "waiting": Layer({"waiting"}, {"errors", "slips", "core", "monitor"}),
     "handles": Layer(
-        {"holder", "producer", "consumer", "aio", "broker", "future"},
+        {
+            "holder",
+            "producer",
+            "consumer",
+            "aio",
+            "broker",
+            "future",
+            "subscriptions",
+            "event_stream",
+        },
         {
             "errors",
             "slips",

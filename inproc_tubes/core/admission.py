@@ -58,7 +58,7 @@ class Admission:
             if not maxsize:
                 return []
             tube.occupancy = Occupancy()
-            tube.is_plain = False
+            tube.settle()
         tube.occupancy.maxsize = maxsize
         waiting = tube.occupancy.puts.items()
         return [self.puts[ticket] for ticket, size in waiting if 0 < maxsize < size]
@@ -152,7 +152,7 @@ class Admission:
         tube = self._tubes[request.held_up_by]
         if tube.occupancy is None:
             tube.occupancy = Occupancy()
-            tube.is_plain = False
+            tube.settle()
         tube.occupancy.joins[request.ticket] = None
 
     def done_joins(self, tube: Tube) -> list[JoinRequest]:

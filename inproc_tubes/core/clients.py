@@ -60,6 +60,7 @@ class Clients:
             session.used = self._dispatch.store.tube(used)
             session.used.using += 1
         for name in watched:
+            session.is_consumer = True
             self._watch_one(session, name)
         self._dispatch.counts.total_sessions += 1
         self._dispatch.turn.unfinished = session
@@ -165,8 +166,10 @@ class Clients:
         for job in session.held.in_sequence():
             job._own_history().lost = True
             session.held.remove(job._id)
+            if dispatch.turn.log is not None:
+                dispatch.turn.log.returned(now, job)
             dispatch.make_ready(now, job)
-        self._leave(session)
+        self._leave(now, session)
 
     def _watch_nothing(self, session: Session) -> None:
         dispatch = self._dispatch
@@ -176,7 +179,7 @@ class Clients:
             tube.watching -= 1
             dispatch.free_if_unreferenced(tube)
 
-    def _leave(self, session: Session) -> None:
+    def _leave(self, now: float, session: Session) -> None:
         """Let a session use and watch nothing, and be no client any more."""
         dispatch = self._dispatch
         if hasattr(session, "holder"):
@@ -191,6 +194,8 @@ class Clients:
             counts.other_reserves += session.cmd_reserve
             counts.other_reserves_with_timeout += session.cmd_reserve_with_timeout
             del self.sessions[session]
+            if dispatch.turn.log is not None:
+                dispatch.turn.log.closed(now, session)
         if not len(session.held):
             dispatch.schedule.forget_session(session)
 
@@ -219,6 +224,8 @@ class Clients:
             hand = probe()
             if hand is None:
                 session.held.remove(spare._id)
+                if dispatch.turn.log is not None:
+                    dispatch.turn.log.returned(now, spare)
                 dispatch.make_ready(now, spare)
             else:
                 session.held.replace(hand)
@@ -231,7 +238,7 @@ class Clients:
         session.is_abandoned = True
         self._abandoned[session] = None
         dispatch.schedule.replan(session, warns=False)
-        self._leave(session)
+        self._leave(now, session)
 
     def cancel_job(self, now: float, job_id: JobId, handle: AnyJob | None) -> AnyJob:
         """End a job, whoever holds it; return it.
@@ -259,6 +266,8 @@ class Clients:
             history.lost = history.cancelled = True
         store.gone.remember(job_id, NotFoundReason.CANCELLED)
         tube = store.delete(job)
+        if dispatch.turn.log is not None:
+            dispatch.turn.log.cancelled(now, job, holder is not None)
         if holder is not None:
             session = cast("Session", holder._session)
             session.held.remove(job_id)

@@ -105,6 +105,8 @@ class Dispatcher:
             job._due_at = now + job._delay
         self.jobs[job._id] = job  # from here on it is put
         tube.total_jobs += 1
+        if self.turn.log is not None:
+            self.turn.log.put(now, job)
         if job._delay:
             self.delay(tube, job)
         else:
@@ -144,6 +146,7 @@ class Dispatcher:
         self.turn.unfinished = TURN  # from here on they are put
         tube.total_jobs += len(jobs)
         self.store.promises.add(jobs[0])  # who submits a job puts it alone
+        self._record_puts(now, jobs)
         if delay:
             for job in jobs:
                 tube.delayed.add(job)
@@ -156,6 +159,11 @@ class Dispatcher:
             for watch_set in tube.watch_sets:
                 watch_set.offer(tube, key_of(jobs[0]))
             self.serve(now, tube)
+
+    def _record_puts(self, now: float, jobs: list[AnyJob]) -> None:
+        if self.turn.log is not None:
+            for job in jobs:
+                self.turn.log.put(now, job)
 
     def let_in(self, now: float, tube: Tube, request: PutRequest) -> None:
         """Answer a put that waits: there is room for it now."""
@@ -245,6 +253,8 @@ class Dispatcher:
         for job in replaced:
             self.store.leave(job)
             self.store.delete(job)
+            if self.turn.log is not None:
+                self.turn.log.deleted(now, job, False)  # noqa: FBT003 - see there
             self.turn.after.append(job)
         if request is not None:
             # These were waited for. What has replaced another job is not taken back.
@@ -264,12 +274,15 @@ class Dispatcher:
         if reserves:
             self.turn.after.append(job)  # the handle of its last holder
             job = self.store.renew(job)
-        self.turn.unfinished = job
+        turn = self.turn
+        turn.unfinished = job
         job._state = _RESERVED
         job._holder = session.holder
         job._reserves = reserves + 1
         job._due_at = due_at = now + job._ttr
         session.recent[job._id] = job  # from here on it is held
+        if turn.log is not None:
+            turn.log.reserved(now, job)
         if due_at < session.planned_at or session.tickets:
             self.schedule.plan_deadline(session, job)
         return job  # type: ignore[return-value]  # every record is one
@@ -300,6 +313,8 @@ class Dispatcher:
         if name is not None and name != tube.name:
             tube = self.store.tube(name)
             self.store.transfer(job, tube)
+            if self.turn.log is not None:
+                self.turn.log.moved(now, job, before.name)
         if tube.max_tries and job._reserves >= tube.max_tries:
             history = job._own_history()
             history.buries += 1
@@ -309,6 +324,8 @@ class Dispatcher:
                     job._id, tube.name, job._reserves
                 )
             self.store.bury(job)
+            if self.turn.log is not None:
+                self.turn.log.buried(now, job, True, False)  # noqa: FBT003 - see there
             self.store.promises.fail(job)
             self.after_leaving(now, tube)
         elif delay:
@@ -364,6 +381,8 @@ class Dispatcher:
         for job in jobs:
             if session.held.get(job._id) is job:
                 session.held.remove(job._id)
+                if self.turn.log is not None:
+                    self.turn.log.returned(now, job)
                 # Another object: if this is tried again, it has no effect.
                 renewed = self.store.renew(job)
                 renewed._reserves -= 1
@@ -443,6 +462,8 @@ class Dispatcher:
             job = self.jobs.get(put._id)
             if job is not None and not job._reserves:
                 tube = self.store.undo_put(job)
+                if self.turn.log is not None:
+                    self.turn.log.deleted(now, job, False)  # noqa: FBT003 - see there
                 self.counts.other_puts += 1  # it was asked for
                 self.after_leaving(now, tube)
 
@@ -503,7 +524,10 @@ class Dispatcher:
 
     def end_pause(self, now: float, tube: Tube) -> None:
         """Deliver the jobs of a tube again."""
+        was_paused = tube.paused_until != 0.0
         tube.paused_until = tube.pause = 0.0
+        if was_paused and self.turn.log is not None:
+            self.turn.log.tube_resumed(now, tube.name)
         self.serve(now, tube)
         for watch_set in tube.watch_sets:
             watch_set.look_at(tube)
@@ -555,6 +579,8 @@ class Dispatcher:
                 # Nobody sees in which order they become ready.
                 for job in jobs:
                     job._state = _READY
+                    if self.turn.log is not None:
+                        self.turn.log.ready(now, job)
                     if job._history.life != inf:
                         self.start_life(now, tube, job)
                 tube.ready.add_many(jobs)
@@ -565,7 +591,11 @@ class Dispatcher:
                 due += [(job._due_at, place, job._id) for job in jobs]
         due.sort()
         for _, _, job_id in due:
-            self.make_ready(now, self.jobs[job_id])
+            job = self.jobs[job_id]
+            job._state = _READY
+            if self.turn.log is not None:
+                self.turn.log.ready(now, job)
+            self.make_ready(now, job)
 
     def _end_lives(self, now: float, tubes: list[Tube]) -> list[Tube]:
         """Delete the jobs that expire: the soonest first, on a tie by the tube's place.
@@ -588,6 +618,8 @@ class Dispatcher:
                 self.store.gone.remember(job_id, NotFoundReason.OUTDATED)
                 tube = self.store.delete(job)
                 tube.expired += 1
+                if self.turn.log is not None:
+                    self.turn.log.expired(now, job)
                 self.turn.after.append(job)
                 self.after_leaving(now, tube)
         return [tube for tube in tubes if self.tubes.get(tube.name) is tube]
@@ -617,6 +649,8 @@ class Dispatcher:
         history.lost = True
         history.expired_at = job._due_at
         self.counts.job_timeouts += 1
+        if self.turn.log is not None:
+            self.turn.log.timed_out(now, job)
         self.put_back(now, job, 0)
         self.drop_if_idle(session)
 

@@ -163,6 +163,8 @@ class Engine:
         session = self.clients.open(used, watched)
         session.stops = stops
         session.name = name
+        if self.turn.log is not None:
+            self.turn.log.opened(now, session)
         if self.stopped is not None and stops:
             self.clients.stop_session(now, session, self.stopped)
         return session
@@ -239,6 +241,8 @@ class Engine:
         if delay:
             tube.pause = delay
             tube.paused_until = now + delay
+            if self.turn.log is not None:
+                self.turn.log.tube_paused(now, name, delay)
             self.schedule.plan_tube(tube, tube.paused_until)
         else:
             self.dispatch.end_pause(now, tube)
@@ -253,7 +257,10 @@ class Engine:
         """
         tube = self.store.tube(name) if maxsize else self.tubes.get(name)
         if tube is not None:
+            before = tube.maxsize
             too_large = self.admission.set_limit(tube, maxsize)
+            if self.turn.log is not None and maxsize != before:
+                self.turn.log.tube_limited(now, name, maxsize)
             self.dispatch.refuse_puts(now, too_large, self.admission.too_late)
             self.dispatch.after_leaving(now, tube)
 
@@ -567,7 +574,7 @@ class Engine:
         if job is None or (job is not handle and handle is not None):
             return None
         tube = self.tubes[job._tube]
-        if tube.occupancy is not None or job._history.promise is not None:
+        if not tube.leaves_plainly or job._history.promise is not None:
             return None
         del self.jobs[job_id]  # from here on it is deleted, as in Store.delete
         del recent[job_id]
@@ -598,6 +605,8 @@ class Engine:
             if job._history.lost and handle is job:
                 job._history.lost = False  # late, and yet done by who had it
         tube = self.store.delete(job, done=True)
+        if self.turn.log is not None:
+            self.turn.log.deleted(now, job, is_held)
         if is_held:
             session.held.remove(job_id)
             self.dispatch.drop_if_idle(session)
@@ -630,6 +639,8 @@ class Engine:
         history.releases += 1
         if failure is not None:
             history.error = JobError(*failure, job._tube, job._reserves, now)
+        if self.turn.log is not None:
+            self.turn.log.released(now, job, delay, failure is not None)
         self.dispatch.put_back(now, job, delay, name)
         self.dispatch.drop_if_idle(session)
 
@@ -653,6 +664,8 @@ class Engine:
         if failure is not None:
             history.error = JobError(*failure, job._tube, job._reserves, now)
         self.store.bury(job)
+        if self.turn.log is not None:
+            self.turn.log.buried(now, job, failure is not None, True)  # noqa: FBT003 - see there
         self.dispatch.drop_if_idle(session)
         self.dispatch.after_leaving(now, self.tubes[job._tube])
 
@@ -662,6 +675,8 @@ class Engine:
         """Restart the time to run of a held job. Cost: O(log n)."""
         self.counts.touch += 1
         job = self._held(now, session, job_id, handle)
+        if self.turn.log is not None:
+            self.turn.log.touched(now, job)
         job._restart(now)
         session.held.postpone(job)
 
@@ -727,6 +742,8 @@ class Engine:
 
     def _kick(self, now: float, job: AnyJob) -> None:
         job._own_history().kicks += 1
+        if self.turn.log is not None:
+            self.turn.log.kicked(now, job)
         self.dispatch.make_ready(now, job)
 
     # Requests

@@ -45,6 +45,8 @@ class Interventions:
         tube = store.tube(name)
         store.leave(job)
         store.transfer(job, tube)
+        if dispatch.turn.log is not None:
+            dispatch.turn.log.moved(now, job, before.name)
         if job._state is _READY:
             dispatch.make_ready(now, job)
         elif job._state is _DELAYED:
@@ -73,6 +75,7 @@ class Interventions:
                 job._priority = priority
             if delay is not None:
                 job._delay = delay
+            self._updated(now, job, None)
             return
         dispatch.store.leave(job)
         if priority is not None:
@@ -84,9 +87,18 @@ class Interventions:
                 dispatch.stop_life(now, job)
             job._due_at = now + delay
             job._state = _DELAYED
+        else:
+            job._state = _READY
+        self._updated(now, job, delay)
+        if delay:
             dispatch.delay(dispatch.tubes[job._tube], job)
         else:
             dispatch.make_ready(now, job)
+
+    def _updated(self, now: float, job: AnyJob, delay: Seconds | None) -> None:
+        log = self._dispatch.turn.log
+        if log is not None:
+            log.updated(now, job, delay)
 
     def _unheld(self, now: float, job_id: JobId, handle: AnyJob | None) -> AnyJob:
         """Return a job that nobody holds."""
@@ -132,5 +144,7 @@ class Interventions:
         for job in jobs:
             store.leave(job)
             store.delete(job)
+            if dispatch.turn.log is not None:
+                dispatch.turn.log.deleted(now, job, False)  # noqa: FBT003 - see there
         dispatch.after_leaving(now, tube)
         return jobs

@@ -35,10 +35,17 @@ def rebuild(now: float, engine: Engine) -> None:
     if isinstance(engine.turn.unfinished, Session):
         # Nobody has it.
         engine.clients.sessions.pop(engine.turn.unfinished, None)
+        if engine.turn.log is not None:
+            engine.turn.log.take_back(engine.turn.unfinished)
     sessions = engine.clients.everyone()
     held = _held(engine, sessions)
-    held -= {id(job) for job in _not_received(engine)}
-    _finish_replacing(engine)
+    not_received = _not_received(engine)
+    held -= {id(job) for job in not_received}
+    if engine.turn.log is not None:
+        for job in not_received:
+            engine.turn.log.take_back(job._id, job._reserves + 1)
+        engine.turn.log.recovered(now)
+    _finish_replacing(now, engine)
     _rebuild_indexes(now, engine, sessions, held)
     _finish(now, engine, sessions)
     engine.turn.unfinished = TURN
@@ -65,6 +72,7 @@ def _rebuild_indexes(
     engine.admission.rebuild(sessions)
     for tube in tubes:
         tube.draining = store.draining
+        tube.recorded = store.recorded = engine.turn.log is not None
         tube.settle()
     engine.dispatch.rebuild_lives(now)
     engine.schedule.rebuild(
@@ -138,12 +146,14 @@ def _not_received(engine: Engine) -> list[AnyJob]:
     return not_received
 
 
-def _finish_replacing(engine: Engine) -> None:
+def _finish_replacing(now: float, engine: Engine) -> None:
     """Delete the jobs that were replaced, where the new ones are put."""
     for job in list(engine.jobs.values()):
         successor = job._history.successor
         if successor in engine.jobs:
             engine.store.delete(job)
+            if engine.turn.log is not None:
+                engine.turn.log.deleted(now, job, False)  # noqa: FBT003 - see there
             engine.turn.after.append(job)
         elif successor:
             job._history.successor = 0

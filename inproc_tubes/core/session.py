@@ -214,6 +214,7 @@ class Session:
         "holder",
         "incoming",
         "is_abandoned",
+        "is_consumer",
         "is_producer",
         "is_worker",
         "name",
@@ -235,6 +236,8 @@ class Session:
     """What a job that it reserves calls. Set by who opens the session."""
 
     def __init__(self) -> None:
+        # It reserves: it belongs to a consumer, or to a connection.
+        self.is_consumer: bool = False
         self.used: Tube | None = None
         self.watched: TubeList = TubeList()
         # Where it looks for a job, and waits for one: the watched tube if there is just

@@ -58,6 +58,7 @@ class Store:
         "jobs",
         "keys",
         "promises",
+        "recorded",
         "tube_list",
         "tubes",
     )
@@ -74,6 +75,7 @@ class Store:
         # One tuple, so that the two always agree.
         self._of_dead_tubes = 0, 0
         self.draining: bool = False  # whether puts are refused
+        self.recorded: bool = False  # whether events are
         self._burials = 0
 
     @property
@@ -86,7 +88,7 @@ class Store:
         """Return the tube of that name, made if it is new. Cost: O(1)."""
         tube = self.tubes.get(name)
         if tube is None:
-            tube = Tube(name, self.jobs, draining=self.draining)
+            tube = Tube(name, self.jobs, draining=self.draining, recorded=self.recorded)
             self.tubes[name] = tube
             self.tube_list.append(tube)
         return tube
@@ -96,6 +98,13 @@ class Store:
         self.draining = True
         for tube in self.tubes.values():
             tube.draining = True
+            tube.settle()
+
+    def record(self, *, recorded: bool) -> None:
+        """Let events be recorded, or not any more. Cost: O(number of tubes)."""
+        self.recorded = recorded
+        for tube in self.tubes.values():
+            tube.recorded = recorded
             tube.settle()
 
     def free(self, tube: Tube) -> None:
@@ -320,6 +329,7 @@ class Store:
         assert tube.reserved == len(here[_RESERVED])
         assert tube.referenced
         assert tube.draining == self.draining
-        was_plain = tube.is_plain
+        assert tube.recorded == self.recorded
+        before = tube.is_plain, tube.leaves_plainly
         tube.settle()
-        assert tube.is_plain == was_plain
+        assert before == (tube.is_plain, tube.leaves_plainly)

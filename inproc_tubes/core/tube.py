@@ -48,6 +48,7 @@ class Tube:
         "draining",
         "expired",
         "is_plain",
+        "leaves_plainly",
         "lives",
         "max_tries",
         "name",
@@ -56,6 +57,7 @@ class Tube:
         "paused_until",
         "pinned",
         "ready",
+        "recorded",
         "tickets",
         "total_jobs",
         "using",
@@ -64,14 +66,22 @@ class Tube:
     )
 
     def __init__(
-        self, name: str, jobs: dict[int, AnyJob], *, draining: bool = False
+        self,
+        name: str,
+        jobs: dict[int, AnyJob],
+        *,
+        draining: bool = False,
+        recorded: bool = False,
     ) -> None:
         self.name: str = name
         # Whether a job that is put without a delay is simply ready: nothing waits for a
-        # job of this tube, or for jobs to leave it, and puts are not refused. See
-        # `settle`.
-        self.is_plain: bool = not draining
+        # job of this tube, or for jobs to leave it, puts are not refused, and nobody
+        # records events. See `settle`.
+        self.is_plain: bool = not (draining or recorded)
+        # Whether a job that its holder deletes is simply gone: nothing waits for that.
+        self.leaves_plainly: bool = not recorded
         self.draining: bool = draining
+        self.recorded: bool = recorded  # whether there is a `Turn.log`
         self.ready: ReadyJobs = ReadyJobs(jobs, name)
         self.delayed: DelayedJobs = DelayedJobs(jobs, name)
         # {id: job}, longest buried first. For the type see `WatchSet.tickets`.
@@ -97,15 +107,13 @@ class Tube:
         self.expired: int = 0  # how many of the deleted jobs
 
     def settle(self) -> None:
-        """Set ``is_plain``, after something that it depends on has changed.
+        """Set ``is_plain`` and ``leaves_plainly``, after what they depend on has changed.
 
         Cost: O(1).
         """
-        self.is_plain = not (
-            self.draining
-            or self.tickets
-            or self.watch_sets
-            or self.occupancy is not None
+        self.leaves_plainly = not self.recorded and self.occupancy is None
+        self.is_plain = self.leaves_plainly and not (
+            self.draining or self.tickets or self.watch_sets
         )
 
     @property
@@ -171,9 +179,14 @@ class Tube:
         expires_at = inf if self.lives is None else self.lives.due_at
         return min(ready_at, expires_at, self.paused_until or inf)
 
+    @property
+    def maxsize(self) -> int:
+        """How many jobs it may have, 0 for any number. Cost: O(1)."""
+        return 0 if self.occupancy is None else self.occupancy.maxsize
+
     def fits(self, count: int) -> bool:
         """Return whether there is room for so many more jobs. Cost: O(1)."""
-        maxsize = 0 if self.occupancy is None else self.occupancy.maxsize
+        maxsize = self.maxsize
         return not maxsize or count <= maxsize - self.count
 
     def admits(self, count: int) -> bool:

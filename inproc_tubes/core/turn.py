@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from inproc_tubes.errors import TubesError
 
+    from .event_log import EventLog
     from .record import AnyJob
     from .session import Session
 
@@ -75,9 +76,10 @@ class Turn:
             future is told. A session and a list
             of its jobs, in a tuple: their reservations are undone. Whoever is
             interrupted appends these, in one step that needs no further frame.
+        log: What records events, from when somebody has subscribed to them.
     """
 
-    __slots__ = ("after", "batch", "unfinished")
+    __slots__ = ("after", "batch", "log", "unfinished")
 
     def __init__(self) -> None:
         self.unfinished: (
@@ -85,6 +87,7 @@ class Turn:
         ) = None
         self.batch: list[AnyJob] | None = None
         self.after: deque[object] = deque()
+        self.log: EventLog | None = None
 
     def refuse(self, error: TubesError) -> NoReturn:
         """End the turn by an error; nothing has changed. Cost: O(1)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.robustness import (
     scenarios_of_ends as ends,
+    scenarios_of_events as events,
     scenarios_of_putting as putting,
     scenarios_of_reserving as reserving,
     scenarios_of_results as results,
@@ -16,6 +17,7 @@ __all__ = [
     "SCENARIOS",
     "Scenario",
     "ends",
+    "events",
     "putting",
     "reserving",
     "results",

@@ -6,7 +6,7 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from inproc_tubes import Broker, ClosedError, Consumer, Job, Producer
+from inproc_tubes import Broker, ClosedError, Consumer, EventKind, Job, Producer
 from inproc_tubes.core.making import new_job
 from inproc_tubes.core.recovery import check
 from inproc_tubes.core.requests import (
@@ -23,7 +23,7 @@ from inproc_tubes.waiting.threads import ThreadSleeper
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from inproc_tubes import JobFuture
+    from inproc_tubes import Event, JobFuture, Subscription
     from inproc_tubes.clock import Parked
     from inproc_tubes.core.record import AnyJob
     from inproc_tubes.core.schedule import AnyRequest
@@ -79,6 +79,8 @@ class World:
         self.futures: list[JobFuture] = []
         # Of each request, which does not refer to it any more once it is answered.
         self.sleepers: list[ThreadSleeper] = []
+        self.told: list[Event] = []
+        self.follows: Subscription | None = None
 
     # Preparing
 
@@ -123,6 +125,11 @@ class World:
         self.certain.update(bodies)
         for body in bodies:
             self.futures.append(self.producer.submit(body, **how))
+
+    def follow(self) -> Subscription:
+        """Write down all events from now on."""
+        self.follows = self.broker.subscribe(self.told.append)
+        return self.follows
 
     # Waiting. The thread is missing: only its request and its sleeper are there.
 
@@ -193,6 +200,7 @@ class World:
             assert all(request.outcome is not None for request in self.requests)
         self._verify_requests()
         self._verify_futures()
+        self._verify_events()
 
     def _verify_jobs(self) -> None:
         store = self.engine.store
@@ -228,6 +236,25 @@ class World:
         pending = self.engine.store.promises.pending.values()
         for future in self.futures:
             assert future.done() != any(p.future is future for p in pending)
+
+    def _verify_events(self) -> None:
+        """Check that events are in order, and go on."""
+        if self.follows is not None and not (
+            self.follows._is_over or self.engine.closed
+        ):
+            self.broker.pause_tube("work", 7)
+            assert EventKind.TUBE_PAUSED in {event.kind for event in self.told}
+        moments = [event.at for event in self.told]
+        assert moments == sorted(moments)
+        begun: set[int | None] = set()
+        ended: set[int | None] = set()
+        for event in self.told:
+            assert event.job_id is None or event.job_id not in ended
+            if event.kind is EventKind.PUT:
+                assert event.job_id not in begun
+            begun.add(event.job_id)
+            if event.kind is EventKind.DELETED:
+                ended.add(event.job_id)
 
     def _verify_leader(self) -> None:
         sleepers = self.broker._sleepers

@@ -22,6 +22,9 @@ from inproc_tubes import (
     DeadlineSoonError,
     DeadlockError,
     DrainingError,
+    Event,
+    EventKind,
+    EventStream,
     HandleStats,
     HeldJob,
     Job,
@@ -37,6 +40,7 @@ from inproc_tubes import (
     Producer,
     ReentrantCallError,
     StoppedError,
+    Subscription,
     TimedOutError,
     TooManyTriesError,
     TubeFullError,
@@ -113,6 +117,37 @@ with FakeBeanstalkd(clock=fake) as fake_server:
     assert_type(fake_server, FakeBeanstalkd)
     assert_type(fake_server.listen(), tuple[str, int])
     assert_type(fake_server.listen(port=11300, host="::1"), tuple[str, int])
+
+# Events
+
+
+def take(event: Event) -> None:
+    """Take an event."""
+    assert_type(event.kind, EventKind)
+    assert_type(event.at, float)
+    assert_type(event.job_id, int | None)
+    assert_type(event.held, float | None)
+    assert_type(event.error, JobError | None)
+    event.tube = "other"  # type: ignore[misc]  # frozen
+
+
+subscription = broker.subscribe(take)
+assert_type(subscription, Subscription)
+assert_type(subscription.unsubscribe(), None)
+assert_type(subscription.kinds, frozenset[EventKind])
+with broker.subscribe(take, ["put", EventKind.BURIED], bodies=True) as opened_events:
+    assert_type(opened_events, Subscription)
+broker.subscribe(take, ["putt"])  # type: ignore[list-item]  # no kind
+
+
+async def follow() -> None:
+    """Iterate over events."""
+    async with broker.events(["put"], buffer=10) as events:
+        assert_type(events, EventStream)
+        assert_type(events.dropped, int)
+        async for event in events:
+            assert_type(event, Event)
+
 
 # Producers
 
