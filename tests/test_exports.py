@@ -96,6 +96,7 @@ ON_DEMAND = (
 PATHS = (
     "inproc_tubes.fakes",
     "inproc_tubes.fakes.beanstalk",
+    "inproc_tubes.logs",
     "inproc_tubes.protocol",
     "inproc_tubes.pytest_plugin",
     "inproc_tubes.testing",

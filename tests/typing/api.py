@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, assert_type
 
@@ -48,6 +49,7 @@ from inproc_tubes import (
     TubeStats,
 )
 from inproc_tubes.fakes import FakeBeanstalkd
+from inproc_tubes.logs import log_events
 from inproc_tubes.testing import FakeClock, wait_until_waiting
 
 if TYPE_CHECKING:
@@ -138,6 +140,11 @@ assert_type(subscription.kinds, frozenset[EventKind])
 with broker.subscribe(take, ["put", EventKind.BURIED], bodies=True) as opened_events:
     assert_type(opened_events, Subscription)
 broker.subscribe(take, ["putt"])  # type: ignore[list-item]  # no kind
+
+
+assert_type(log_events(broker), Subscription)
+log_events(broker, logging.getLogger("x"), ["put"], {EventKind.PUT: logging.DEBUG})
+log_events(broker, 5)  # type: ignore[arg-type]  # no logger
 
 
 async def follow() -> None:
