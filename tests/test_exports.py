@@ -97,6 +97,7 @@ PATHS = (
     "inproc_tubes.fakes",
     "inproc_tubes.fakes.beanstalk",
     "inproc_tubes.logs",
+    "inproc_tubes.metrics",
     "inproc_tubes.protocol",
     "inproc_tubes.pytest_plugin",
     "inproc_tubes.testing",

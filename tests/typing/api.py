@@ -50,6 +50,7 @@ from inproc_tubes import (
 )
 from inproc_tubes.fakes import FakeBeanstalkd
 from inproc_tubes.logs import log_events
+from inproc_tubes.metrics import BrokerCollector
 from inproc_tubes.testing import FakeClock, wait_until_waiting
 
 if TYPE_CHECKING:
@@ -145,6 +146,13 @@ broker.subscribe(take, ["putt"])  # type: ignore[list-item]  # no kind
 assert_type(log_events(broker), Subscription)
 log_events(broker, logging.getLogger("x"), ["put"], {EventKind.PUT: logging.DEBUG})
 log_events(broker, 5)  # type: ignore[arg-type]  # no logger
+
+
+collector = BrokerCollector(broker, buckets=[0.1, 1], labels={"broker": "mail"})
+assert_type(collector.close(), None)
+with collector as opened_collector:
+    assert_type(opened_collector, BrokerCollector)
+BrokerCollector(broker, labels={"broker": 1})  # type: ignore[dict-item]  # no text
 
 
 async def follow() -> None:
