@@ -101,6 +101,7 @@ PATHS = (
     "inproc_tubes.protocol",
     "inproc_tubes.pytest_plugin",
     "inproc_tubes.testing",
+    "inproc_tubes.tracing",
     "inproc_tubes.worker",
 )
 

@@ -62,7 +62,7 @@ LAYERS = {
     "face": Layer({"__init__"}, {"errors", "core", "clock", "handles"}),
     "command": Layer({"__main__", "doctor"}, {"errors", "core", "monitor"}),
     # What is built on events.
-    "events": Layer({"logs", "metrics"}, {"errors", "core", "handles"}),
+    "events": Layer({"logs", "metrics", "tracing"}, {"errors", "core", "handles"}),
     # What is built on what users have: the face, and checks of arguments.
     "worker": Layer({"worker"}, {"clock", "face"}),
     "protocol": Layer({"protocol"}, {"errors", "core"}),

@@ -52,6 +52,7 @@ from inproc_tubes.fakes import FakeBeanstalkd
 from inproc_tubes.logs import log_events
 from inproc_tubes.metrics import BrokerCollector
 from inproc_tubes.testing import FakeClock, wait_until_waiting
+from inproc_tubes.tracing import Tracing
 
 if TYPE_CHECKING:
     import queue
@@ -153,6 +154,21 @@ assert_type(collector.close(), None)
 with collector as opened_collector:
     assert_type(opened_collector, BrokerCollector)
 BrokerCollector(broker, labels={"broker": 1})  # type: ignore[dict-item]  # no text
+
+
+with Tracing(broker) as tracing:
+    assert_type(tracing, Tracing)
+    assert_type(tracing.close(), None)
+
+
+@tracing.handler
+def pack(job: Job[str]) -> int:
+    """Pack a job."""
+    with tracing.use(job), job:
+        return len(job.body)
+
+
+tracing.use("job")  # type: ignore[arg-type]  # no job
 
 
 async def follow() -> None:
