@@ -31,7 +31,8 @@ class Layer(NamedTuple):
 LAYERS = {
     "errors": Layer({"errors", "version"}, set()),
     "slips": Layer({"slips"}, set()),
-    "core": Layer({"core"}, {"errors"}),
+    "markup": Layer({"markup"}, set()),
+    "core": Layer({"core"}, {"errors", "markup"}),
     "clock": Layer({"clock", "checks", "names"}, {"errors", "slips", "core"}),
     "monitor": Layer({"monitor", "telling", "turns"}, {"errors", "core", "clock"}),
     "at_exit": Layer({"at_exit"}, {"monitor"}),
@@ -63,6 +64,8 @@ LAYERS = {
     "command": Layer({"__main__", "doctor"}, {"errors", "core", "monitor"}),
     # What is built on events.
     "events": Layer({"logs", "metrics", "tracing"}, {"errors", "core", "handles"}),
+    # What shows a broker to people.
+    "status": Layer({"rates", "dashboard"}, {"errors", "markup", "core", "handles"}),
     # What is built on what users have: the face, and checks of arguments.
     "worker": Layer({"worker"}, {"clock", "face"}),
     "protocol": Layer({"protocol"}, {"errors", "core"}),
@@ -78,7 +81,7 @@ LAYERS = {
 LAYER_OF = {member: name for name, row in LAYERS.items() for member in row.members}
 
 # The layers that never wait, wake, tell the time or talk to the world outside.
-PURE = {"errors", "core", "protocol"}
+PURE = {"errors", "markup", "core", "protocol"}
 IMPURE = {
     "_socket",
     "_thread",
