@@ -1028,6 +1028,20 @@ class Broker(Generic[T]):
         )
         return f"<Broker: {'; '.join(filter(None, parts))}>"
 
+    def _repr_html_(self) -> str:
+        """Return its repr and its tubes, for a notebook."""
+        from .markup import summary  # noqa: PLC0415 - for notebooks alone
+
+        # Without the lock, as `__repr__`. One that is closed has no tubes to show.
+        closed = self._engine.closed is not None
+        tubes = [] if closed else list(self._engine.tubes.values())
+        rows = [
+            (one.name, one.ready.count, one.reserved, len(one.delayed), len(one.buried))
+            for one in tubes
+        ]
+        heads = ("tube", "ready", "reserved", "delayed", "buried")
+        return summary(repr(self), heads, rows)
+
     def _stats(self, known: dict[str, int], now: float) -> BrokerStats:
         """Return the statistics of the broker, of which the engine knows so much."""
         # Imported late: these are slow to import.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Html", "cut", "join", "shown", "table", "tag"]
+__all__ = ["Html", "cut", "join", "shown", "summary", "table", "tag"]
 
 _EMPTY = frozenset({"input", "link", "meta"})
 
@@ -85,3 +85,18 @@ def shown(body: object, length: int) -> str:
         return cut(brief.repr(body), length)
     except Exception as error:  # noqa: BLE001 - it is the user's code
         return f"<{type(body).__name__}, whose repr raised {type(error).__name__}>"
+
+
+_ROWS = 100
+_CELL = 1000
+
+
+def summary(
+    title: str, heads: Iterable[object], rows: Iterable[Iterable[object]]
+) -> str:
+    """Return a table with a title, for a notebook: cells and rows are cut."""
+    cells = [[cut(str(cell), _CELL) for cell in row] for row in rows]
+    left = len(cells) - _ROWS
+    more = tag("p", f"and {left:,} more") if left > 0 else ""
+    head = tag("p", tag("b", cut(title, _CELL)))
+    return str(join(head, table(heads, cells[:_ROWS]) if cells else "", more))

@@ -52,6 +52,7 @@ LAYERS = {
         {
             "errors",
             "slips",
+            "markup",
             "core",
             "clock",
             "monitor",

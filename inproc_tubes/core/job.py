@@ -60,6 +60,8 @@ __all__ = [
     "refuse_to_pickle",
 ]
 
+_SHOWN = 1000  # characters of a body in a notebook
+
 
 class JobHolder(BlockHolder, Protocol):
     """The verbs of one session for jobs: what a job's own verbs call."""
@@ -387,6 +389,22 @@ class Job(JobRecord, Generic[T]):
             f"<Job {self._id} in {self._tube!r}, {state}, "
             f"priority {self._priority}: {reprlib.repr(self._body)}{failed}>"
         )
+
+    def _repr_html_(self) -> str:
+        """Return what its repr tells, and more of its body, for a notebook."""
+        from inproc_tubes.markup import shown, summary  # noqa: PLC0415 - for notebooks alone
+
+        holder: JobHolder | None = getattr(self, "_holder", None)
+        error = self._history.error
+        rows = [
+            ("tube", self._tube),
+            ("state", self._state.value if holder is None else holder._state_of(self)),
+            ("priority", self._priority),
+            ("reserved", f"{self._reserves} times"),
+            ("body", shown(self._body, _SHOWN)),
+            *([] if error is None else [("error", f"{error.type}: {error.text}")]),
+        ]
+        return summary(f"Job {self._id}", ("", ""), rows)
 
 
 class PeekedJob(Job[T]):

@@ -161,6 +161,13 @@ class TubeStats(_Stats):
         )
         return f"<TubeStats of {self.name!r}: {'; '.join(filter(None, parts))}>"
 
+    def _repr_html_(self) -> str:
+        """Return all fields, for a notebook."""
+        from inproc_tubes.markup import summary  # noqa: PLC0415 - for notebooks alone
+
+        named = [(field.name, getattr(self, field.name)) for field in fields(self)]
+        return summary(f"Tube {self.name}", ("", ""), named[1:])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerStats(_Stats):
