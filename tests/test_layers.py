@@ -66,7 +66,9 @@ LAYERS = {
     # What is built on events.
     "events": Layer({"logs", "metrics", "tracing"}, {"errors", "core", "handles"}),
     # What shows a broker to people.
-    "status": Layer({"rates", "dashboard"}, {"errors", "markup", "core", "handles"}),
+    "status": Layer(
+        {"rates", "dashboard", "terminal"}, {"errors", "markup", "core", "handles"}
+    ),
     # What is built on what users have: the face, and checks of arguments.
     "worker": Layer({"worker"}, {"clock", "face"}),
     "protocol": Layer({"protocol"}, {"errors", "core"}),
