@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .errors import (
         BadTubeNameError,
         ClosedError,
+        ConnectionLostError,
         DeadlineSoonError,
         DeadlockError,
         DrainingError,
@@ -49,7 +50,9 @@ if TYPE_CHECKING:
         NotFoundError,
         NotFoundReason,
         NotIgnoredError,
+        NotSupportedError,
         ReentrantCallError,
+        ServerError,
         StoppedError,
         TimedOutError,
         TooManyTriesError,
@@ -58,10 +61,23 @@ if TYPE_CHECKING:
     )
     from .event_stream import EventStream
     from .future import JobFuture
+    from .portable import (
+        AnyAsyncConsumer,
+        AnyAsyncProducer,
+        AnyBroker,
+        AnyConsumer,
+        AnyProducer,
+        make_broker,
+    )
     from .producer import Producer
     from .subscriptions import Subscription
 
 __all__ = [
+    "AnyAsyncConsumer",
+    "AnyAsyncProducer",
+    "AnyBroker",
+    "AnyConsumer",
+    "AnyProducer",
     "AsyncConsumer",
     "AsyncProducer",
     "BadTubeNameError",
@@ -70,6 +86,7 @@ __all__ = [
     "BrokerStats",
     "Clock",
     "ClosedError",
+    "ConnectionLostError",
     "Consumer",
     "DeadlineSoonError",
     "DeadlockError",
@@ -90,8 +107,10 @@ __all__ = [
     "NotFoundError",
     "NotFoundReason",
     "NotIgnoredError",
+    "NotSupportedError",
     "Producer",
     "ReentrantCallError",
+    "ServerError",
     "StoppedError",
     "Subscription",
     "TimedOutError",
@@ -100,6 +119,7 @@ __all__ = [
     "TubeStats",
     "TubesError",
     "compiled",
+    "make_broker",
 ]
 
 # {module: its names}. Nothing is imported before it is used: pytest imports the package in
@@ -125,6 +145,7 @@ _MODULES = {
     "errors": (
         "BadTubeNameError",
         "ClosedError",
+        "ConnectionLostError",
         "DeadlineSoonError",
         "DeadlockError",
         "DrainingError",
@@ -133,7 +154,9 @@ _MODULES = {
         "NotFoundError",
         "NotFoundReason",
         "NotIgnoredError",
+        "NotSupportedError",
         "ReentrantCallError",
+        "ServerError",
         "StoppedError",
         "TimedOutError",
         "TooManyTriesError",
@@ -142,6 +165,14 @@ _MODULES = {
     ),
     "event_stream": ("EventStream",),
     "future": ("JobFuture",),
+    "portable": (
+        "AnyAsyncConsumer",
+        "AnyAsyncProducer",
+        "AnyBroker",
+        "AnyConsumer",
+        "AnyProducer",
+        "make_broker",
+    ),
     "producer": ("Producer",),
     "subscriptions": ("Subscription",),
 }

@@ -10,19 +10,24 @@ from __future__ import annotations
 
 import threading
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import Protocol
 from weakref import WeakSet
-
-if TYPE_CHECKING:
-    from .monitor import Monitor
 
 __all__ = ["stop_at_exit"]
 
+
+class Stoppable(Protocol):
+    """What can be stopped: the monitor of a broker."""
+
+    def stop(self, why: str, /) -> None:
+        """Stop all consumers."""
+
+
 # Weak: a broker that the program has dropped is not kept.
-_monitors: WeakSet[Monitor] = WeakSet()
+_monitors: WeakSet[Stoppable] = WeakSet()
 
 
-def stop_at_exit(monitor: Monitor) -> None:
+def stop_at_exit(monitor: Stoppable) -> None:
     """Stop a broker as the program ends. A second call has no effect.
 
     Raises:

@@ -19,6 +19,9 @@ Where a stranger would reach for a builtin, the class is that builtin too::
     ├── ClosedError                          the broker or the handle was closed
     │   └── StoppedError                     the broker or the consumer was stopped
     ├── ReentrantCallError   (RuntimeError)  called in the middle of another verb
+    ├── ConnectionLostError  (ConnectionError) (remote) a verb cannot be repeated safely
+    ├── NotSupportedError    (NotImplementedError) (remote) beanstalkd has no such thing
+    ├── ServerError                          (remote) the server could not do it
     └── DeadlockError                        (testing) nobody could ever go on
 
 Misuse is the plain builtin: `ValueError` for a number out of range, `TypeError`
@@ -33,6 +36,7 @@ from queue import Full
 __all__ = [
     "BadTubeNameError",
     "ClosedError",
+    "ConnectionLostError",
     "DeadlineSoonError",
     "DeadlockError",
     "DrainingError",
@@ -41,7 +45,9 @@ __all__ = [
     "NotFoundError",
     "NotFoundReason",
     "NotIgnoredError",
+    "NotSupportedError",
     "ReentrantCallError",
+    "ServerError",
     "StoppedError",
     "TimedOutError",
     "TooManyTriesError",
@@ -81,6 +87,8 @@ class NotFoundReason(Enum):
     """The handle comes from a peek, and the verb is for jobs that are reserved."""
     FOREIGN = "foreign"
     """The handle belongs to another broker."""
+    CONNECTION_LOST = "connection lost"
+    """The connection that had reserved the job was lost, and its server gave it back."""
     NO_TUBE = "no tube"
     """There is no tube of this name."""
     NO_JOB = "no job"
@@ -166,6 +174,9 @@ _TOLD = {
     ),
     NotFoundReason.ONLY_PEEKED: "job {0.job_id} was only looked at, and not reserved",
     NotFoundReason.FOREIGN: "job {0.job_id} is another broker's",
+    NotFoundReason.CONNECTION_LOST: (
+        "the connection that held job {0.job_id} was lost, and so the server gave it back"
+    ),
 }
 
 
@@ -386,6 +397,60 @@ class ReentrantCallError(TubesError, RuntimeError):
         return (
             "called in the middle of another verb, by a finaliser or a signal handler"
         )
+
+
+class ConnectionLostError(TubesError, ConnectionError):
+    """The connection to a beanstalkd was lost, and the verb cannot be repeated safely.
+
+    The answer to a put or a kick has not come: it may have been carried out or not. Put
+    the job again if doing it twice is no harm. Or no server could be reached for as long
+    as `inproc_tubes.remote.connect` was told to wait: then nothing has happened.
+
+    Attributes:
+        verb: What was to be done.
+        why: What is known of it.
+    """
+
+    def __init__(self, verb: str, why: str) -> None:
+        super().__init__(verb, why)
+        self.verb = verb
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.verb}: {self.why}"
+
+
+class NotSupportedError(TubesError, NotImplementedError):
+    """A broker on a beanstalkd cannot do what one in memory can. Nothing has happened.
+
+    Attributes:
+        what: What was asked for.
+        advice: What to do instead.
+    """
+
+    def __init__(self, what: str, advice: str = "") -> None:
+        super().__init__(what, advice)
+        self.what = what
+        self.advice = advice
+
+    def __str__(self) -> str:
+        text = f"beanstalkd has no {self.what}"
+        return f"{text}: {self.advice}" if self.advice else text
+
+
+class ServerError(TubesError):
+    """The beanstalkd could not do it, or it is none.
+
+    Attributes:
+        answer: What it said, such as OUT_OF_MEMORY.
+    """
+
+    def __init__(self, answer: str) -> None:
+        super().__init__(answer)
+        self.answer = answer
+
+    def __str__(self) -> str:
+        return f"the server has answered {self.answer}"
 
 
 class DeadlockError(TubesError):

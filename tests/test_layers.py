@@ -35,7 +35,7 @@ LAYERS = {
     "core": Layer({"core"}, {"errors", "markup"}),
     "clock": Layer({"clock", "checks", "names"}, {"errors", "slips", "core"}),
     "monitor": Layer({"monitor", "telling", "turns"}, {"errors", "core", "clock"}),
-    "at_exit": Layer({"at_exit"}, {"monitor"}),
+    "at_exit": Layer({"at_exit"}, set()),
     "failures": Layer({"failures"}, {"core"}),
     "waiting": Layer({"waiting"}, {"errors", "slips", "core", "monitor"}),
     "handles": Layer(
@@ -61,7 +61,11 @@ LAYERS = {
             "waiting",
         },
     ),
-    "face": Layer({"__init__"}, {"errors", "core", "clock", "handles"}),
+    "remote": Layer(
+        {"remote"}, {"errors", "core", "clock", "at_exit", "failures", "handles"}
+    ),
+    "portable": Layer({"portable"}, {"core", "clock", "handles", "remote"}),
+    "face": Layer({"__init__"}, {"errors", "core", "clock", "handles", "portable"}),
     "command": Layer({"__main__", "doctor"}, {"errors", "core", "monitor"}),
     # What is built on events.
     "events": Layer({"logs", "metrics", "tracing"}, {"errors", "core", "handles"}),

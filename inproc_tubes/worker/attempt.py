@@ -24,7 +24,12 @@ from inspect import iscoroutine
 from math import inf
 from typing import TYPE_CHECKING, Generic
 
-from inproc_tubes import ClosedError, NotFoundError, NotFoundReason
+from inproc_tubes import (
+    ClosedError,
+    ConnectionLostError,
+    NotFoundError,
+    NotFoundReason,
+)
 
 from .policy import Bury, Retry
 from .settings import T
@@ -109,7 +114,7 @@ class Attempt(Generic[T]):
             job.touch()
         except NotFoundError as error:
             self._tell_if_lost(error)  # else the handler has settled it
-        except ClosedError:
+        except (ClosedError, ConnectionLostError):
             pass  # nothing is left that could be touched
         else:
             self.due_at = now + job.ttr / 2
@@ -174,7 +179,7 @@ class Attempt(Generic[T]):
             self._tell_if_lost(not_found)  # else the handler has settled it
             if isinstance(error, Exception):
                 self._log.failed_late(self.job, error)
-        except ClosedError as closed:
+        except (ClosedError, ConnectionLostError) as closed:
             self._log.not_settled(self.job, closed)
 
     def _fail(self, error: Exception) -> None:

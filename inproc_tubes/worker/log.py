@@ -11,7 +11,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from inproc_tubes import ClosedError, Job, TubesError
+    from inproc_tubes import Job, TubesError
 
     from .policy import Backoff
 
@@ -85,6 +85,10 @@ class Log:
             exc_info=error,
         )
 
+    def not_begun(self, job: Job, error: TubesError) -> None:
+        """Tell that a job was lost before its handler began."""
+        _logger.warning("job %d was lost before it was begun: %s", job.id, error)
+
     def failed_late(self, job: Job, error: Exception) -> None:
         """Tell that a handler has failed whose job it had settled, or was taken away."""
         _logger.error(
@@ -115,7 +119,7 @@ class Log:
         """Tell that a job was cancelled while its handler was running."""
         _logger.info("%s was cancelled after %s s", self._name(job), _seconds(seconds))
 
-    def not_settled(self, job: Job, error: ClosedError) -> None:
+    def not_settled(self, job: Job, error: TubesError) -> None:
         """Tell that a handler has ended after its job was given back, or has gone."""
         _logger.warning("%s was not settled: %s", self._name(job), error)
 

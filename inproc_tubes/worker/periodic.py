@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from inproc_tubes import ClosedError, NotFoundError, TubesError
 
 if TYPE_CHECKING:
-    from inproc_tubes import Broker
+    from inproc_tubes import AnyBroker
 
     from .log import Log
     from .settings import Periodic
@@ -30,7 +30,7 @@ class Beat:
     """
 
     def __init__(
-        self, broker: Broker, periodic: Periodic, now: float, log: Log
+        self, broker: AnyBroker, periodic: Periodic, now: float, log: Log
     ) -> None:
         self._broker = broker
         self._periodic = periodic

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from math import inf
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from inproc_tubes import ClosedError
+from inproc_tubes import ClosedError, ConnectionLostError, NotFoundError
 
 from .attempt import Attempt
 from .periodic import Beat
@@ -102,16 +102,24 @@ class Run(Generic[C, T]):
 
     # Jobs
 
-    def begin(self, job: Job[T]) -> Attempt[T]:
-        """Begin an attempt at a job that the consumer has reserved."""
+    def begin(self, job: Job[T]) -> Attempt[T] | None:
+        """Begin an attempt at a job that the consumer has reserved.
+
+        Returns:
+            None if the job is lost already, with the connection to its server.
+        """
         settings = self._settings
-        attempt = Attempt(
-            job,
-            settings.handlers[job.tube],
-            self._clock.now,
-            settings.max_runtime,
-            self._log,
-        )
+        try:
+            attempt = Attempt(
+                job,
+                settings.handlers[job.tube],
+                self._clock.now,
+                settings.max_runtime,
+                self._log,
+            )
+        except (NotFoundError, ConnectionLostError, ClosedError) as error:
+            self._log.not_begun(job, error)
+            return None
         self.in_hand[attempt] = None
         # In this order: an attempt that is not given up with the others sees it here.
         if self.gave_up:

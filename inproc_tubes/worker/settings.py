@@ -6,7 +6,7 @@ import threading
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
-from inproc_tubes import Broker
+from inproc_tubes import AnyBroker
 from inproc_tubes.checks import (
     check_duration,
     check_priority,
@@ -71,7 +71,7 @@ class Settings(Generic[T]):
     def __init__(
         self,
         worker: str,
-        broker: Broker[T],
+        broker: AnyBroker[T],
         handlers: Mapping[str, Function[T]] | None,
         *,
         retry: Backoff | None,
@@ -178,7 +178,7 @@ def check_handled(tubes: Iterable[object]) -> list[str]:
 
 
 def _check_broker(worker: str, broker: object) -> None:
-    if not isinstance(broker, Broker):
+    if not isinstance(broker, AnyBroker):
         message = f"a {worker} works for a Broker, not for a {type(broker).__name__}"
         raise TypeError(message)
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-    from inproc_tubes import AsyncConsumer, Broker, Job
+    from inproc_tubes import AnyAsyncConsumer, AnyBroker, Job
 
     from .attempt import Attempt
     from .settings import Function
@@ -70,7 +70,7 @@ class AsyncWorker(BaseWorker[T]):
 
     def __init__(
         self,
-        broker: Broker[T],
+        broker: AnyBroker[T],
         handlers: Mapping[str, Function[T]] | None = None,
         *,
         tasks: int = 100,
@@ -191,7 +191,7 @@ class _Group(Generic[T]):
         consumer = settings.broker.async_consumer(
             *settings.handlers, name=settings.worker
         )
-        self.run: Run[AsyncConsumer[T], T] = Run(settings, consumer, self._wake)
+        self.run: Run[AnyAsyncConsumer[T], T] = Run(settings, consumer, self._wake)
 
     def start(self) -> None:
         """Start the supervisor.
@@ -273,6 +273,9 @@ class _Group(Generic[T]):
                 break
             # From here to the end of this round nothing else runs in the loop.
             attempt = self.run.begin(job)
+            if attempt is None:
+                slots.release()
+                continue
             task = self._loop.create_task(
                 self._perform(attempt), context=attempt.context
             )

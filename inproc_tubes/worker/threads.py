@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-    from inproc_tubes import Broker, Consumer, Job
+    from inproc_tubes import AnyBroker, AnyConsumer, Job
 
     from .attempt import Attempt
     from .settings import Function
@@ -82,7 +82,7 @@ class Worker(BaseWorker[T]):
 
     def __init__(
         self,
-        broker: Broker[T],
+        broker: AnyBroker[T],
         handlers: Mapping[str, Function[T]] | None = None,
         *,
         threads: int = 1,
@@ -269,7 +269,7 @@ class _Pool(Generic[T]):
         self._keeper = Sleeper(clock)
         self._waiter = Sleeper(clock)
         consumer = settings.broker.consumer(*settings.handlers, name=settings.worker)
-        self.run: Run[Consumer[T], T] = Run(settings, consumer, self._keeper.wake)
+        self.run: Run[AnyConsumer[T], T] = Run(settings, consumer, self._keeper.wake)
         self._threads = [
             threading.Thread(target=self._work, name=f"worker {number}", daemon=True)
             for number in range(1, threads + 1)
@@ -358,6 +358,8 @@ class _Pool(Generic[T]):
 
     def _do(self, job: Job[T]) -> None:
         attempt = self.run.begin(job)
+        if attempt is None:
+            return
         self._doing[attempt] = threading.current_thread()
         try:
             if not attempt.abandoned:

@@ -17,6 +17,7 @@ from . import (  # each of the scenarios_* adds its rows to the table
     scenarios_cycles as _cycles,  # noqa: F401 - as above
     scenarios_footprint as _footprint,  # noqa: F401 - as above
     scenarios_idioms as _idioms,  # noqa: F401 - as above
+    scenarios_remote as _remote,  # noqa: F401 - as above
     scenarios_scale as _scale,  # noqa: F401 - as above
     scenarios_threads as _threads,  # noqa: F401 - as above
     scenarios_tubes as _tubes,  # noqa: F401 - as above

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from inproc_tubes import Broker, Consumer, Job, Producer
 from inproc_tubes.core.recovery import check
-from inproc_tubes.testing import FakeClock
+from tests.handles.not_portable import NOT_PORTABLE
+from tests.real_server import why_missing
+from tests.remote_brokers import ServerClock, broker_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
+def clock() -> ServerClock:
+    return ServerClock()
 
 
-@pytest.fixture
-def broker(clock: FakeClock) -> Iterator[Broker]:
+@pytest.fixture(params=["memory", "fake", pytest.param("real", marks=pytest.mark.real)])
+def broker(request: pytest.FixtureRequest, clock: ServerClock) -> Iterator[Any]:
+    """Let the test be about a broker in memory, and about one on a beanstalkd."""
+    if request.param != "memory":
+        why = NOT_PORTABLE.get(request.function.__name__)
+        if why is not None:
+            pytest.skip(f"not portable: {why}")
+        if request.param == "real" and (missing := why_missing()) is not None:
+            pytest.skip(missing)
+        with broker_on(request.param, clock) as remote:
+            yield remote
+        return
     with Broker(clock=clock) as broker:
         yield broker
         if broker._engine.closed is None:

@@ -1,0 +1,50 @@
+"""The same handles on a real beanstalkd. Needs the extra: ``inproc_tubes[remote]``.
+
+    from inproc_tubes.remote import connect
+
+    with connect("beanstalk://localhost:11300") as broker:
+        broker.producer("orders").put({"sku": 7})
+        with broker.consumer("orders").reserve(timeout=5) as job:
+            print(job.body)
+
+greenstalk and aiostalk do the talking, and the beanstalkd keeps the jobs. An application
+is written once for this and for a `Broker` in memory: see `inproc_tubes.make_broker`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .broker import RemoteBroker, connect
+from .codecs import BytesCodec, Codec, JsonCodec, StrCodec, UnsafePickleCodec
+from .consumer import RemoteConsumer
+from .job import RemoteJob
+from .producer import RemoteProducer
+
+if TYPE_CHECKING:
+    from .aio import RemoteAsyncConsumer, RemoteAsyncProducer
+
+__all__ = [
+    "BytesCodec",
+    "Codec",
+    "JsonCodec",
+    "RemoteAsyncConsumer",
+    "RemoteAsyncProducer",
+    "RemoteBroker",
+    "RemoteConsumer",
+    "RemoteJob",
+    "RemoteProducer",
+    "StrCodec",
+    "UnsafePickleCodec",
+    "connect",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in {"RemoteAsyncConsumer", "RemoteAsyncProducer"}:
+        # asyncio is slow to import, for one who uses plain threads.
+        from . import aio  # noqa: PLC0415 - as above
+
+        return getattr(aio, name)
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)

@@ -1,0 +1,165 @@
+"""How bodies become bytes, and bytes become bodies again."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "BytesCodec",
+    "Codec",
+    "JsonCodec",
+    "StrCodec",
+    "UnsafePickleCodec",
+    "codec_of",
+    "decode",
+    "encode",
+]
+
+
+class Codec(Protocol):
+    """What makes bytes of a body, and a body of bytes. It may be shared by threads."""
+
+    def encode(self, body: Any, /) -> bytes:
+        """Return a body as bytes; raise any `Exception` if it cannot be."""
+
+    def decode(self, data: bytes, /) -> Any:
+        """Return the body that these bytes are; raise any `Exception` if they are none."""
+
+
+AnyCodec: TypeAlias = "Codec | str"
+
+
+class JsonCodec:
+    """JSON in UTF-8. A tuple comes back as a list, and a key of a dict as a str."""
+
+    def encode(self, body: Any, /) -> bytes:
+        """Return the JSON of a body. NaN and infinity have none."""
+        text = json.dumps(
+            body, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+        )
+        return text.encode()
+
+    def decode(self, data: bytes, /) -> Any:
+        """Return what this JSON says."""
+        return json.loads(data)
+
+
+class BytesCodec:
+    """Bytes as they are: for bodies that are bytes, bytearrays or memoryviews."""
+
+    def encode(self, body: Any, /) -> bytes:
+        """Return the bytes of a body."""
+        if not isinstance(body, (bytes, bytearray, memoryview)):
+            message = "it is not bytes"
+            raise TypeError(message)
+        return bytes(body)
+
+    def decode(self, data: bytes, /) -> Any:
+        """Return these bytes."""
+        return data
+
+
+class StrCodec:
+    """Text in UTF-8: for bodies that are str."""
+
+    def encode(self, body: Any, /) -> bytes:
+        """Return the UTF-8 of a body."""
+        if not isinstance(body, str):
+            message = "it is not a str"
+            raise TypeError(message)
+        return body.encode()
+
+    def decode(self, data: bytes, /) -> Any:
+        """Return the text that this UTF-8 is."""
+        return data.decode()
+
+
+class UnsafePickleCodec:
+    """Pickles: nearly any object, and a way in for whoever may put a job.
+
+    To load a pickle is to run what is in it. Whoever reaches the beanstalkd, which asks
+    for no password, can run any code in the consumers. Use it only where all who reach
+    the server may do that anyway. ``codec="pickle"`` is this with a warning.
+    """
+
+    def encode(self, body: Any, /) -> bytes:
+        """Return the pickle of a body."""
+        import pickle  # noqa: PLC0415 - seldom used; the class says what it is
+
+        return pickle.dumps(body)
+
+    def decode(self, data: bytes, /) -> Any:
+        """Load a pickle."""
+        import pickle  # noqa: PLC0415 - as above
+
+        return pickle.loads(data)  # noqa: S301 - as above
+
+
+_CODECS: dict[str, Callable[[], Codec]] = {
+    "bytes": BytesCodec,
+    "json": JsonCodec,
+    "pickle": UnsafePickleCodec,
+    "str": StrCodec,
+}
+
+
+def codec_of(codec: AnyCodec) -> Codec:
+    """Return the codec of this name, or the object itself.
+
+    Raises:
+        ValueError: There is none of this name.
+        TypeError: The object has no ``encode`` and ``decode``.
+    """
+    if isinstance(codec, str):
+        if codec not in _CODECS:
+            names = ", ".join(sorted(_CODECS))
+            message = f"codec is one of {names}, or an object, not {codec!r}"
+            raise ValueError(message)
+        if codec == "pickle":
+            message = (
+                'codec="pickle" is unsafe: whoever can put a job can run any code in '
+                "its consumer. Give codec=UnsafePickleCodec() if that is no harm."
+            )
+            warnings.warn(message, stacklevel=3)
+        return _CODECS[codec]()
+    for method in ("encode", "decode"):
+        if not callable(getattr(codec, method, None)):
+            message = f"a codec has {method}(), {type(codec).__name__} has not"
+            raise TypeError(message)
+    return codec
+
+
+def encode(codec: Codec, body: object) -> bytes:
+    """Return a body as bytes.
+
+    Raises:
+        TypeError: The codec cannot do it.
+    """
+    name = type(codec).__name__
+    try:
+        data: object = codec.encode(body)
+    except Exception as error:
+        message = f"{name} cannot encode this {type(body).__name__}: {error}"
+        raise TypeError(message) from error
+    if not isinstance(data, bytes):
+        message = f"{name} makes {type(data).__name__} of a body, and not bytes"
+        raise TypeError(message)
+    return data
+
+
+def decode(codec: Codec, data: bytes) -> Any:
+    """Return the body that these bytes are.
+
+    Raises:
+        ValueError: The codec cannot do it.
+    """
+    try:
+        return codec.decode(data)
+    except Exception as error:
+        message = f"{type(codec).__name__} cannot decode the body: {error}"
+        raise ValueError(message) from error

@@ -1,0 +1,413 @@
+"""A connection to a beanstalkd, by greenstalk: one command at a time.
+
+A connection is in step, or it is lost. What has been sent a command and has not read all
+of its answer would take that for the answer to the next one. So whatever breaks off a
+command, Ctrl-C included, ends the connection, and the server gives its jobs back.
+
+Why greenstalk's verbs are not used for what may wait
+    `greenstalk.Client.reserve` sends, and then blocks until the answer is there. Here the
+    two are apart, so that one can wait in between for something else as well: a moment,
+    several servers, an event loop. The bytes that are sent, and what reads and parses the
+    answer, are greenstalk's.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from contextlib import suppress
+from enum import Enum
+from threading import get_ident
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+import greenstalk
+
+from inproc_tubes.core.limits import DEFAULT_TUBE
+from inproc_tubes.errors import DrainingError, ReentrantCallError, ServerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from weakref import ref
+
+    from inproc_tubes.core.statistics import JobStats
+
+    from .server import Server
+
+__all__ = [
+    "BROKEN",
+    "Client",
+    "Connection",
+    "Lost",
+    "Reservation",
+    "Standing",
+    "refusal_of",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Windows has none. There an idle connection that the server has ended is found out only
+# as it is used.
+_TO_LOOK = socket.MSG_PEEK | getattr(socket, "MSG_DONTWAIT", 0)
+_CAN_LOOK = hasattr(socket, "MSG_DONTWAIT")
+
+# What greenstalk raises where a connection has ended or is out of step: it asserts that
+# a line has its end, and unpacks what is in it.
+BROKEN = (OSError, AssertionError, ValueError)
+
+# Seconds for the server to notice that we have hung up.
+_GOODBYE = 1.0
+
+# After so many seconds of silence the system asks whether the server's machine is there
+# still, and then so often in such intervals.
+_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+
+
+class Lost(Exception):  # noqa: N818 - it never leaves this package
+    """The connection is lost.
+
+    Attributes:
+        sent: Whether the server may have got the command.
+    """
+
+    def __init__(self, *, sent: bool) -> None:
+        super().__init__(sent)
+        self.sent: bool = sent
+
+
+class Standing(Enum):
+    """How a handle stands to its job."""
+
+    HELD = "reserved"
+    SETTLED = "settled"
+    LOST = "lost"
+    PEEKED = "looked at"
+
+
+class Reservation:
+    """A job in hand, or one that was looked at; what is known of it without its body.
+
+    Attributes:
+        id: The job's id, as the user knows it.
+        wire_id: Its id on its server.
+        server: Its server.
+        connection: The connection that has reserved it; None if it was looked at.
+        begun_at: When it was reserved or touched last.
+        stats: Its statistics, as they were when somebody first asked for them.
+        standing: How the handle stands to its job.
+        handle: The job's handle, as long as the user has it.
+        told: Whether `DeadlineSoonError` was raised for it since.
+    """
+
+    __slots__ = (
+        "begun_at",
+        "connection",
+        "handle",
+        "id",
+        "server",
+        "standing",
+        "stats",
+        "told",
+        "wire_id",
+    )
+
+    def __init__(
+        self,
+        job_id: int,
+        wire_id: int,
+        server: Server,
+        connection: Connection | None,
+        begun_at: float,
+    ) -> None:
+        self.id: int = job_id
+        self.wire_id: int = wire_id
+        self.server: Server = server
+        self.connection: Connection | None = connection
+        self.begun_at: float = begun_at
+        self.stats: JobStats | None = None
+        self.handle: ref[object] | None = None
+        self.told: bool = False
+        self.standing: Standing = (
+            Standing.PEEKED if connection is None else Standing.HELD
+        )
+
+    @property
+    def deadline_at(self) -> float | None:
+        """When the reservation ends, None if nobody has asked for its time to run."""
+        stats = self.stats
+        return None if stats is None else self.begun_at + stats.ttr
+
+
+class Client(greenstalk.Client[bytes]):
+    """greenstalk's client for bytes, which tells how far a command has come."""
+
+    sent: bool = False  # whether the server may have got the whole command
+
+    def _send_cmd(self, cmd: bytes, expected: bytes) -> list[bytes]:
+        self.sent = False
+        self._sock.sendall(cmd + b"\r\n")
+        # Where this raises, the system has not taken all of it, and a beanstalkd does
+        # nothing about a part of a command.
+        self.sent = True
+        return greenstalk._parse_response(self._reader.readline(), expected)
+
+    def begin_reserve(self, seconds: int | None) -> None:
+        """Send a reserve, and do not wait for its answer."""
+        self._sock.sendall(
+            b"reserve\r\n"
+            if seconds is None
+            else b"reserve-with-timeout %d\r\n" % seconds
+        )
+
+    def end_reserve(self, first: bytes) -> greenstalk.Job[bytes]:
+        """Read the answer, of whose first line a part has come, or all."""
+        line = first
+        if first and not first.endswith(b"\n"):
+            line += self._reader.readline()
+        job_id, size = map(int, greenstalk._parse_response(line, b"RESERVED"))
+        return greenstalk.Job(job_id, self._read_chunk(size))
+
+
+class Connection:
+    """A connection. It may be shared by threads, and is one's at a time.
+
+    Attributes:
+        server: Its server.
+        jobs: The reservations that belong to it, by the ids of the jobs on the server.
+        watched: The tubes that it watches.
+        used: The tube that it uses.
+        lost: Whether it has ended.
+        reserving: Whether it is reserving, and so not free although it has no job.
+    """
+
+    def __init__(self, server: Server, sock: socket.socket, patience: float) -> None:
+        self.server: Server = server
+        self.jobs: dict[int, Reservation] = {}
+        self.watched: tuple[str, ...] = (DEFAULT_TUBE,)
+        self.used: str = DEFAULT_TUBE
+        self.lost: bool = False
+        self.reserving: bool = False
+        self._lock = threading.Lock()  # held for a command and its answer
+        self._owner = 0  # the thread that holds it
+        for name, value in _KEEPALIVE.items():
+            if hasattr(socket, name):  # Windows has not had all of them
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.settimeout(None)
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            with suppress(OSError):  # Windows takes another type, and waits for ever
+                sock.setsockopt(socket.SOL_SOCKET, option, _timeval(patience))
+        self._client = Client(sock, None)
+
+    @property
+    def sock(self) -> socket.socket:
+        """Its socket, to wait for the answer to `begin_reserve`."""
+        return self._client._sock
+
+    # Commands that are answered at once
+
+    def ask(
+        self,
+        command: Callable[Concatenate[Client, P], R],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Give a command, and return its answer.
+
+        Raises:
+            greenstalk.BeanstalkdError: The server has refused.
+            Lost: The connection has ended.
+            ServerError: This is no beanstalkd.
+            ReentrantCallError: This thread is in the middle of a command.
+        """
+        if self._owner == get_ident():
+            raise ReentrantCallError
+        with self._lock:
+            self._owner = get_ident()
+            client = self._client
+            client.sent = False
+            try:
+                if self.lost:
+                    raise Lost(sent=False)  # noqa: TRY301 - what follows is one block
+                return command(client, *args, **kwargs)
+            except (greenstalk.BeanstalkdError, Lost):
+                raise
+            except greenstalk.UnknownResponseError as error:
+                self._end()
+                raise ServerError(error.status.decode("ascii", "replace")) from error
+            except BROKEN as error:
+                self._end()
+                raise Lost(sent=client.sent) from error
+            except BaseException:
+                self._end()  # it may be out of step
+                raise
+            finally:
+                self._owner = 0
+
+    def use(self, tube: str) -> None:
+        """Use a tube."""
+        if self.used != tube:
+            self.ask(Client.use, tube)
+            self.used = tube
+
+    def watch(self, tubes: tuple[str, ...]) -> None:
+        """Watch exactly these tubes."""
+        if self.watched is tubes:
+            return
+        # In this order: a connection watches one tube at least.
+        for tube in tubes:
+            if tube not in self.watched:
+                self.ask(Client.watch, tube)
+        for tube in self.watched:
+            if tube not in tubes:
+                self.ask(Client.ignore, tube)
+        self.watched = tubes
+
+    # A reserve, which may wait between its two halves
+
+    def begin_reserve(self, seconds: int | None) -> None:
+        """Send a reserve. Until `end_reserve` nothing else may be asked.
+
+        Raises:
+            Lost: The connection has ended.
+        """
+        try:
+            self._client.begin_reserve(seconds)
+        except OSError as error:
+            self.close()
+            raise Lost(sent=False) from error
+
+    def wait(self, seconds: float | None) -> bytes | None:
+        """Wait for the beginning of the answer; b"" if the connection has ended.
+
+        Returns:
+            None if nothing has come within so many seconds; None for ever.
+        """
+        sock = self._client._sock
+        try:
+            if seconds is None:
+                while True:
+                    line: bytes = self._client._reader.readline()
+                    # Nothing: the end, or the patience is over, and there is more of it.
+                    if line or not self._looks_alive():
+                        return line
+            sock.settimeout(seconds)
+            try:
+                return sock.recv(1)
+            finally:
+                sock.settimeout(None)
+        except (TimeoutError, BlockingIOError):
+            return None
+        except OSError:
+            return b""
+
+    def end_reserve(self, first: bytes) -> greenstalk.Job[bytes] | None:
+        """Read the answer to a reserve; None if there was no job.
+
+        Raises:
+            Lost: The connection has ended.
+            ServerError: This is no beanstalkd.
+        """
+        try:
+            return self._client.end_reserve(first)
+        except (greenstalk.TimedOutError, greenstalk.DeadlineSoonError):
+            return None
+        except greenstalk.BeanstalkdError as error:
+            raise refusal_of(error) from error
+        except greenstalk.UnknownResponseError as error:
+            self.close()
+            raise ServerError(error.status.decode("ascii", "replace")) from error
+        except BROKEN as error:
+            self.close()
+            raise Lost(sent=True) from error
+
+    # The end
+
+    def is_alive(self) -> bool:
+        """Tell whether the server has not ended it, as far as one can know."""
+        if self.lost:
+            return False
+        # Who uses it finds out. What else has come than nothing is the end, or an answer
+        # that nobody has asked for.
+        if self._owner or self._looks_alive():
+            return True
+        self.close()
+        return False
+
+    def _looks_alive(self) -> bool:
+        """Tell whether nothing has come, not even the end."""
+        if not _CAN_LOOK:
+            return True
+        try:
+            self._client._sock.recv(1, _TO_LOOK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
+
+    def shut_down(self) -> None:
+        """Have whoever uses it find that it has ended. In any thread; never waits."""
+        with suppress(OSError):
+            self._client._sock.shutdown(socket.SHUT_RDWR)
+
+    def hang_up(self) -> None:
+        """End it, and wait until the server has noticed: its jobs are others' then."""
+        with suppress(OSError):
+            sock = self._client._sock
+            sock.shutdown(socket.SHUT_WR)
+            sock.settimeout(_GOODBYE)
+            while sock.recv(4096):
+                pass
+        self.close()
+
+    def close(self) -> None:
+        """End it. Its jobs are lost."""
+        if self._owner == get_ident():
+            self.shut_down()  # in the middle of a command, which ends it then
+            return
+        if not self.lost and not self._lock.acquire(blocking=False):
+            self.shut_down()
+            self._lock.acquire()  # whoever has it is told at once
+            self._lock.release()
+        elif not self.lost:
+            self._lock.release()
+        self._end()
+
+    def _end(self) -> None:
+        self.lost = True
+        for reservation in list(self.jobs.values()):
+            if reservation.standing is Standing.HELD:
+                reservation.standing = Standing.LOST
+        self.jobs.clear()
+        with suppress(OSError):
+            self._client.close()
+
+    def leave_to_parent(self) -> None:
+        """Be the parent's, in a forked child: the server is not told."""
+        self._lock = threading.Lock()  # another thread may have held it
+        self._owner = 0
+        self._end()
+
+    def __del__(self) -> None:
+        # Without a client: the constructor has raised.
+        if hasattr(self, "_client"):
+            with suppress(OSError):
+                self._client.close()
+
+
+def _timeval(seconds: float) -> bytes:
+    """Return a timeout as the system has it: a socket's own costs a call for each read."""
+    whole = int(seconds)
+    return struct.pack("@ll", whole, int((seconds - whole) * 1_000_000))
+
+
+def refusal_of(error: greenstalk.BeanstalkdError) -> Exception:
+    """Return our error for an answer that no verb expects."""
+    if isinstance(error, greenstalk.DrainingError):
+        return DrainingError()
+    for word, kind in greenstalk.ERROR_RESPONSES.items():
+        if type(error) is kind:
+            return ServerError(word.decode())
+    return ServerError(type(error).__name__)
