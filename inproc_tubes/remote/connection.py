@@ -16,6 +16,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import weakref
 from contextlib import suppress
 from enum import Enum
 from threading import get_ident
@@ -28,7 +29,6 @@ from inproc_tubes.errors import DrainingError, ReentrantCallError, ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from weakref import ref
 
     from inproc_tubes.core.statistics import JobStats
 
@@ -126,7 +126,7 @@ class Reservation:
         self.connection: Connection | None = connection
         self.begun_at: float = begun_at
         self.stats: JobStats | None = None
-        self.handle: ref[object] | None = None
+        self.handle: weakref.ref[object] | None = None
         self.told: bool = False
         self.standing: Standing = (
             Standing.PEEKED if connection is None else Standing.HELD
@@ -191,7 +191,7 @@ class Connection:
         self._lock = threading.Lock()  # held for a command and its answer
         self._owner = 0  # the thread that holds it
         for name, value in _KEEPALIVE.items():
-            if hasattr(socket, name):  # Windows has not had all of them
+            if hasattr(socket, name):  # pragma: no branch - Windows lacks some
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         sock.settimeout(None)
@@ -199,6 +199,8 @@ class Connection:
             with suppress(OSError):  # Windows takes another type, and waits for ever
                 sock.setsockopt(socket.SOL_SOCKET, option, _timeval(patience))
         self._client = Client(sock, None)
+        # Not __del__: the collector may find the socket first, and warn that it is open.
+        weakref.finalize(self, _close, self._client).atexit = False
 
     @property
     def sock(self) -> socket.socket:
@@ -378,11 +380,9 @@ class Connection:
     def _end(self) -> None:
         self.lost = True
         for reservation in list(self.jobs.values()):
-            if reservation.standing is Standing.HELD:
-                reservation.standing = Standing.LOST
+            reservation.standing = Standing.LOST
         self.jobs.clear()
-        with suppress(OSError):
-            self._client.close()
+        _close(self._client)
 
     def leave_to_parent(self) -> None:
         """Be the parent's, in a forked child: the server is not told."""
@@ -390,11 +390,10 @@ class Connection:
         self._owner = 0
         self._end()
 
-    def __del__(self) -> None:
-        # Without a client: the constructor has raised.
-        if hasattr(self, "_client"):
-            with suppress(OSError):
-                self._client.close()
+
+def _close(client: Client) -> None:
+    with suppress(OSError):
+        client.close()
 
 
 def _timeval(seconds: float) -> bytes:

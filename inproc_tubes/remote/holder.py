@@ -234,8 +234,8 @@ class RemoteHolder(Generic[T]):
         except ReentrantCallError:
             # The collector ends a generator, in the middle of a verb of this thread.
             # Without its connection, the server gives the job back.
-            if reservation.connection is not None:
-                reservation.connection.shut_down()
+            assert reservation.connection is not None  # it is held
+            reservation.connection.shut_down()
         except (NotFoundError, ClosedError, ConnectionLostError):
             pass
 

@@ -82,7 +82,7 @@ def test_a_codec_makes_bytes() -> None:
             return str(body)
 
         def decode(self, data: bytes) -> Any:
-            return data
+            raise NotImplementedError(data)
 
     with (
         connect(URL, Wrong()) as broker,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,8 +22,17 @@ from inproc_tubes import (
     at_exit,
 )
 from inproc_tubes.fakes import FakeBeanstalkd
-from inproc_tubes.remote import connect, connection, pool, server
+from inproc_tubes.remote import (
+    RemoteBroker,
+    RemoteConsumer,
+    RemoteProducer,
+    connect,
+    connection,
+    pool,
+    server,
+)
 from inproc_tubes.remote.connection import Client, Lost
+from inproc_tubes.remote.sleeping import ThreadSleeper
 from tests.remote.shared import wait_until, wait_until_asleep
 from tests.remote.test_outages import lose_answer_of
 from tests.threads import LONG, start
@@ -32,8 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inproc_tubes import Job
-    from inproc_tubes.remote import RemoteBroker, RemoteConsumer
     from inproc_tubes.testing import FakeClock
+    from tests.remote.shared import Beanstalkd
 
 
 class Handles(NamedTuple):
@@ -395,7 +405,7 @@ def test_where_one_cannot_look_a_connection_is_taken_to_be_alive(
     fake.drop()
     assert one.is_alive()
     monkeypatch.undo()
-    one._client._sock.close()
+    one._client.close()
     assert not one.is_alive()
 
 
@@ -482,6 +492,18 @@ def test_a_job_that_is_gone_is_told_of_no_deadline(
     assert consumer.reserve(0, default=None) is None
 
 
+def test_a_job_that_has_expired_is_told_of_no_deadline(
+    broker: RemoteBroker, clock: FakeClock
+) -> None:
+    broker.producer().put(1, ttr=10)
+    consumer = broker.consumer()
+    assert 10 == consumer.reserve().ttr
+    clock.advance(20)
+    other = broker.consumer()
+    assert 1 == other.reserve().body
+    assert consumer.reserve(0, default=None) is None
+
+
 def test_a_tube_is_cleared_though_others_are_faster(
     broker: RemoteBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -561,6 +583,74 @@ def test_an_awaited_join_looks_again(broker: RemoteBroker, clock: FakeClock) -> 
     asyncio.run(run(), debug=True)
 
 
+def test_a_coroutine_that_finds_no_address_waits(broker: RemoteBroker) -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def fail(*_: object, **__: object) -> None:
+            raise OSError
+
+        loop.getaddrinfo = fail  # type: ignore[method-assign,assignment]  # it fails
+        task = asyncio.create_task(broker.async_consumer().reserve())
+        keeper = broker._network.keeper
+        while keeper.next_due() == inf:  # noqa: ASYNC110 - nothing tells it
+            await asyncio.sleep(0)
+        broker.stop()
+        with pytest.raises(StoppedError):
+            await task
+
+    asyncio.run(run(), debug=True)
+
+
+def test_an_awaited_put_is_repeated_where_it_was_not_sent(
+    fake: FakeBeanstalkd, broker: RemoteBroker
+) -> None:
+    async def run() -> None:
+        async with broker.async_producer() as producer:
+            await producer.put(1)
+            (client,) = producer._all
+
+            async def use(_: str) -> None:
+                raise ConnectionError
+
+            client.use = use
+            assert 2 == await producer.put(2, tube="a")
+            (client,) = producer._all
+
+            async def put(*_: object) -> None:
+                raise greenstalk.UnknownResponseError(status=b"HTTP", values=[])
+
+            client.put = put
+            with pytest.raises(ServerError, match=r"HTTP$"):
+                await producer.put(3)
+
+    asyncio.run(run(), debug=True)
+    assert 1 == fake.broker.stats_tube("a").current_jobs_ready
+
+
+def test_an_awaited_put_tries_again_and_again(
+    fake: FakeBeanstalkd, broker: RemoteBroker, clock: FakeClock
+) -> None:
+    async def run() -> None:
+        keeper = broker._network.keeper
+        fake.refuse()
+        async with broker.async_producer() as producer:
+            task = asyncio.create_task(producer.put(1))
+            for _ in range(3):
+                while keeper.next_due() == inf:  # noqa: ASYNC110 - nothing tells it
+                    await asyncio.sleep(0)
+                (sleeper,) = keeper._asleep
+                sleeper.nudge()
+                clock.advance(1)
+            fake.restore()
+            while not task.done():
+                await asyncio.sleep(0)
+                clock.advance(1)
+            assert 1 == await task
+
+    asyncio.run(run(), debug=True)
+
+
 # A clock that jumps
 
 
@@ -572,3 +662,81 @@ def test_a_clock_that_jumps_jumps_over_an_outage() -> None:
             with pytest.raises(ConnectionLostError):
                 broker.tubes()
             assert 30 == fake.clock.now() - before
+
+
+# Odds and ends
+
+
+def test_what_has_slept_long_enough_sleeps_no_more(broker: RemoteBroker) -> None:
+    sleeper = ThreadSleeper(0)
+    assert "a beanstalkd that is away" == sleeper.waits_for
+    broker._network.keeper.sleep(sleeper)
+
+
+def test_a_kick_that_was_not_sent_is_repeated(
+    broker: RemoteBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker.producer().put(1, delay=50)
+    fail_once(monkeypatch, b"kick", OSError)
+    assert 1 == broker.kick("default", 5)
+
+
+def test_a_peek_whose_answer_is_lost_is_repeated(
+    fake: FakeBeanstalkd, broker: RemoteBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker.producer().put(1)
+    lose_answer_of(fake, monkeypatch, b"peek-ready")
+    assert 1 == broker.peek_ready().body
+
+
+def test_a_stop_after_a_close_has_no_effect(broker: RemoteBroker) -> None:
+    broker.close()
+    broker.stop()
+    assert "<RemoteBroker: the broker was closed>" == repr(broker)
+
+
+@pytest.mark.parametrize("kind", [RemoteBroker, RemoteConsumer, RemoteProducer])
+def test_what_was_never_made_is_dropped_quietly(kind: Any) -> None:
+    kind.__new__(kind)
+
+
+def test_nothing_of_it_can_be_pickled(broker: RemoteBroker) -> None:
+    broker.producer().put(1)
+    consumer = broker.consumer()
+    for each in (
+        broker,
+        consumer,
+        consumer.reserve(),
+        broker.producer(),
+        broker.async_producer(),
+        broker.async_consumer(),
+    ):
+        with pytest.raises(TypeError, match=r"can be neither pickled nor copied"):
+            copy.copy(each)
+
+
+def test_a_session_of_a_broker_in_memory_is_none_of_its(broker: RemoteBroker) -> None:
+    broker.producer().put(1)
+    job = broker.consumer().reserve()
+    assert {} == job._holder._jobs
+    assert job._holder._session is not None
+
+
+@pytest.mark.real
+def test_a_reserve_outlasts_the_patience_for_answers(
+    beanstalkd: Beanstalkd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+    before = connection.Connection._looks_alive
+
+    def look(self: connection.Connection) -> bool:
+        looks.append(self)
+        return before(self)
+
+    with connect(beanstalkd.url, answer_timeout=0.02) as broker:
+        producer, consumer = broker.producer(), broker.consumer()
+        monkeypatch.setattr(connection.Connection, "_looks_alive", look)
+        future = start(consumer.reserve)
+        wait_until(lambda: len(looks) > 2)
+        producer.put(1)
+        assert 1 == future.result(LONG).body

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from inproc_tubes import NotFoundError
+from inproc_tubes.remote.holder import RemoteHolder
 from inproc_tubes.worker import Backoff, Worker
 from tests.remote.shared import wait_until, wait_until_reserving
 from tests.shells import LoopThread
@@ -102,20 +103,19 @@ def test_a_handler_that_loses_its_job_with_the_connection_changes_nothing(
 
 
 def test_a_job_that_is_lost_before_its_handler_begins_is_left_alone(
-    broker: RemoteBroker, lines: Lines, monkeypatch: pytest.MonkeyPatch
+    kind: Kind, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    broker: Any = kind.broker
     done: list[Any] = []
-    worker = Worker(broker, {"default": done.append}, threads=1)
-    consumer = broker.consumer()
+    worker = kind.worker({"default": done.append})
 
     def stats(*_: object) -> object:
         monkeypatch.undo()
         raise NotFoundError(1)
 
-    with worker:
+    with kind.entered(worker):
         wait_until_reserving(broker)
-        monkeypatch.setattr(type(consumer), "_stats_of", stats)
-        monkeypatch.setattr(type(consumer).__mro__[2], "_stats_of", stats)
+        monkeypatch.setattr(RemoteHolder, "_stats_of", stats)
         broker.producer().put("a")
         lines.wait_for("job 1 was lost before it was begun: job 1 was deleted")
         broker.producer().put("b")
