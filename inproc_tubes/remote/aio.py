@@ -27,7 +27,12 @@ from inproc_tubes.checks import check_count, check_timeout, check_tube_name
 from inproc_tubes.consumer import NO_DEFAULT
 from inproc_tubes.core.job import Job, T, refuse_to_pickle
 from inproc_tubes.core.keys import RAISE
-from inproc_tubes.core.limits import DEFAULT_DELAY, DEFAULT_PRIORITY, DEFAULT_TTR
+from inproc_tubes.core.limits import (
+    DEFAULT_DELAY,
+    DEFAULT_PRIORITY,
+    DEFAULT_TTR,
+    DEFAULT_TUBE,
+)
 from inproc_tubes.errors import (
     ClosedError,
     JobTooBigError,
@@ -39,7 +44,7 @@ from inproc_tubes.names import name_here
 from .connection import BROKEN, Connection, refusal_of
 from .consumer import BaseRemoteConsumer
 from .pool import Pool
-from .producer import lost_put, no_results, put_commands, refuse_all
+from .producer import lost_put, max_job_size, no_results, put_commands, refuse_all
 from .reserving import Dial, Wait
 from .server import Away
 
@@ -286,7 +291,8 @@ class _Client(aiostalk.Client):  # type: ignore[misc]  # it has no types
 
     def end(self) -> None:
         """End it, from whatever thread."""
-        with suppress(RuntimeError):  # the loop is closed, and so is the connection
+        # It was never made; or the loop is closed, and so is the connection.
+        with suppress(AttributeError, RuntimeError):
             self.loop.call_soon_threadsafe(self._writer.close)
 
 
@@ -529,6 +535,7 @@ class RemoteAsyncProducer(Generic[T]):
             server = client.server
             in_step = False
             sent = False
+            too_big = False
             try:
                 async with asyncio.timeout(network.answer_timeout):
                     if client.used_tube != tube:
@@ -539,10 +546,8 @@ class RemoteAsyncProducer(Generic[T]):
                 in_step = True
                 return network.public_id(server, wire_id)
             except greenstalk.JobTooBigError:
-                size = len(command.data)
-                limit: int = (await client.stats())["max-job-size"]
                 in_step = True
-                raise JobTooBigError(size, limit) from None
+                too_big = True
             except greenstalk.BeanstalkdError as error:
                 in_step = True
                 raise refusal_of(error) from error
@@ -557,6 +562,9 @@ class RemoteAsyncProducer(Generic[T]):
                     self._free[client.loop].append(client)
                 else:
                     self._drop(client)
+            if too_big:
+                limit = max_job_size(self.pool, server)
+                raise JobTooBigError(len(command.data), limit)
 
     async def _take(self) -> _Client:
         """Take a connection to the first of the servers that is there."""
@@ -604,8 +612,17 @@ class RemoteAsyncProducer(Generic[T]):
         try:
             async with asyncio.timeout(server.answer_timeout):
                 await client.connect()
-        except OSError as error:
-            raise server.note_failure(error) from error
+                await client.use(DEFAULT_TUBE)  # see `Server.connect`
+        except greenstalk.UnknownResponseError as error:
+            client.end()
+            raise ServerError(error.status.decode("ascii", "replace")) from error
+        except BROKEN as error:
+            client.end()
+            why = error if isinstance(error, OSError) else OSError("a broken answer")
+            raise server.note_failure(why) from error
+        except BaseException:
+            client.end()
+            raise
         server.note_success()
         self._all[client] = None
         return client

@@ -40,7 +40,7 @@ from inproc_tubes.names import check_name
 
 from .addresses import addresses_in
 from .codecs import codec_of, decode
-from .connection import Client, Lost, Reservation, refusal_of
+from .connection import Client, Lost, Reservation
 from .consumer import RemoteConsumer
 from .holder import RemoteHolder, cannot_move
 from .job import RemoteJob, new_job
@@ -922,8 +922,9 @@ class RemoteBroker(Generic[T]):
         *args: object,
     ) -> R:
         """Ask a server for what may not be done twice."""
+        fresh = False
         while True:
-            connection = self._pool.take(verb, [server])
+            connection = self._pool.take(verb, [server], fresh=fresh)
             try:
                 return command(connection, *args)
             except Lost as lost:
@@ -931,10 +932,7 @@ class RemoteBroker(Generic[T]):
                     self._pool.check_open()  # the likely reason
                     why = f"{server} may have done it or not: the connection was lost"
                     raise ConnectionLostError(verb, why) from lost
-            except greenstalk.NotFoundError:
-                raise
-            except greenstalk.BeanstalkdError as error:
-                raise refusal_of(error) from error
+                fresh = True
             finally:
                 self._pool.give_back(connection)
 

@@ -20,7 +20,7 @@ import weakref
 from contextlib import suppress
 from enum import Enum
 from threading import get_ident
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import greenstalk
 
@@ -56,12 +56,24 @@ _CAN_LOOK = hasattr(socket, "MSG_DONTWAIT")
 # a line has its end, and unpacks what is in it.
 BROKEN = (OSError, AssertionError, ValueError)
 
+# Bytes that are read at a time.
+_CHUNK = 65_536
+
 # Seconds for the server to notice that we have hung up.
 _GOODBYE = 1.0
 
 # After so many seconds of silence the system asks whether the server's machine is there
 # still, and then so often in such intervals.
 _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+
+
+# What verbs expect; all else is an error of the server.
+_ANSWERS = (
+    greenstalk.NotFoundError,
+    greenstalk.TimedOutError,
+    greenstalk.DeadlineSoonError,
+    greenstalk.JobTooBigError,
+)
 
 
 class Lost(Exception):  # noqa: N818 - it never leaves this package
@@ -139,10 +151,58 @@ class Reservation:
         return None if stats is None else self.begun_at + stats.ttr
 
 
+class _Reader:
+    """Reads answers from a socket: whole ones, or it raises.
+
+    A buffered file would not do: where the patience is over it gives a part of an answer
+    or None, and a forked child finds its lock held by a thread that waits in the parent.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._data = b""
+
+    def readline(self) -> bytes:
+        """Return a line. Where this raises `BlockingIOError`, it may be called again."""
+        while True:
+            line, end, rest = self._data.partition(b"\n")
+            if end:
+                self._data = rest
+                return line + end
+            self._data += self._more()
+
+    def read(self, size: int) -> bytes:
+        """Return so many bytes."""
+        parts = [self._data]
+        missing = size - len(self._data)
+        while missing > 0:
+            parts.append(self._more())
+            missing -= len(parts[-1])
+        data = b"".join(parts)
+        self._data = data[size:]
+        return data[:size]
+
+    def _more(self) -> bytes:
+        data = self._sock.recv(_CHUNK)
+        if not data:
+            message = "the server has ended the connection"
+            raise ConnectionError(message)
+        return data
+
+
 class Client(greenstalk.Client[bytes]):
     """greenstalk's client for bytes, which tells how far a command has come."""
 
     sent: bool = False  # whether the server may have got the whole command
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock, None)
+        self._reader.close()
+        self._reader = _Reader(sock)  # type: ignore[assignment]  # see there
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._sock.close()
 
     def _send_cmd(self, cmd: bytes, expected: bytes) -> list[bytes]:
         self.sent = False
@@ -151,6 +211,17 @@ class Client(greenstalk.Client[bytes]):
         # nothing about a part of a command.
         self.sent = True
         return greenstalk._parse_response(self._reader.readline(), expected)
+
+    def _stats_cmd(self, cmd: bytes) -> Any:
+        size = self._int_cmd(cmd, b"OK")
+        data = self._read_chunk(size)
+        found: dict[str, object] = {**greenstalk._parse_stats(data)}
+        # greenstalk takes a tube's name of digits for a number.
+        for line in data.decode("ascii").splitlines():
+            key, _, value = line.partition(": ")
+            if key in {"name", "tube"}:
+                found[key] = value.removeprefix('"').removesuffix('"')
+        return found
 
     def begin_reserve(self, seconds: int | None) -> None:
         """Send a reserve, and do not wait for its answer."""
@@ -188,7 +259,9 @@ class Connection:
         self.used: str = DEFAULT_TUBE
         self.lost: bool = False
         self.reserving: bool = False
-        self._lock = threading.Lock()  # held for a command and its answer
+        # Held for a command and its answer. Reentrant, for a signal handler that comes
+        # before the owner is noted.
+        self._lock = threading.RLock()
         self._owner = 0  # the thread that holds it
         for name, value in _KEEPALIVE.items():
             if hasattr(socket, name):  # pragma: no branch - Windows lacks some
@@ -198,7 +271,7 @@ class Connection:
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             with suppress(OSError):  # Windows takes another type, and waits for ever
                 sock.setsockopt(socket.SOL_SOCKET, option, _timeval(patience))
-        self._client = Client(sock, None)
+        self._client = Client(sock)
         # Not __del__: the collector may find the socket first, and warn that it is open.
         weakref.finalize(self, _close, self._client).atexit = False
 
@@ -218,29 +291,35 @@ class Connection:
         """Give a command, and return its answer.
 
         Raises:
-            greenstalk.BeanstalkdError: The server has refused.
+            greenstalk.NotFoundError: The server has said so.
+            greenstalk.JobTooBigError: The same.
+            greenstalk.TimedOutError: The same, to a reserve.
+            greenstalk.DeadlineSoonError: The same.
+            DrainingError: The server takes no new jobs.
+            ServerError: It has refused otherwise, or is no beanstalkd.
             Lost: The connection has ended.
-            ServerError: This is no beanstalkd.
             ReentrantCallError: This thread is in the middle of a command.
         """
         if self._owner == get_ident():
             raise ReentrantCallError
         with self._lock:
-            self._owner = get_ident()
-            client = self._client
-            client.sent = False
             try:
+                self._owner = get_ident()
+                client = self._client
+                client.sent = False
                 if self.lost:
                     raise Lost(sent=False)  # noqa: TRY301 - what follows is one block
                 return command(client, *args, **kwargs)
-            except (greenstalk.BeanstalkdError, Lost):
+            except (*_ANSWERS, Lost):
                 raise
+            except greenstalk.BeanstalkdError as error:
+                raise refusal_of(error) from error
             except greenstalk.UnknownResponseError as error:
                 self._end()
                 raise ServerError(error.status.decode("ascii", "replace")) from error
             except BROKEN as error:
                 self._end()
-                raise Lost(sent=client.sent) from error
+                raise Lost(sent=self._client.sent) from error
             except BaseException:
                 self._end()  # it may be out of step
                 raise
@@ -248,9 +327,16 @@ class Connection:
                 self._owner = 0
 
     def use(self, tube: str) -> None:
-        """Use a tube."""
+        """Use a tube.
+
+        Raises:
+            Lost: The connection has ended. What was to be asked next was not sent.
+        """
         if self.used != tube:
-            self.ask(Client.use, tube)
+            try:
+                self.ask(Client.use, tube)
+            except Lost as lost:
+                raise Lost(sent=False) from lost
             self.used = tube
 
     def watch(self, tubes: tuple[str, ...]) -> None:
@@ -290,10 +376,8 @@ class Connection:
         try:
             if seconds is None:
                 while True:
-                    line: bytes = self._client._reader.readline()
-                    # Nothing: the end, or the patience is over, and there is more of it.
-                    if line or not self._looks_alive():
-                        return line
+                    with suppress(BlockingIOError):  # there is more patience
+                        return self._client._reader.readline()
             sock.settimeout(seconds)
             try:
                 return sock.recv(1)
@@ -355,13 +439,20 @@ class Connection:
             self._client._sock.shutdown(socket.SHUT_RDWR)
 
     def hang_up(self) -> None:
-        """End it, and wait until the server has noticed: its jobs are others' then."""
-        with suppress(OSError):
+        """End it, and wait until the server has noticed: its jobs are others' then.
+
+        A server that has not noticed in time hangs, and is not waited for again.
+        """
+        try:
             sock = self._client._sock
             sock.shutdown(socket.SHUT_WR)
-            sock.settimeout(_GOODBYE)
+            sock.settimeout(0 if self.server.hangs else _GOODBYE)
             while sock.recv(4096):
                 pass
+        except TimeoutError:
+            self.server.hangs = True
+        except OSError:
+            pass
         self.close()
 
     def close(self) -> None:
@@ -386,7 +477,7 @@ class Connection:
 
     def leave_to_parent(self) -> None:
         """Be the parent's, in a forked child: the server is not told."""
-        self._lock = threading.Lock()  # another thread may have held it
+        self._lock = threading.RLock()  # another thread may have held it
         self._owner = 0
         self._end()
 

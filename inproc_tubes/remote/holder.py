@@ -12,18 +12,18 @@ import greenstalk
 from inproc_tubes.checks import check_duration, check_job_id, check_priority
 from inproc_tubes.core.job import Job, T, refuse_to_pickle
 from inproc_tubes.errors import (
-    ClosedError,
     ConnectionLostError,
     NotFoundError,
     NotFoundReason,
     NotSupportedError,
     ReentrantCallError,
+    ServerError,
     TubesError,
 )
 from inproc_tubes.failures import failure_of
 
 from .codecs import decode
-from .connection import Client, Connection, Lost, Reservation, Standing, refusal_of
+from .connection import Client, Connection, Lost, Reservation, Standing
 from .job import RemoteJob, new_job
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ class RemoteHolder(Generic[T]):
             # Without its connection, the server gives the job back.
             assert reservation.connection is not None  # it is held
             reservation.connection.shut_down()
-        except (NotFoundError, ClosedError, ConnectionLostError):
+        except TubesError:
             pass
 
     def _is_lost(self, job: Job[T]) -> bool:
@@ -369,14 +369,16 @@ class RemoteHolder(Generic[T]):
 
         Was a delete of it sent before, whose answer is lost, it need not be there still.
         """
+        fresh = False
         while True:
-            connection = self.pool.take("delete", [server])
+            connection = self.pool.take("delete", [server], fresh=fresh)
             try:
                 connection.ask(Client.delete, wire_id)
             except greenstalk.NotFoundError:
                 break
             except Lost as lost:
                 sent = sent or lost.sent
+                fresh = True
             else:
                 return True
             finally:
@@ -439,8 +441,12 @@ class RemoteHolder(Generic[T]):
         except Lost:
             self.pool.end(reservation, Standing.LOST)
             raise NotFoundError(job_id, reason=_LOST) from None
-        except greenstalk.BeanstalkdError as error:
-            raise refusal_of(error) from error
+        except ServerError as error:
+            if (
+                error.answer == "BURIED"
+            ):  # released without memory: it is buried instead
+                self.pool.end(reservation, Standing.SETTLED)
+            raise
         return reservation
 
     def _on_its_connection(

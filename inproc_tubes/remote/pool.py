@@ -24,17 +24,17 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-import greenstalk
+from inproc_tubes.errors import ClosedError, ConnectionLostError
 
-from inproc_tubes.errors import ClosedError, ConnectionLostError, TubesError
-
-from .connection import Connection, Lost, Reservation, Standing, refusal_of
+from .connection import Connection, Lost, Reservation, Standing
 from .server import Away
 from .sleeping import ThreadSleeper
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable
+
+    import greenstalk
 
     from .job import RemoteJob
     from .server import Network, Server
@@ -119,13 +119,18 @@ class Pool:
             self.check_open()
         return connection
 
-    def try_to_take(self, server: Server) -> Connection:
+    def try_to_take(self, server: Server, *, fresh: bool = False) -> Connection:
         """Take a connection to a server.
+
+        Args:
+            server: The server.
+            fresh: Whether it is to be a new one.
 
         Raises:
             Away: There is none, and no new one can be made.
         """
-        return self.free_one(server) or self.adopt(server, server.connect())
+        free = None if fresh else self.free_one(server)
+        return free or self.adopt(server, server.connect())
 
     def give_back(self, connection: Connection) -> None:
         """Note that nobody uses a connection any more."""
@@ -157,9 +162,10 @@ class Pool:
         reservation = Reservation(
             job_id, found.id, connection.server, connection, network.clock.now()
         )
-        older = self.held.get(job_id)
-        connection.jobs[found.id] = reservation
-        self.held[job_id] = reservation
+        with self._lock:
+            older = self.held.get(job_id)
+            connection.jobs[found.id] = reservation
+            self.held[job_id] = reservation
         if older is not None:  # it has expired
             self.end(older, Standing.LOST)
         return reservation
@@ -206,8 +212,16 @@ class Pool:
 
     # Verbs that are answered at once
 
-    def take(self, verb: str, servers: Iterable[Server]) -> Connection:
+    def take(
+        self, verb: str, servers: Iterable[Server], *, fresh: bool = False
+    ) -> Connection:
         """Take a connection to the first of these servers that is there.
+
+        Args:
+            verb: What it is for.
+            servers: The servers.
+            fresh: Whether it is to be a new one: another was lost with this verb, and a
+                server that hangs is found out only by a new one.
 
         Raises:
             ConnectionLostError: None of them could be reached for too long.
@@ -220,7 +234,7 @@ class Pool:
             away: list[Away] = []
             for server in servers:
                 try:
-                    return self.try_to_take(server)
+                    return self.try_to_take(server, fresh=fresh)
                 except Away as error:
                     away.append(error)
             if give_up_at is None:
@@ -282,16 +296,13 @@ class Pool:
             ConnectionLostError: None of the servers could be reached for too long.
             TubesError: The server has refused otherwise.
         """
+        fresh = False
         while True:
-            connection = self.take(command.__name__, servers)
+            connection = self.take(command.__name__, servers, fresh=fresh)
             try:
                 return command(connection, *args, **kwargs)
             except Lost:
-                pass
-            except (greenstalk.NotFoundError, TubesError):
-                raise
-            except greenstalk.BeanstalkdError as error:
-                raise refusal_of(error) from error
+                fresh = True
             finally:
                 self.give_back(connection)
 

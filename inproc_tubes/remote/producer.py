@@ -21,7 +21,7 @@ from inproc_tubes.errors import ConnectionLostError, JobTooBigError, NotSupporte
 from inproc_tubes.names import name_here
 
 from .codecs import encode
-from .connection import Client, Lost, refusal_of
+from .connection import Client, Lost
 from .pool import Pool
 from .server import Away
 
@@ -334,24 +334,22 @@ class RemoteProducer(Generic[T]):
     def _put(self, command: PutCommand, tube: str) -> int:
         pool = self.pool
         network = pool.network
+        fresh = False
         while True:
-            connection = pool.take("put", network.in_turn())
+            connection = pool.take("put", network.in_turn(), fresh=fresh)
             server = connection.server
             try:
                 connection.use(tube)
                 wire_id = connection.ask(Client.put, *command)
                 return network.public_id(server, wire_id)
             except Lost as lost:
-                if lost.sent and connection.used == tube:
+                if lost.sent:
                     pool.check_open()  # the likely reason
                     raise lost_put(server) from lost
-            except greenstalk.BuriedError as error:
-                raise refusal_of(error) from error
+                fresh = True
             except greenstalk.JobTooBigError:
                 size = len(command.data)
                 raise JobTooBigError(size, max_job_size(pool, server)) from None
-            except greenstalk.BeanstalkdError as error:
-                raise refusal_of(error) from error
             finally:
                 pool.give_back(connection)
 

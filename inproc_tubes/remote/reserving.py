@@ -24,7 +24,7 @@ from inproc_tubes.errors import (
     TimedOutError,
 )
 
-from .connection import Client, Connection, Lost, Standing, refusal_of
+from .connection import Client, Connection, Lost, Standing
 from .server import Away
 
 if TYPE_CHECKING:
@@ -150,25 +150,29 @@ class Reserving(Generic[T]):
                     found.append(handle)
         except (Lost, greenstalk.TimedOutError, greenstalk.DeadlineSoonError):
             pass
-        except greenstalk.BeanstalkdError as error:
-            raise refusal_of(error) from error
+        except BaseException:
+            self._pool.drop(connection)  # nobody has a handle of what it has
+            raise
         return found
 
     def reserve_job(self, job_id: int) -> RemoteJob[T]:
         """Reserve the job of this id."""
         server, wire_id = self._network.place_of(job_id)
+        fresh = False
         while True:
-            connection = self._pool.take("reserve_job", [server])
+            connection = self._pool.take("reserve_job", [server], fresh=fresh)
             connection.reserving = True
             try:
                 found = connection.ask(Client.reserve_job, wire_id)
                 reservation = self._pool.accept(connection, found)
             except greenstalk.NotFoundError:
                 raise self._holder.not_found(job_id) from None
-            except greenstalk.BeanstalkdError as error:
-                raise refusal_of(error) from error
             except Lost:
+                fresh = True
                 continue
+            except BaseException:
+                self._pool.drop(connection)  # it may have the job
+                raise
             finally:
                 self._pool.end_reserving(connection)
             job = self._holder.job_of(reservation, found.body)
@@ -201,9 +205,11 @@ class Reserving(Generic[T]):
     def _patience(self) -> float:
         return self._network.answer_timeout
 
-    def _connected(self, server: Server) -> Part[Connection | Away]:
+    def _connected(
+        self, server: Server, *, fresh: bool = False
+    ) -> Part[Connection | Away]:
         """Take a connection that watches what is to be watched, or say why not."""
-        connection = self._pool.free_one(server, alive=False)
+        connection = None if fresh else self._pool.free_one(server, alive=False)
         if connection is None:
             made = yield Dial(server)
             if isinstance(made, Away):
@@ -230,10 +236,12 @@ class Reserving(Generic[T]):
 
     def _look(self, server: Server) -> Part[RemoteJob[T] | None]:
         """Reserve a job that is ready on a server; None if there is none."""
+        fresh = False
         while True:
             try:
-                connection = yield from self._connected(server)
+                connection = yield from self._connected(server, fresh=fresh)
             except Lost:
+                fresh = True
                 continue
             if isinstance(connection, Away):
                 return None
@@ -247,6 +255,7 @@ class Reserving(Generic[T]):
             except Lost:
                 self._give_up(connection)
                 self.check_open()
+                fresh = True
             except BaseException:
                 self._give_up(connection)
                 raise

@@ -12,6 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from inproc_tubes.core.statistics import JobStats
+from inproc_tubes.errors import ServerError
 
 from .sleeping import Keeper
 
@@ -33,6 +34,13 @@ _FIRST = 0.1
 _LONGEST = 5.0
 
 
+# Asked first on each connection. What takes connections and gives no answer, as a server
+# that is stopped or a proxy before one that is away, is away: nothing is lost with this.
+_GREETING = b"use default\r\n"
+_GREETED = b"USING default\r\n"
+_CHUNK = 4096
+
+
 class Away(Exception):  # noqa: N818 - it never leaves this package
     """A server cannot be reached.
 
@@ -47,12 +55,21 @@ class Away(Exception):  # noqa: N818 - it never leaves this package
         self.why = why
 
 
+def _some(data: bytes) -> bytes:
+    """Return what was received, if it is not the end."""
+    if not data:
+        message = "it has ended the connection at once"
+        raise ConnectionError(message)
+    return data
+
+
 class Server:
     """A beanstalkd: where it is, and whether it could be reached.
 
     Attributes:
         address: Host and port.
         index: Its place among the servers of the broker.
+        hangs: Whether it has not noticed in time that a connection was ended.
     """
 
     def __init__(
@@ -60,6 +77,7 @@ class Server:
     ) -> None:
         self.address = address
         self.index = index
+        self.hangs: bool = False
         self.answer_timeout = answer_timeout
         self._clock = clock
         self._pause = 0.0
@@ -72,28 +90,44 @@ class Server:
 
     @property
     def is_away(self) -> bool:
-        """Whether the last try has failed."""
-        return self._pause > 0
+        """Whether the last try has failed, and it is not yet time for the next."""
+        return self._clock.now() < self._retry_at
 
     def connect(self) -> socket.socket:
         """Return a socket that is connected.
 
         Raises:
-            Away: It could not be made now, or a moment ago.
+            Away: It could not be made now, or a moment ago, or is not answered.
+            ServerError: There is something else.
         """
         self.check_not_away()
         try:
             sock = socket.create_connection(self.address, self.answer_timeout)
+            try:
+                sock.sendall(_GREETING)
+                answer = b""
+                while not answer.endswith(b"\n"):
+                    answer += _some(sock.recv(_CHUNK))
+                self._check_greeting(answer)
+            except BaseException:
+                sock.close()
+                raise
         except OSError as error:
             raise self.note_failure(error) from error
         self.note_success()
         return sock
 
+    def _check_greeting(self, answer: bytes) -> None:
+        """Raise `ServerError` if this is no beanstalkd's answer."""
+        if answer != _GREETED:
+            raise ServerError((answer.split() or [b""])[0].decode("ascii", "replace"))
+
     async def connect_in_loop(self) -> socket.socket:
         """Return a socket that is connected, and do not block the event loop for it.
 
         Raises:
-            Away: It could not be made now, or a moment ago.
+            Away: It could not be made now, or a moment ago, or is not answered.
+            ServerError: There is something else.
         """
         self.check_not_away()
         loop = asyncio.get_running_loop()
@@ -107,6 +141,11 @@ class Server:
                     sock.settimeout(0)
                     async with asyncio.timeout(self.answer_timeout):
                         await loop.sock_connect(sock, address)
+                        await loop.sock_sendall(sock, _GREETING)
+                        answer = b""
+                        while not answer.endswith(b"\n"):
+                            answer += _some(await loop.sock_recv(sock, _CHUNK))
+                    self._check_greeting(answer)
                     self.note_success()
                     return sock  # noqa: TRY300 - one block, as more may go wrong
                 except OSError as failed:
@@ -136,6 +175,7 @@ class Server:
 
     def note_success(self) -> None:
         """Note that it was reached."""
+        self.hangs = False
         if self._pause:
             self._pause = 0
             self._retry_at = -inf

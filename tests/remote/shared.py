@@ -69,6 +69,10 @@ class Beanstalkd:
             return True
         return False
 
+    def hang(self) -> None:
+        """Have it answer no more; the system takes connections for it still."""
+        self._process.send_signal(signal.SIGSTOP)
+
     def kill(self) -> None:
         """End it as a crash would."""
         self._process.send_signal(signal.SIGKILL)

@@ -727,15 +727,18 @@ def test_a_reserve_outlasts_the_patience_for_answers(
     beanstalkd: Beanstalkd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = []
-    before = connection.Connection._looks_alive
+    before = connection._Reader._more
 
-    def look(self: connection.Connection) -> bool:
+    def look(self: connection._Reader) -> bytes:
         looks.append(self)
         return before(self)
 
-    with connect(beanstalkd.url, answer_timeout=0.02) as broker:
-        producer, consumer = broker.producer(), broker.consumer()
-        monkeypatch.setattr(connection.Connection, "_looks_alive", look)
+    with (
+        connect(beanstalkd.url) as others,
+        connect(beanstalkd.url, answer_timeout=0.02) as broker,
+    ):
+        producer, consumer = others.producer(), broker.consumer()
+        monkeypatch.setattr(connection._Reader, "_more", look)
         future = start(consumer.reserve)
         wait_until(lambda: len(looks) > 2)
         producer.put(1)

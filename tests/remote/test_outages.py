@@ -235,9 +235,7 @@ def lose_answer_of(
         self._sock.sendall(cmd + b"\r\n")
         self.sent = True
         fake.drop()
-        while self._reader.readline():
-            pass
-        raise ConnectionError
+        return [self._reader.readline() for _ in iter(int, 1)]  # until it ends
 
     monkeypatch.setattr(Client, "_send_cmd", send)
 

@@ -10,7 +10,7 @@ import pytest
 from inproc_tubes import NotFoundError, TimedOutError
 from inproc_tubes.remote import connect
 from tests.real_server import why_missing
-from tests.remote.shared import Beanstalkd, wait_until_reserving
+from tests.remote.shared import Beanstalkd, wait_until, wait_until_reserving
 from tests.threads import LONG, start
 
 if TYPE_CHECKING:
@@ -126,6 +126,16 @@ def test_while_one_is_away_the_others_serve(
     servers[0].start()
     ids = [producer.put("x") for _ in range(4)]
     assert future.result(LONG).id in ids
+
+
+def test_who_only_puts_goes_back_to_a_server_that_is_back(
+    broker: RemoteBroker, servers: list[Beanstalkd]
+) -> None:
+    producer = broker.producer()
+    servers[0].kill()
+    assert [1, 1] == [producer.put("x") % 2 for _ in range(2)]
+    servers[0].start()
+    wait_until(lambda: producer.put("x") % 2 == 0)
 
 
 def consumer_gets(broker: RemoteBroker, job_id: int) -> Job:
