@@ -8,7 +8,7 @@ import pytest
 
 from inproc_tubes import Broker, Consumer, Job, Producer
 from inproc_tubes.core.recovery import check
-from tests.handles.not_portable import NOT_PORTABLE
+from tests.handles.not_portable import NOT_PORTABLE, NOT_PORTABLE_FILES
 from tests.real_server import why_missing
 from tests.remote_brokers import ServerClock, broker_on
 
@@ -25,7 +25,9 @@ def clock() -> ServerClock:
 def broker(request: pytest.FixtureRequest, clock: ServerClock) -> Iterator[Any]:
     """Let the test be about a broker in memory, and about one on a beanstalkd."""
     if request.param != "memory":
-        why = NOT_PORTABLE.get(request.function.__name__)
+        why = NOT_PORTABLE_FILES.get(request.path.name) or NOT_PORTABLE.get(
+            request.function.__name__
+        )
         if why is not None:
             pytest.skip(f"not portable: {why}")
         missing = why_missing()

@@ -5,7 +5,7 @@ It is the one list of what they skip there, each with its reason.
 
 from __future__ import annotations
 
-__all__ = ["NOT_PORTABLE"]
+__all__ = ["NOT_PORTABLE", "NOT_PORTABLE_FILES"]
 
 # {reason: names of tests}
 _SKIPPED = {
@@ -224,51 +224,11 @@ _SKIPPED = {
         "a_worker_keeps_its_own_policy_within_the_limit",
         "none_takes_the_limit_back",
     ),
-    "a beanstalkd gives back no results": (
-        "a_bad_timeout_is_refused_though_the_future_is_over",
-        "a_callback_runs_without_the_lock_and_may_call_verbs",
-        "a_callback_that_breaks_off_keeps_no_other_callback_from_being_called",
-        "a_callback_that_breaks_off_keeps_no_other_future_from_being_told",
-        "a_callback_that_fails_is_logged",
-        "a_future_is_awaited",
-        "a_future_is_pending_until_its_job_is_done",
-        "a_future_that_is_done_keeps_nothing_alive",
-        "a_future_that_was_dropped_is_told_all_the_same",
-        "a_job_that_comes_back_may_still_be_done",
-        "a_job_that_has_failed_and_is_kicked_tells_nobody",
-        "a_job_that_is_replaced_is_cancelled",
-        "a_job_that_was_tried_too_often_has_failed",
-        "a_late_result_counts_if_nobody_has_the_job",
-        "a_result_of_a_job_that_nobody_has_submitted_is_dropped",
-        "a_result_that_came_before_the_end_counts_after_it",
-        "a_result_that_is_about_to_be_told_is_there",
-        "a_stranger_can_end_no_job",
-        "a_submit_waits_for_room_no_longer_than_its_timeout",
-        "a_wait_for_several_is_told_however_they_end",
-        "a_wait_for_several_is_told_once_though_the_telling_was_broken_off",
-        "a_wait_for_several_is_told_where_no_thread_can_be_started",
-        "an_await_of_a_job_that_is_cancelled_is_cancelled",
-        "an_await_that_is_cancelled_cancels_the_job",
-        "an_await_that_is_cancelled_leaves_a_job_in_hand_to_its_consumer",
-        "asking_whether_a_future_is_over_and_a_cancel_take_no_lock_of_it",
-        "cancel_leaves_a_job_to_its_holder",
-        "cancel_of_a_job_that_has_failed_leaves_it_buried",
-        "cancel_takes_a_job_out_of_the_queue_that_nobody_holds",
-        "futures_are_told_in_the_order_of_their_jobs",
-        "how_a_held_job_ends_is_what_its_future_says",
-        "how_a_job_ends_that_nobody_holds_is_what_its_future_says",
-        "in_the_middle_of_a_verb_nobody_can_wait",
-        "in_the_middle_of_a_verb_nothing_is_submitted",
-        "those_who_wait_for_results_are_seen",
-        "two_that_tell_who_waits_for_several_tell_each_once",
-        "wait_and_as_completed_work",
-        "what_becomes_of_a_job_is_not_set_by_hand",
-        "who_waits_for_a_result_is_told_that_the_broker_was_closed",
-        "who_waits_has_the_result_before_a_callback_is_through",
-        "who_was_interrupted_as_he_took_the_lock_holds_up_nobody",
-    ),
 }
 
 NOT_PORTABLE = {
     f"test_{name}": reason for reason, names in _SKIPPED.items() for name in names
 }
+
+# {file of tests: reason}: nothing in it is for a beanstalkd.
+NOT_PORTABLE_FILES = {"test_submit.py": "a beanstalkd gives back no results"}

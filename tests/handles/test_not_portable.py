@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from tests.handles.not_portable import NOT_PORTABLE
+from tests.handles.not_portable import NOT_PORTABLE, NOT_PORTABLE_FILES
 
 
 def test_each_name_in_the_list_is_a_test() -> None:
@@ -16,3 +16,8 @@ def test_each_name_in_the_list_is_a_test() -> None:
         if isinstance(node, ast.FunctionDef)
     }
     assert set() == NOT_PORTABLE.keys() - names
+
+
+def test_each_file_in_the_list_is_there() -> None:
+    files = {file.name for file in Path(__file__).parent.glob("test_*.py")}
+    assert set() == NOT_PORTABLE_FILES.keys() - files
