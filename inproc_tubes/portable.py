@@ -54,7 +54,11 @@ _MEMORY = "memory://"
 class _Handle(Protocol):
     """What can be closed, and closes itself at the end of its with-block."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close it: what waits raises `ClosedError`, and jobs in hand go back.
+
+        See `Broker.close`.
+        """
 
     def __enter__(self) -> Self: ...
 
@@ -92,7 +96,11 @@ class AnyProducer(_Handle, Protocol[T_contra]):
         ttr: float = DEFAULT_TTR,
         tube: str | None = None,
         timeout: float | None = None,
-    ) -> int: ...
+    ) -> int:
+        """Put a job into a tube; if that is full, wait for room.
+
+        See `Producer.put`.
+        """
 
     def put_many(
         self,
@@ -102,11 +110,23 @@ class AnyProducer(_Handle, Protocol[T_contra]):
         ttr: float = DEFAULT_TTR,
         tube: str | None = None,
         timeout: float | None = None,
-    ) -> list[int]: ...
+    ) -> list[int]:
+        """Put several jobs into a tube at once: all of them, or none.
 
-    def use(self, tube: str) -> None: ...
+        See `Producer.put_many`.
+        """
 
-    def using(self) -> str: ...
+    def use(self, tube: str) -> None:
+        """Put into this tube from now on; it is made if it is new.
+
+        See `Producer.use`.
+        """
+
+    def using(self) -> str:
+        """Return the name of the tube it uses.
+
+        See `Producer.using`.
+        """
 
 
 class AnyAsyncProducer(_AsyncHandle, Protocol[T_contra]):
@@ -120,7 +140,11 @@ class AnyAsyncProducer(_AsyncHandle, Protocol[T_contra]):
         ttr: float = DEFAULT_TTR,
         tube: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - the engine's
-    ) -> int: ...
+    ) -> int:
+        """Put a job into a tube; if that is full, wait for room.
+
+        See `AsyncProducer.put`.
+        """
 
     async def put_many(
         self,
@@ -130,17 +154,33 @@ class AnyAsyncProducer(_AsyncHandle, Protocol[T_contra]):
         ttr: float = DEFAULT_TTR,
         tube: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - the engine's
-    ) -> list[int]: ...
+    ) -> list[int]:
+        """Put several jobs into a tube at once: all of them, or none.
 
-    def use(self, tube: str) -> None: ...
+        See `AsyncProducer.put_many`.
+        """
 
-    def using(self) -> str: ...
+    def use(self, tube: str) -> None:
+        """Put into this tube from now on; it is made if it is new.
+
+        See `AsyncProducer.use`.
+        """
+
+    def using(self) -> str:
+        """Return the name of the tube it uses.
+
+        See `AsyncProducer.using`.
+        """
 
 
 class _Holder(_Handle, Protocol[T]):
     """The verbs for jobs in hand, and for what is watched."""
 
-    def delete(self, job_or_id: Job[T] | int) -> None: ...
+    def delete(self, job_or_id: Job[T] | int) -> None:
+        """Delete a job that this consumer holds, or that nobody holds.
+
+        See `Consumer.delete`.
+        """
 
     def release(
         self,
@@ -150,7 +190,11 @@ class _Holder(_Handle, Protocol[T]):
         delay: float = 0,
         error: BaseException | None = None,
         tube: str | None = None,
-    ) -> None: ...
+    ) -> None:
+        """Give a job that this consumer holds back to its tube.
+
+        See `Consumer.release`.
+        """
 
     def bury(
         self,
@@ -158,34 +202,75 @@ class _Holder(_Handle, Protocol[T]):
         *,
         priority: int | None = None,
         error: BaseException | None = None,
-    ) -> None: ...
+    ) -> None:
+        """Put a job that this consumer holds aside, until somebody kicks it.
 
-    def touch(self, job_or_id: Job[T] | int) -> None: ...
+        See `Consumer.bury`.
+        """
 
-    def reserve_job(self, job_id: int) -> Job[T]: ...
+    def touch(self, job_or_id: Job[T] | int) -> None:
+        """Restart the time to run of a job that this consumer holds.
 
-    def reserve_nowait(self) -> Job[T] | None: ...
+        See `Consumer.touch`.
+        """
 
-    def watch(self, *tubes: str) -> int: ...
+    def reserve_job(self, job_id: int) -> Job[T]:
+        """Take this job, from whatever tube and in whatever order; never wait.
 
-    def ignore(self, tube: str) -> int: ...
+        See `Consumer.reserve_job`.
+        """
 
-    def watching(self) -> list[str]: ...
+    def reserve_nowait(self) -> Job[T] | None:
+        """Take the most urgent job of all watched tubes, if there is one; never wait.
 
-    def stop(self) -> None: ...
+        See `Consumer.reserve_nowait`.
+        """
+
+    def watch(self, *tubes: str) -> int:
+        """Reserve from these tubes too, also where a reserve is waiting already.
+
+        See `Consumer.watch`.
+        """
+
+    def ignore(self, tube: str) -> int:
+        """Reserve from this tube no longer; it need not be watched.
+
+        See `Consumer.ignore`.
+        """
+
+    def watching(self) -> list[str]:
+        """Return the names of the tubes it watches, in beanstalkd's order.
+
+        See `Consumer.watching`.
+        """
+
+    def stop(self) -> None:
+        """Take no more jobs; those in hand stay valid until they are settled or expire.
+
+        See `Consumer.stop`.
+        """
 
 
 class AnyConsumer(_Holder[T], Protocol[T]):
     """A `Consumer`, or an `inproc_tubes.remote.RemoteConsumer`."""
 
     @overload
-    def reserve(self, timeout: float | None = None) -> Job[T]: ...
+    def reserve(self, timeout: float | None = None) -> Job[T]:
+        """Take the most urgent job of all watched tubes; wait for one if need be.
+
+        See `Consumer.reserve`.
+        """
+
     @overload
     def reserve(self, timeout: float | None = None, *, default: D) -> Job[T] | D: ...
     @overload
     def reserve(self, timeout: float | None, default: D) -> Job[T] | D: ...
 
-    def reserve_many(self, n: int, timeout: float | None = None) -> list[Job[T]]: ...
+    def reserve_many(self, n: int, timeout: float | None = None) -> list[Job[T]]:
+        """Take up to ``n`` jobs at once; wait for the first if need be.
+
+        See `Consumer.reserve_many`.
+        """
 
     def __iter__(self) -> Self: ...
 
@@ -196,7 +281,12 @@ class AnyAsyncConsumer(_Holder[T], _AsyncHandle, Protocol[T]):
     """An `AsyncConsumer`, or an `inproc_tubes.remote.RemoteAsyncConsumer`."""
 
     @overload
-    async def reserve(self, timeout: float | None = None) -> Job[T]: ...  # noqa: ASYNC109 - the engine's
+    async def reserve(self, timeout: float | None = None) -> Job[T]:  # noqa: ASYNC109 - the engine's
+        """Take the most urgent job of all watched tubes; wait for one if need be.
+
+        See `AsyncConsumer.reserve`.
+        """
+
     @overload
     async def reserve(
         self,
@@ -211,7 +301,11 @@ class AnyAsyncConsumer(_Holder[T], _AsyncHandle, Protocol[T]):
         self,
         n: int,
         timeout: float | None = None,  # noqa: ASYNC109 - the engine's
-    ) -> list[Job[T]]: ...
+    ) -> list[Job[T]]:
+        """Take up to ``n`` jobs at once; wait for the first if need be.
+
+        See `AsyncConsumer.reserve_many`.
+        """
 
     def __aiter__(self) -> Self: ...
 
@@ -223,7 +317,11 @@ class AnyBroker(_Handle, Protocol[T]):
     """A `Broker`, or an `inproc_tubes.remote.RemoteBroker`."""
 
     @property
-    def clock(self) -> Clock: ...
+    def clock(self) -> Clock:
+        """What tells it the time. Cost: O(1).
+
+        See `Broker.clock`.
+        """
 
     @overload
     def producer(
@@ -232,7 +330,12 @@ class AnyBroker(_Handle, Protocol[T]):
         *,
         context: bool = False,
         name: str | None = None,
-    ) -> AnyProducer[T]: ...
+    ) -> AnyProducer[T]:
+        """Return a new handle that puts into this tube.
+
+        See `Broker.producer`.
+        """
+
     @overload
     def producer(
         self,
@@ -244,7 +347,12 @@ class AnyBroker(_Handle, Protocol[T]):
     ) -> AnyProducer[B]: ...
 
     @overload
-    def consumer(self, *tubes: str, name: str | None = None) -> AnyConsumer[T]: ...
+    def consumer(self, *tubes: str, name: str | None = None) -> AnyConsumer[T]:
+        """Return a new handle that reserves from exactly these tubes.
+
+        See `Broker.consumer`.
+        """
+
     @overload
     def consumer(
         self, *tubes: str, name: str | None = None, body: type[B]
@@ -257,7 +365,12 @@ class AnyBroker(_Handle, Protocol[T]):
         *,
         context: bool = False,
         name: str | None = None,
-    ) -> AnyAsyncProducer[T]: ...
+    ) -> AnyAsyncProducer[T]:
+        """Return a new handle, for coroutines, that puts into this tube.
+
+        See `Broker.async_producer`.
+        """
+
     @overload
     def async_producer(
         self,
@@ -271,72 +384,181 @@ class AnyBroker(_Handle, Protocol[T]):
     @overload
     def async_consumer(
         self, *tubes: str, name: str | None = None
-    ) -> AnyAsyncConsumer[T]: ...
+    ) -> AnyAsyncConsumer[T]:
+        """Return a new handle, for coroutines, that reserves from these tubes.
+
+        See `Broker.async_consumer`.
+        """
+
     @overload
     def async_consumer(
         self, *tubes: str, name: str | None = None, body: type[B]
     ) -> AnyAsyncConsumer[B]: ...
 
-    def tubes(self) -> list[str]: ...
+    def tubes(self) -> list[str]:
+        """Return the names of all tubes, in beanstalkd's order.
 
-    def stats(self) -> BrokerStats: ...
+        See `Broker.tubes`.
+        """
 
-    def stats_tube(self, tube: str) -> TubeStats: ...
+    def stats(self) -> BrokerStats:
+        """Return the statistics of the whole broker.
 
-    def stats_job(self, job_or_id: Job[T] | int) -> JobStats: ...
+        See `Broker.stats`.
+        """
 
-    def peek(self, job_id: int) -> Job[T]: ...
+    def stats_tube(self, tube: str) -> TubeStats:
+        """Return the statistics of a tube.
 
-    def peek_ready(self, tube: str = DEFAULT_TUBE) -> Job[T]: ...
+        See `Broker.stats_tube`.
+        """
 
-    def peek_delayed(self, tube: str = DEFAULT_TUBE) -> Job[T]: ...
+    def stats_job(self, job_or_id: Job[T] | int) -> JobStats:
+        """Return the statistics of a job, whatever its state.
 
-    def peek_buried(self, tube: str = DEFAULT_TUBE) -> Job[T]: ...
+        See `Broker.stats_job`.
+        """
 
-    def snapshot(self) -> BrokerSnapshot: ...
+    def peek(self, job_id: int) -> Job[T]:
+        """Return a job without reserving it, whatever its state.
 
-    def find(self, key: str, tube: str = DEFAULT_TUBE) -> Job[T] | None: ...
+        See `Broker.peek`.
+        """
+
+    def peek_ready(self, tube: str = DEFAULT_TUBE) -> Job[T]:
+        """Return the job that this tube would serve next, without reserving it.
+
+        See `Broker.peek_ready`.
+        """
+
+    def peek_delayed(self, tube: str = DEFAULT_TUBE) -> Job[T]:
+        """Return the job of this tube whose delay is over first.
+
+        See `Broker.peek_delayed`.
+        """
+
+    def peek_buried(self, tube: str = DEFAULT_TUBE) -> Job[T]:
+        """Return the job of this tube that was buried first.
+
+        See `Broker.peek_buried`.
+        """
+
+    def snapshot(self) -> BrokerSnapshot:
+        """Return the statistics of all there is, and who holds what, from one instant.
+
+        See `Broker.snapshot`.
+        """
+
+    def find(self, key: str, tube: str = DEFAULT_TUBE) -> Job[T] | None:
+        """Return the job of this tube that was put with this key, whatever its state.
+
+        See `Broker.find`.
+        """
 
     def jobs(
         self, tube: str, state: JobState | StateName | None = None
-    ) -> list[Job[T]]: ...
+    ) -> list[Job[T]]:
+        """Return all jobs of this tube, or those in one state, as they are served.
 
-    def cancel(self, job_or_id: Job[T] | int) -> None: ...
+        See `Broker.jobs`.
+        """
 
-    def kick(self, tube: str, bound: int) -> int: ...
+    def cancel(self, job_or_id: Job[T] | int) -> None:
+        """Delete a job, even while a consumer holds it.
 
-    def kick_job(self, job_or_id: Job[T] | int) -> None: ...
+        See `Broker.cancel`.
+        """
 
-    def delete(self, job_or_id: Job[T] | int) -> None: ...
+    def kick(self, tube: str, bound: int) -> int:
+        """Make buried jobs of a tube ready; if none is buried, delayed ones.
 
-    def move(self, job_or_id: Job[T] | int, tube: str) -> None: ...
+        See `Broker.kick`.
+        """
+
+    def kick_job(self, job_or_id: Job[T] | int) -> None:
+        """Make this buried or delayed job ready.
+
+        See `Broker.kick_job`.
+        """
+
+    def delete(self, job_or_id: Job[T] | int) -> None:
+        """Delete a job that nobody holds.
+
+        See `Broker.delete`.
+        """
+
+    def move(self, job_or_id: Job[T] | int, tube: str) -> None:
+        """Give a job that nobody holds to another tube.
+
+        See `Broker.move`.
+        """
 
     def update(
         self,
         job_or_id: Job[T] | int,
         priority: int | None = None,
         delay: float | None = None,
-    ) -> None: ...
+    ) -> None:
+        """Give a job that nobody holds another priority, or another delay.
 
-    def pause_tube(self, tube: str, delay: float) -> None: ...
+        See `Broker.update`.
+        """
 
-    def limit_tube(self, tube: str, maxsize: int) -> None: ...
+    def pause_tube(self, tube: str, delay: float) -> None:
+        """Let no consumer reserve from this tube for so long.
 
-    def limit_tries(self, tube: str, n: int | None) -> None: ...
+        See `Broker.pause_tube`.
+        """
+
+    def limit_tube(self, tube: str, maxsize: int) -> None:
+        """Let this tube have so many jobs at most; `Producer.put` waits for room.
+
+        See `Broker.limit_tube`.
+        """
+
+    def limit_tries(self, tube: str, n: int | None) -> None:
+        """Let each job of this tube be reserved so often; after that it is buried.
+
+        See `Broker.limit_tries`.
+        """
 
     def clear_tube(
         self, tube: str, state: JobState | UnheldStateName | None = None
-    ) -> int: ...
+    ) -> int:
+        """Delete all jobs of this tube that nobody holds, or those in one state.
 
-    def join(self, *tubes: str, timeout: float | None = None) -> int: ...
+        See `Broker.clear_tube`.
+        """
 
-    async def async_join(self, *tubes: str, timeout: float | None = None) -> int: ...  # noqa: ASYNC109 - the engine's
+    def join(self, *tubes: str, timeout: float | None = None) -> int:
+        """Wait until these tubes have no ready, delayed or reserved job left.
 
-    def drain(self) -> None: ...
+        See `Broker.join`.
+        """
 
-    def stop(self) -> None: ...
+    async def async_join(self, *tubes: str, timeout: float | None = None) -> int:  # noqa: ASYNC109 - the engine's
+        """Wait until these tubes have no ready, delayed or reserved job left.
 
-    def stop_at_exit(self) -> None: ...
+        See `Broker.async_join`.
+        """
+
+    def drain(self) -> None:
+        """Refuse every put from now on, for ever; all else goes on.
+
+        See `Broker.drain`.
+        """
+
+    def stop(self) -> None:
+        """Stop all consumers, so that everybody finishes what is in hand, and ends.
+
+        See `Broker.stop`.
+        """
+
+    def stop_at_exit(self) -> None:
+        """Stop the broker as the program ends, before its threads have to have ended.
+
+        See `Broker.stop_at_exit`.
+        """
 
 
 def make_broker(

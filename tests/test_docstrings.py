@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import inproc_tubes
-from inproc_tubes import testing, worker
+from inproc_tubes import remote, testing, worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,16 +16,24 @@ if TYPE_CHECKING:
 # Not called by users: what a clock of one's own has to have, and a job's error, which is
 # a named tuple. What is refused has nothing to tell of its argument.
 ELSEWHERE = {"Clock", "MonotonicClock", "JobError", "Drained"}
+# Types only: their methods refer to those of the classes in memory.
+TYPES = (
+    "AnyBroker",
+    "AnyProducer",
+    "AnyConsumer",
+    "AnyAsyncProducer",
+    "AnyAsyncConsumer",
+)
 HOOKS = {"attach", "park", "seconds_until"}
 REFUSED = {"set_result", "set_exception"}
 
 
 def methods() -> Iterator[tuple[str, Callable[..., object]]]:
     """Yield the public methods of all public classes, with their names."""
-    for module in (inproc_tubes, testing, worker):
+    for module in (inproc_tubes, remote, testing, worker):
         for name in module.__all__:
             cls = getattr(module, name)
-            if not inspect.isclass(cls) or name in ELSEWHERE:
+            if not inspect.isclass(cls) or name in {*ELSEWHERE, *TYPES}:
                 continue
             for verb, method in inspect.getmembers(cls, inspect.isfunction):
                 if not verb.startswith("_") and verb not in HOOKS | REFUSED:
@@ -53,3 +61,18 @@ def test_a_public_method_tells_its_arguments(name: str) -> None:
         missing = [each for each in parameters if f"    {each}: " not in described]
         assert not missing
     assert "Same as" not in doc
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_a_method_of_a_type_refers_to_the_one_that_is_described(name: str) -> None:
+    cls = getattr(inproc_tubes, name)
+    described = name.removeprefix("Any")
+    plain = described.removeprefix("Async")
+    for verb, method in inspect.getmembers(cls, inspect.isfunction):
+        # At run time nothing is known of what is only declared in several ways.
+        if verb.startswith("_") or method.__name__ == "_overload_dummy":
+            continue
+        # What awaits nothing is described with the handle for threads.
+        names = {described, plain, "Broker"} if verb == "close" else {described, plain}
+        expected = {f"See `{each}.{verb}`." for each in names}
+        assert expected & set((inspect.getdoc(method) or "").splitlines())

@@ -458,6 +458,9 @@ class RemoteAsyncProducer(Generic[T]):
     def use(self, tube: str) -> None:
         """Put into this tube from now on; it is made with the next put if it is new.
 
+        Args:
+            tube: Its name.
+
         Raises:
             BadTubeNameError: That is no tube name.
             ClosedError: The producer or the broker was closed.

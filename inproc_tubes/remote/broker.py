@@ -387,6 +387,9 @@ class RemoteBroker(Generic[T]):
     def stats_tube(self, tube: str) -> TubeStats:
         """Return the statistics of a tube, added up where several servers have it.
 
+        Args:
+            tube: Its name.
+
         Raises:
             NotFoundError: There is no such tube (now).
             BadTubeNameError: That is no tube name.
@@ -413,6 +416,9 @@ class RemoteBroker(Generic[T]):
     def stats_job(self, job_or_id: Job[T] | int) -> JobStats:
         """Return the statistics of a job, whatever its state.
 
+        Args:
+            job_or_id: A handle, or a job's id.
+
         Raises:
             NotFoundError: There is no such job (any more).
             ConnectionLostError: The server could not be reached for too long.
@@ -428,6 +434,9 @@ class RemoteBroker(Generic[T]):
 
     def peek(self, job_id: int) -> RemoteJob[T]:
         """Return a job without reserving it, whatever its state.
+
+        Args:
+            job_id: The job's id.
 
         Raises:
             NotFoundError: There is no such job.
@@ -448,6 +457,9 @@ class RemoteBroker(Generic[T]):
     def peek_ready(self, tube: str = DEFAULT_TUBE) -> RemoteJob[T]:
         """Return the job that this tube would serve next, without reserving it.
 
+        Args:
+            tube: Its name.
+
         Raises:
             NotFoundError: The tube has no ready job.
             ValueError: Its body cannot be decoded.
@@ -462,6 +474,9 @@ class RemoteBroker(Generic[T]):
     def peek_delayed(self, tube: str = DEFAULT_TUBE) -> RemoteJob[T]:
         """Return the job of this tube whose delay is over first.
 
+        Args:
+            tube: Its name.
+
         Raises:
             NotFoundError: The tube has no delayed job.
             ValueError: Its body cannot be decoded.
@@ -475,6 +490,9 @@ class RemoteBroker(Generic[T]):
 
     def peek_buried(self, tube: str = DEFAULT_TUBE) -> RemoteJob[T]:
         """Return the job of this tube that was buried first.
+
+        Args:
+            tube: Its name.
 
         Raises:
             NotFoundError: The tube has no buried job.
@@ -567,6 +585,9 @@ class RemoteBroker(Generic[T]):
     def kick_job(self, job_or_id: Job[T] | int) -> None:
         """Make this buried or delayed job ready.
 
+        Args:
+            job_or_id: A handle, or a job's id.
+
         Raises:
             NotFoundError: It is neither buried nor delayed.
             ConnectionLostError: The answer is lost, and the job may have been kicked or
@@ -581,10 +602,13 @@ class RemoteBroker(Generic[T]):
         try:
             self._once("kick_job", server, _kick_job, wire_id)
         except greenstalk.NotFoundError:
-            raise self._holder.not_found(job_id) from None
+            raise self._holder._not_found(job_id) from None
 
     def delete(self, job_or_id: Job[T] | int) -> None:
         """Delete a job that nobody holds.
+
+        Args:
+            job_or_id: A handle, or a job's id.
 
         Raises:
             NotFoundError: A consumer holds it, or there is no such job.
@@ -598,6 +622,9 @@ class RemoteBroker(Generic[T]):
 
     def cancel(self, job_or_id: Job[T] | int) -> NoReturn:
         """Not supported: on a beanstalkd only its holder can delete a job that is held.
+
+        Args:
+            job_or_id: A handle, or a job's id.
 
         Raises:
             NotSupportedError: Always.

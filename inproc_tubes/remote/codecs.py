@@ -25,10 +25,18 @@ class Codec(Protocol):
     """What makes bytes of a body, and a body of bytes. It may be shared by threads."""
 
     def encode(self, body: Any, /) -> bytes:
-        """Return a body as bytes; raise any `Exception` if it cannot be."""
+        """Return a body as bytes; raise any `Exception` if it cannot be.
+
+        Args:
+            body: A body.
+        """
 
     def decode(self, data: bytes, /) -> Any:
-        """Return the body that these bytes are; raise any `Exception` if they are none."""
+        """Return the body that these bytes are; raise any `Exception` if they are none.
+
+        Args:
+            data: The bytes of one.
+        """
 
 
 AnyCodec: TypeAlias = "Codec | str"
@@ -38,14 +46,22 @@ class JsonCodec:
     """JSON in UTF-8. A tuple comes back as a list, and a key of a dict as a str."""
 
     def encode(self, body: Any, /) -> bytes:
-        """Return the JSON of a body. NaN and infinity have none."""
+        """Return the JSON of a body. NaN and infinity have none.
+
+        Args:
+            body: A body.
+        """
         text = json.dumps(
             body, ensure_ascii=False, separators=(",", ":"), allow_nan=False
         )
         return text.encode()
 
     def decode(self, data: bytes, /) -> Any:
-        """Return what this JSON says."""
+        """Return what this JSON says.
+
+        Args:
+            data: The bytes of one.
+        """
         return json.loads(data)
 
 
@@ -53,14 +69,22 @@ class BytesCodec:
     """Bytes as they are: for bodies that are bytes, bytearrays or memoryviews."""
 
     def encode(self, body: Any, /) -> bytes:
-        """Return the bytes of a body."""
+        """Return the bytes of a body.
+
+        Args:
+            body: A body.
+        """
         if not isinstance(body, (bytes, bytearray, memoryview)):
             message = "it is not bytes"
             raise TypeError(message)
         return bytes(body)
 
     def decode(self, data: bytes, /) -> Any:
-        """Return these bytes."""
+        """Return these bytes.
+
+        Args:
+            data: The bytes of one.
+        """
         return data
 
 
@@ -68,14 +92,22 @@ class StrCodec:
     """Text in UTF-8: for bodies that are str."""
 
     def encode(self, body: Any, /) -> bytes:
-        """Return the UTF-8 of a body."""
+        """Return the UTF-8 of a body.
+
+        Args:
+            body: A body.
+        """
         if not isinstance(body, str):
             message = "it is not a str"
             raise TypeError(message)
         return body.encode()
 
     def decode(self, data: bytes, /) -> Any:
-        """Return the text that this UTF-8 is."""
+        """Return the text that this UTF-8 is.
+
+        Args:
+            data: The bytes of one.
+        """
         return data.decode()
 
 
@@ -88,13 +120,21 @@ class UnsafePickleCodec:
     """
 
     def encode(self, body: Any, /) -> bytes:
-        """Return the pickle of a body."""
+        """Return the pickle of a body.
+
+        Args:
+            body: A body.
+        """
         import pickle  # noqa: PLC0415 - seldom used; the class says what it is
 
         return pickle.dumps(body)
 
     def decode(self, data: bytes, /) -> Any:
-        """Load a pickle."""
+        """Load a pickle.
+
+        Args:
+            data: The bytes of one.
+        """
         import pickle  # noqa: PLC0415 - as above
 
         return pickle.loads(data)  # noqa: S301 - as above

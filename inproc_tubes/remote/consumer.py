@@ -102,6 +102,9 @@ class BaseRemoteConsumer(RemoteHolder[T]):
     def ignore(self, tube: str) -> int:
         """Reserve from this tube no longer; it need not be watched.
 
+        Args:
+            tube: Its name.
+
         Returns:
             How many tubes it watches now.
 
@@ -147,6 +150,9 @@ class BaseRemoteConsumer(RemoteHolder[T]):
         """Take this job, from whatever tube and in whatever order; never wait.
 
         It may be ready, in a paused tube too, delayed or buried.
+
+        Args:
+            job_id: The job's id.
 
         Raises:
             NotFoundError: Somebody holds it, maybe this consumer, or there is no such

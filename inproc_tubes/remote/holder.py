@@ -72,7 +72,7 @@ class RemoteHolder(Generic[T]):
 
     # Jobs come in
 
-    def job_of(self, reservation: Reservation, data: bytes) -> RemoteJob[T] | None:
+    def _job_of(self, reservation: Reservation, data: bytes) -> RemoteJob[T] | None:
         """Return the handle of a job; None if its body cannot be decoded.
 
         Such a job is buried, and the log says why.
@@ -107,7 +107,7 @@ class RemoteHolder(Generic[T]):
         """
         job_id, reservation = self._target_of(job_or_id)
         if not self._delete(job_id, reservation):
-            raise self.not_found(job_id)
+            raise self._not_found(job_id)
 
     def release(
         self,
@@ -214,7 +214,7 @@ class RemoteHolder(Generic[T]):
         if strict or self._fenced(reservation):
             self.delete(job)
         elif not self._delete(job_id, reservation) and not self._is_gone(reservation):
-            raise self.not_found(job_id)
+            raise self._not_found(job_id)
         return None
 
     def _abort(
@@ -437,7 +437,7 @@ class RemoteHolder(Generic[T]):
             self._on_its_connection(reservation, command, *args, **kwargs)
         except greenstalk.NotFoundError:
             self.pool.end(reservation, Standing.LOST)
-            raise self.not_found(job_id) from None
+            raise self._not_found(job_id) from None
         except Lost:
             self.pool.end(reservation, Standing.LOST)
             raise NotFoundError(job_id, reason=_LOST) from None
@@ -498,9 +498,9 @@ class RemoteHolder(Generic[T]):
             connection = reservation.connection
             if connection is not None and connection.lost:
                 return NotFoundError(job_id, reason=_LOST)
-        return self.not_found(job_id)
+        return self._not_found(job_id)
 
-    def not_found(self, job_id: int) -> NotFoundError:
+    def _not_found(self, job_id: int) -> NotFoundError:
         """Return the error for a job that the server has not found, with its reason."""
         server, wire_id = self.pool.network.place_of(job_id)
         try:

@@ -263,6 +263,9 @@ class RemoteProducer(Generic[T]):
     def use(self, tube: str) -> None:
         """Put into this tube from now on; it is made if it is new.
 
+        Args:
+            tube: Its name.
+
         Raises:
             BadTubeNameError: That is no tube name.
             ClosedError: The producer or the broker was closed.

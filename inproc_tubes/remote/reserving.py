@@ -145,7 +145,7 @@ class Reserving(Generic[T]):
             while len(found) < count:
                 job = connection.ask(Client.reserve, 0)
                 reservation = self._pool.accept(connection, job)
-                handle = self._holder.job_of(reservation, job.body)
+                handle = self._holder._job_of(reservation, job.body)
                 if handle is not None:
                     found.append(handle)
         except (Lost, greenstalk.TimedOutError, greenstalk.DeadlineSoonError):
@@ -166,7 +166,7 @@ class Reserving(Generic[T]):
                 found = connection.ask(Client.reserve_job, wire_id)
                 reservation = self._pool.accept(connection, found)
             except greenstalk.NotFoundError:
-                raise self._holder.not_found(job_id) from None
+                raise self._holder._not_found(job_id) from None
             except Lost:
                 fresh = True
                 continue
@@ -175,7 +175,7 @@ class Reserving(Generic[T]):
                 raise
             finally:
                 self._pool.end_reserving(connection)
-            job = self._holder.job_of(reservation, found.body)
+            job = self._holder._job_of(reservation, found.body)
             if job is None:
                 message = f"job {job_id} is buried: its body cannot be decoded"
                 raise ValueError(message)
@@ -274,7 +274,7 @@ class Reserving(Generic[T]):
             return None
         self.waiting.pop(connection, None)
         reservation = self._pool.accept(connection, found)
-        job = self._holder.job_of(reservation, found.body)
+        job = self._holder._job_of(reservation, found.body)
         self._pool.end_reserving(connection)
         if self._pool.closed is not None:
             self._give_up(connection)
