@@ -17,17 +17,20 @@ from .core.job import T
 from .core.limits import DEFAULT_DELAY, DEFAULT_PRIORITY, DEFAULT_TTR, DEFAULT_TUBE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
     from typing import Self
 
     from typing_extensions import TypeVar
 
-    from .broker import StateName, UnheldStateName
+    from .broker import KindName, StateName, UnheldStateName
     from .clock import Clock
+    from .core.event import Event, EventKind
     from .core.job import Job, JobState
     from .core.statistics import BrokerSnapshot, BrokerStats, JobStats, TubeStats
+    from .event_stream import EventStream
     from .remote import Codec
+    from .subscriptions import Subscription
 
     T_contra = TypeVar("T_contra", contravariant=True, default=Any)
     B = TypeVar("B")
@@ -528,6 +531,30 @@ class AnyBroker(_Handle, Protocol[T]):
         """Delete all jobs of this tube that nobody holds, or those in one state.
 
         See `Broker.clear_tube`.
+        """
+
+    def subscribe(
+        self,
+        callback: Callable[[Event], object],
+        kinds: Iterable[EventKind | KindName] | None = None,
+        *,
+        bodies: bool = False,
+    ) -> Subscription:
+        """Have a function called for each event: a job was put, reserved, buried...
+
+        See `Broker.subscribe`.
+        """
+
+    def events(
+        self,
+        kinds: Iterable[EventKind | KindName] | None = None,
+        buffer: int = 1000,
+        *,
+        bodies: bool = False,
+    ) -> EventStream:
+        """Return an async iterator over the events, for a coroutine.
+
+        See `Broker.events`.
         """
 
     def join(self, *tubes: str, timeout: float | None = None) -> int:

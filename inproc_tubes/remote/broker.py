@@ -53,8 +53,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import SupportsIndex
 
-    from inproc_tubes.broker import StateName, UnheldStateName
+    from inproc_tubes.broker import KindName, StateName, UnheldStateName
     from inproc_tubes.clock import Clock
+    from inproc_tubes.core.event import Event, EventKind
 
     from .aio import RemoteAsyncConsumer, RemoteAsyncProducer
     from .codecs import Codec
@@ -773,6 +774,52 @@ class RemoteBroker(Generic[T]):
             for each in states
         )
 
+    # Events
+
+    def subscribe(
+        self,
+        callback: Callable[[Event], object],
+        kinds: Iterable[EventKind | KindName] | None = None,
+        *,
+        bodies: bool = False,
+    ) -> NoReturn:
+        """Not supported: a beanstalkd does not tell what happens.
+
+        Args:
+            callback: A function.
+            kinds: Kinds of events, or None.
+            bodies: Whether the events show bodies.
+
+        Raises:
+            NotSupportedError: Always.
+
+        Cost: O(1).
+        """
+        del callback, kinds, bodies
+        raise _no_events()
+
+    def events(
+        self,
+        kinds: Iterable[EventKind | KindName] | None = None,
+        buffer: int = 1000,
+        *,
+        bodies: bool = False,
+    ) -> NoReturn:
+        """Not supported: a beanstalkd does not tell what happens.
+
+        Args:
+            kinds: Kinds of events, or None.
+            buffer: How many events wait at most.
+            bodies: Whether the events show bodies.
+
+        Raises:
+            NotSupportedError: Always.
+
+        Cost: O(1).
+        """
+        del kinds, buffer, bodies
+        raise _no_events()
+
     # The end
 
     def join(self, *tubes: str, timeout: float | None = None) -> int:
@@ -1039,6 +1086,10 @@ def _refuse_context(context: bool) -> None:  # noqa: FBT001 - as its callers wer
     if context:
         what = "context of a put"
         raise NotSupportedError(what, "put what is needed into the body")
+
+
+def _no_events() -> NotSupportedError:
+    return NotSupportedError("events", "stats and stats_tube have counts to compare")
 
 
 # Commands, for `Pool.ask`

@@ -26,6 +26,8 @@ REFUSED: list[Any] = [
     pytest.param(lambda b: run(b.async_producer().submit(1)), id="async submit"),
     pytest.param(lambda b: b.find("key"), id="find"),
     pytest.param(lambda b: b.snapshot(), id="snapshot"),
+    pytest.param(lambda b: b.subscribe(print), id="subscribe"),
+    pytest.param(lambda b: b.events(), id="events"),
     pytest.param(lambda b: b.limit_tries("default", 5), id="tries"),
     pytest.param(lambda b: b.move(1, "a"), id="move"),
     pytest.param(lambda b: b.update(1, priority=5), id="update"),
