@@ -30,7 +30,12 @@ if TYPE_CHECKING:
     from .future import JobFuture
     from .monitor import Monitor
 
-__all__ = ["AsyncConsumer", "AsyncProducer"]
+__all__ = [
+    "AsyncConsumer",
+    "AsyncProducer",
+    "open_async_consumer",
+    "open_async_producer",
+]
 
 D = TypeVar("D")
 
@@ -90,11 +95,12 @@ class AsyncConsumer(Generic[T]):
     ``async with`` and ``with`` are the same: closing does not wait.
     """
 
-    def __init__(
-        self, monitor: Monitor, tubes: Iterable[str], name: str | None
-    ) -> None:
-        self._consumer: _LoopConsumer[T] = _LoopConsumer(monitor, tubes, name)
-        self._reserve = self._consumer.reserve  # one step nearer
+    _consumer: _LoopConsumer[T]
+    _reserve: Callable[[float | None], Job[T] | LoopAnswer[ReserveRequest, Job[T]]]
+
+    def __init__(self, *_arguments: object, **_more: object) -> None:
+        message = "an AsyncConsumer is made by Broker.async_consumer()"
+        raise TypeError(message)
 
     @property
     def name(self) -> str:
@@ -435,6 +441,16 @@ class AsyncConsumer(Generic[T]):
         return f"<AsyncConsumer {self.name!r}: {self._consumer._description}>"
 
 
+def open_async_consumer(
+    monitor: Monitor, tubes: Iterable[str], name: str | None
+) -> AsyncConsumer[T]:
+    """Return a new consumer. For `Broker.async_consumer`."""
+    consumer: AsyncConsumer[T] = AsyncConsumer.__new__(AsyncConsumer)
+    consumer._consumer = _LoopConsumer(monitor, tubes, name)
+    consumer._reserve = consumer._consumer.reserve
+    return consumer
+
+
 class _LoopProducer(BaseProducer[Awaitable[int], Awaitable[list[int]], T]):
     """A producer whose puts wait in the running loop."""
 
@@ -460,19 +476,12 @@ class AsyncProducer(Generic[T]):
     same: closing does not wait.
     """
 
-    def __init__(
-        self,
-        monitor: Monitor,
-        tube: str,
-        max_job_size: int | None,
-        *,
-        context: bool,
-        name: str | None,
-    ) -> None:
-        self._producer: _LoopProducer[T] = _LoopProducer(
-            monitor, tube, max_job_size, context=context, name=name
-        )
-        self._put = self._producer.put  # one step nearer
+    _producer: _LoopProducer[T]
+    _put: Callable[..., int | Awaitable[int]]
+
+    def __init__(self, *_arguments: object, **_more: object) -> None:
+        message = "an AsyncProducer is made by Broker.async_producer()"
+        raise TypeError(message)
 
     @property
     def name(self) -> str:
@@ -714,3 +723,20 @@ class AsyncProducer(Generic[T]):
 
     def __repr__(self) -> str:
         return f"<AsyncProducer {self.name!r}: {self._producer._description}>"
+
+
+def open_async_producer(
+    monitor: Monitor,
+    tube: str,
+    max_job_size: int | None,
+    *,
+    context: bool,
+    name: str | None,
+) -> AsyncProducer[T]:
+    """Return a new producer. For `Broker.async_producer`."""
+    producer: AsyncProducer[T] = AsyncProducer.__new__(AsyncProducer)
+    producer._producer = _LoopProducer(
+        monitor, tube, max_job_size, context=context, name=name
+    )
+    producer._put = producer._producer.put
+    return producer

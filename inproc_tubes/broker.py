@@ -20,16 +20,16 @@ from .checks import (
     check_tube_name,
 )
 from .clock import MonotonicClock
-from .consumer import Consumer
+from .consumer import open_consumer
 from .core import questions
 from .core.job import Job, JobState, T, refuse_to_pickle
 from .core.limits import DEFAULT_MAX_JOB_SIZE, DEFAULT_TUBE
 from .core.requests import JoinRequest
 from .core.text import counted, counts, waiting
-from .holder import Holder, target_of
+from .holder import Reservations, target_of
 from .monitor import Monitor
 from .names import check_name
-from .producer import Producer
+from .producer import open_producer
 from .version import __version__
 from .waiting.threads import ThreadSleepers
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from .aio import AsyncConsumer, AsyncProducer
     from .clock import Clock
+    from .consumer import Consumer
     from .core.engine import Engine
     from .core.event import Event, EventKind
     from .core.job import JobHolder
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from .core.session import Session
     from .core.statistics import BrokerSnapshot, BrokerStats, JobStats, TubeStats
     from .event_stream import EventStream
+    from .producer import Producer
     from .subscriptions import Subscription
 
     UnheldStateName: TypeAlias = Literal["ready", "delayed", "buried"]
@@ -125,7 +127,7 @@ class Broker(Generic[T]):
         self._monitor = self._new_monitor(clock)
         self._engine = self._monitor.engine
         self._sleepers = ThreadSleepers(self._monitor)
-        self._holder: Holder[T] = Holder(self._monitor, self._monitor.admin)
+        self._holder: Reservations[T] = Reservations(self._monitor, self._monitor.admin)
         self._id = os.urandom(8).hex()
 
     @staticmethod
@@ -181,7 +183,7 @@ class Broker(Generic[T]):
         Cost: O(1).
         """
         used = check_tube_name(tube)
-        return Producer(
+        return open_producer(
             self._monitor,
             self._sleepers,
             used,
@@ -220,7 +222,7 @@ class Broker(Generic[T]):
         Cost: O(number of tubes).
         """
         names = [check_tube_name(tube) for tube in tubes] or [DEFAULT_TUBE]
-        return Consumer(self._monitor, self._sleepers, names, check_name(name))
+        return open_consumer(self._monitor, self._sleepers, names, check_name(name))
 
     @overload
     def async_producer(
@@ -266,10 +268,10 @@ class Broker(Generic[T]):
         Cost: O(1).
         """
         # Imported late: asyncio is slow to import, for one who uses plain threads.
-        from .aio import AsyncProducer  # noqa: PLC0415 - as above
+        from .aio import open_async_producer  # noqa: PLC0415 - as above
 
         used = check_tube_name(tube)
-        return AsyncProducer(
+        return open_async_producer(
             self._monitor,
             used,
             self._max_job_size,
@@ -308,10 +310,10 @@ class Broker(Generic[T]):
 
         Cost: O(number of tubes).
         """
-        from .aio import AsyncConsumer  # noqa: PLC0415 - see async_producer
+        from .aio import open_async_consumer  # noqa: PLC0415 - see async_producer
 
         names = [check_tube_name(tube) for tube in tubes] or [DEFAULT_TUBE]
-        return AsyncConsumer(self._monitor, names, check_name(name))
+        return open_async_consumer(self._monitor, names, check_name(name))
 
     # Looking
 
@@ -1069,7 +1071,7 @@ class Broker(Generic[T]):
 
     def _holder_for(self, session: Session) -> JobHolder:
         """Return what the jobs refer to that this session reserves. For the protocol."""
-        return Holder(self._monitor, session)
+        return Reservations(self._monitor, session)
 
     def _look(self, question: Callable[[float, Engine, X], AnyJob], about: X) -> Job[T]:
         """Return a snapshot of the job that a question finds."""

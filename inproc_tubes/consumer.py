@@ -18,8 +18,9 @@ from .core.job import Job, T
 from .core.requests import WITHOUT_WARNING, ReserveRequest
 from .core.text import counted, waiting
 from .errors import ClosedError, TimedOutError
-from .holder import Holder
+from .holder import Holder, Reservations
 from .turns import ReserveTurn
+from .verbs import adopt_verbs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,6 +36,7 @@ __all__ = [
     "Consumer",
     "NoDefault",
     "advised",
+    "open_consumer",
     "order_of_serving",
 ]
 
@@ -74,7 +76,7 @@ class BaseConsumer(Holder[T], Generic[W, T]):
         name: str | None,
     ) -> None:
         session = monitor.open(None, tubes, name=name)
-        session.holder = Holder(monitor, session)
+        session.holder = Reservations(monitor, session)
         super().__init__(monitor, session)
         self._reserve = ReserveTurn(monitor, session, enter)
 
@@ -359,14 +361,9 @@ class Consumer(BaseConsumer[Job[T], T]):
     DEADLINE_SOON.
     """
 
-    def __init__(
-        self,
-        monitor: Monitor,
-        sleepers: ThreadSleepers,
-        tubes: Iterable[str],
-        name: str | None,
-    ) -> None:
-        super().__init__(monitor, tubes, partial(_sleep_in_thread, sleepers), name)
+    def __init__(self, *_arguments: object, **_more: object) -> None:
+        message = "a Consumer is made by Broker.consumer()"
+        raise TypeError(message)
 
     def reserve_many(self, n: int, timeout: float | None = None) -> list[Job[T]]:
         """Take up to ``n`` jobs at once; wait for the first if need be.
@@ -419,6 +416,19 @@ class Consumer(BaseConsumer[Job[T], T]):
 
     def __repr__(self) -> str:
         return f"<Consumer {self.name!r}: {self._description}>"
+
+
+adopt_verbs(Consumer)
+
+
+def open_consumer(
+    monitor: Monitor, sleepers: ThreadSleepers, tubes: Iterable[str], name: str | None
+) -> Consumer[T]:
+    """Return a new consumer. For `Broker.consumer`."""
+    consumer: Consumer[T] = Consumer.__new__(Consumer)
+    enter = partial(_sleep_in_thread, sleepers)
+    BaseConsumer.__init__(consumer, monitor, tubes, enter, name)
+    return consumer
 
 
 def _sleep_in_thread(

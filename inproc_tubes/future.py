@@ -32,7 +32,7 @@ else:
 
     R = TypeVar("R")
 
-__all__ = ["JobFuture"]
+__all__ = ["JobFuture", "new_future"]
 
 _LOG = logging.getLogger("concurrent.futures")  # where the base tells of callbacks
 
@@ -85,22 +85,16 @@ class JobFuture(Future[R], Generic[T, R]):
         body: The job's body.
     """
 
-    def __init__(self, monitor: Monitor, body: T) -> None:
-        super().__init__()
-        self._condition: Any = _Condition()
-        self.job_id = 0
-        self.body = body
-        self._untold: list[Any] = []  # who waits for one of several, and is to be told
-        self._asleep: dict[ResultRequest, None] = {}  # who waits for this one
-        # Weak, lest the future keep alive a broker that nobody works for any more.
-        itself = weakref.ref(self)
+    job_id: int
+    body: T
+    _condition: Any  # what it is in `concurrent.futures`, typeshed does not say
+    _untold: list[Any]  # who waits for one of several, and is to be told
+    _asleep: dict[ResultRequest, None]  # who waits for this one
+    _monitor: weakref.ref[Monitor]  # lest it keep alive a broker that nobody works for
 
-        def end(_monitor: object) -> None:
-            future = itself()
-            if future is not None:  # pragma: no branch - the reference is its own
-                future._lose_broker()
-
-        self._monitor = weakref.ref(monitor, end)
+    def __init__(self, *_arguments: object, **_more: object) -> None:
+        message = "a JobFuture is made by Producer.submit()"
+        raise TypeError(message)
 
     def cancel(self) -> bool:
         """Take the job out of the queue, unless somebody holds it, or has done it.
@@ -404,3 +398,23 @@ def _verdict(promise: Promise) -> tuple[str, object, BaseException | None]:
     if promise.error is not None:
         return "FINISHED", None, promise.error
     return "FINISHED", promise.result, None
+
+
+def new_future(monitor: Monitor, body: T) -> JobFuture[T, Any]:
+    """Return the future of a job that is not put yet. For `Producer.submit`."""
+    future: JobFuture[T, Any] = JobFuture.__new__(JobFuture)
+    Future.__init__(future)
+    future._condition = _Condition()
+    future.job_id = 0
+    future.body = body
+    future._untold = []
+    future._asleep = {}
+    itself = weakref.ref(future)
+
+    def end(_monitor: object) -> None:
+        future = itself()
+        if future is not None:  # pragma: no branch - the reference is its own
+            future._lose_broker()
+
+    future._monitor = weakref.ref(monitor, end)
+    return future

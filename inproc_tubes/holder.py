@@ -17,22 +17,17 @@ from .core.job import Job, T, refuse_to_pickle
 from .core.making import holder_name
 from .errors import ClosedError
 from .failures import failure_of
-from .turns import Turns
+from .turns import EndTurn
 
 if TYPE_CHECKING:
     from .core.record import AnyJob
     from .core.statistics import JobStats
 
-__all__ = ["Holder", "target_of"]
+__all__ = ["Holder", "Reservations", "target_of"]
 
 
-class Holder(Turns, Generic[T]):
-    """What holds jobs: a session, and its turns.
-
-    Every job that the session reserves refers to one of these, and calls its verbs. It
-    is no handle: a handle that is dropped closes its session, although its jobs refer to
-    the holder still. `Consumer` is one that is a handle as well.
-    """
+class Holder(EndTurn, Generic[T]):
+    """What holds jobs: a session, and its verbs for them. A `Consumer` is one."""
 
     __slots__ = ("__weakref__",)
 
@@ -141,6 +136,19 @@ class Holder(Turns, Generic[T]):
         job_id, job = target_of(job_or_id)
         self._monitor.run(self._engine.touch, self._session, job_id, job)
 
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
+        refuse_to_pickle(self, protocol)
+
+
+class Reservations(Holder[T]):
+    """What the jobs that a session has reserved refer to, and call.
+
+    It is no handle: a handle that is dropped closes its session, although its jobs refer
+    to this still.
+    """
+
+    __slots__ = ()
+
     def _finish(self, job: Job[T], result: object) -> None:
         """Delete a job that is done, with a result. For `Job`."""
         self._monitor.run(results.finish, self._engine, self._session, job, result)
@@ -204,9 +212,6 @@ class Holder(Turns, Generic[T]):
         if self._engine.store.find(job._id, job) is None:
             return f"{state} since, by {'another handle' if who is None else repr(who)}"
         return state if who is None else f"{state} by {who!r}"
-
-    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
-        refuse_to_pickle(self, protocol)
 
 
 def target_of(job_or_id: Job[T] | int) -> tuple[int, Job[T] | None]:

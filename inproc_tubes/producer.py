@@ -33,6 +33,7 @@ from .core.requests import PutRequest
 from .core.text import counted, waiting
 from .errors import ClosedError, DrainingError, ReentrantCallError
 from .turns import PutTurn
+from .verbs import adopt_verbs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from .monitor import Monitor
     from .waiting.threads import ThreadSleepers
 
-__all__ = ["BaseProducer", "Producer"]
+__all__ = ["BaseProducer", "Producer", "open_producer"]
 
 W = TypeVar("W")
 M = TypeVar("M")
@@ -263,7 +264,7 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
     ) -> tuple[JobFuture[T, Any], list[int] | M]:
         """Put a job, and return its future and its id, or what waits for that."""
         # Imported late: concurrent.futures is slow to import.
-        from .future import JobFuture  # noqa: PLC0415 - as above
+        from .future import new_future  # noqa: PLC0415 - as above
 
         priority = check_priority(priority)
         delay = check_duration("delay", delay)
@@ -279,7 +280,7 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
         expires = check_expires(expires)
         self._check_size([body])
         jobs = self._jobs_of([body], priority, delay, ttr, expires)
-        future: JobFuture[T, Any] = JobFuture(self._monitor, body)
+        future: JobFuture[T, Any] = new_future(self._monitor, body)
         jobs[0]._own_history().promise = Promise(future)
         mode = word if _give_keys(jobs, keys) else ""
         found = self._put_now(jobs, tube, timeout, mode)
@@ -480,18 +481,11 @@ class Producer(BaseProducer[int, list[int], T]):
     It may be shared by threads. It is a context manager that closes itself.
     """
 
-    def __init__(
-        self,
-        monitor: Monitor,
-        sleepers: ThreadSleepers,
-        tube: str,
-        max_job_size: int | None,
-        *,
-        context: bool,
-        name: str | None,
-    ) -> None:
-        self._sleepers = sleepers
-        super().__init__(monitor, tube, max_job_size, context=context, name=name)
+    _sleepers: ThreadSleepers
+
+    def __init__(self, *_arguments: object, **_more: object) -> None:
+        message = "a Producer is made by Broker.producer()"
+        raise TypeError(message)
 
     def submit(
         self,
@@ -556,3 +550,24 @@ class Producer(BaseProducer[int, list[int], T]):
 
     def __repr__(self) -> str:
         return f"<Producer {self.name!r}: {self._description}>"
+
+
+adopt_verbs(Producer)
+
+
+def open_producer(
+    monitor: Monitor,
+    sleepers: ThreadSleepers,
+    tube: str,
+    max_job_size: int | None,
+    *,
+    context: bool,
+    name: str | None,
+) -> Producer[T]:
+    """Return a new producer. For `Broker.producer`."""
+    producer: Producer[T] = Producer.__new__(Producer)
+    producer._sleepers = sleepers
+    BaseProducer.__init__(
+        producer, monitor, tube, max_job_size, context=context, name=name
+    )
+    return producer

@@ -24,15 +24,12 @@ if TYPE_CHECKING:
     from .core.session import Session
     from .monitor import Monitor
 
-__all__ = ["PutTurn", "ReserveTurn", "Turns"]
+__all__ = ["EndTurn", "PutTurn", "ReserveTurn"]
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Turns:
-    """A session, the monitor of its broker, and the turns that it takes most.
-
-    A handle is one, and so is the holder of the jobs that a consumer has reserved.
-    """
+    """A session and the monitor of its broker, for the turns that it takes most."""
 
     __slots__ = (
         "_engine",
@@ -53,6 +50,16 @@ class Turns:
         self._turn = monitor.turn
         self._schedule = monitor.engine.schedule
         self._session = session
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class EndTurn(Turns):
+    """The turn that ends a job: a delete, or the end of its with-block.
+
+    A consumer is one, and so is what the jobs that it has reserved refer to.
+    """
+
+    __slots__ = ()
 
     def _end(
         self,

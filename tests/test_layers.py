@@ -32,7 +32,8 @@ LAYERS = {
     "errors": Layer({"errors", "version"}, set()),
     "slips": Layer({"slips"}, set()),
     "markup": Layer({"markup"}, set()),
-    "core": Layer({"core"}, {"errors", "markup"}),
+    "verbs": Layer({"verbs"}, set()),
+    "core": Layer({"core"}, {"errors", "markup", "verbs"}),
     "clock": Layer({"clock", "checks", "names"}, {"errors", "slips", "core"}),
     "monitor": Layer({"monitor", "telling", "turns"}, {"errors", "core", "clock"}),
     "at_exit": Layer({"at_exit"}, set()),
@@ -53,6 +54,7 @@ LAYERS = {
             "errors",
             "slips",
             "markup",
+            "verbs",
             "core",
             "clock",
             "monitor",
@@ -62,7 +64,8 @@ LAYERS = {
         },
     ),
     "remote": Layer(
-        {"remote"}, {"errors", "core", "clock", "at_exit", "failures", "handles"}
+        {"remote"},
+        {"errors", "verbs", "core", "clock", "at_exit", "failures", "handles"},
     ),
     "portable": Layer({"portable"}, {"core", "clock", "handles", "remote"}),
     "face": Layer({"__init__"}, {"errors", "core", "clock", "handles", "portable"}),
@@ -74,7 +77,7 @@ LAYERS = {
         {"rates", "dashboard", "terminal"}, {"errors", "markup", "core", "handles"}
     ),
     # What is built on what users have: the face, and checks of arguments.
-    "worker": Layer({"worker"}, {"clock", "face"}),
+    "worker": Layer({"worker"}, {"verbs", "clock", "face"}),
     "protocol": Layer({"protocol"}, {"errors", "core"}),
     "testing": Layer(
         {"testing"}, {"errors", "core", "clock", "waiting", "handles", "worker"}
@@ -88,7 +91,7 @@ LAYERS = {
 LAYER_OF = {member: name for name, row in LAYERS.items() for member in row.members}
 
 # The layers that never wait, wake, tell the time or talk to the world outside.
-PURE = {"errors", "markup", "core", "protocol"}
+PURE = {"errors", "markup", "verbs", "core", "protocol"}
 IMPURE = {
     "_socket",
     "_thread",

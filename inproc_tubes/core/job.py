@@ -56,6 +56,7 @@ __all__ = [
     "Job",
     "JobHolder",
     "JobState",
+    "MadeJob",
     "PeekedJob",
     "refuse_to_pickle",
 ]
@@ -146,6 +147,12 @@ class Job(JobRecord, Generic[T]):
 
     _body: T  # type: ignore[mutable-override]  # the engine does not look into it
     _holder: JobHolder  # type: ignore[mutable-override]  # a record only passes it on
+
+    def __init__(self, *_arguments: object, **_more: object) -> None:
+        message = (
+            "a Job is made by Producer.put(), and handed out by Consumer.reserve()"
+        )
+        raise TypeError(message)
 
     @property
     def id(self) -> int:
@@ -407,7 +414,24 @@ class Job(JobRecord, Generic[T]):
         return summary(f"Job {self._id}", ("", ""), rows)
 
 
-class PeekedJob(Job[T]):
+class MadeJob(Job[T]):
+    """What every job is: `making` calls this class, as users do not call `Job`.
+
+    It is called "Job" wherever that shows.
+    """
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:
+        # C's own: a class with a constructor in Python takes twice as long.
+        __init__ = object.__init__
+
+
+MadeJob.__name__ = MadeJob.__qualname__ = Job.__name__
+MadeJob.__doc__ = Job.__doc__
+
+
+class PeekedJob(MadeJob[T]):
     """A job that somebody has looked at: a snapshot that nobody has reserved."""
 
     __slots__ = ("_held_by", "_original")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from .job import Job, PeekedJob
+from .job import MadeJob, PeekedJob
 from .record import NO_HISTORY, JobState
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def new_job(
     context: Context | None = None,
 ) -> AnyHandle:
     """Return a job that is not in any tube yet. Cost: O(1)."""
-    job: AnyJob = Job()
+    job: AnyJob = MadeJob()
     job._body = body
     job._priority = priority
     job._delay = delay

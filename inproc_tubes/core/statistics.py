@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal
 
+from inproc_tubes.verbs import adopt_verbs
+
 from .text import counted, counts, waiting
 
 if TYPE_CHECKING:
@@ -314,3 +316,7 @@ class BrokerSnapshot:
             f"{counted(held, 'job')} held",
         )
         return f"<BrokerSnapshot at {self.now:.10g}: {', '.join(parts)}>"
+
+
+for _public in (JobStats, TubeStats, BrokerStats):
+    adopt_verbs(_public)

@@ -40,6 +40,7 @@ from inproc_tubes.errors import (
     TimedOutError,
 )
 from inproc_tubes.names import name_here
+from inproc_tubes.verbs import adopt_verbs
 
 from .connection import BROKEN, Connection, refusal_of
 from .consumer import BaseRemoteConsumer
@@ -274,6 +275,9 @@ class RemoteAsyncConsumer(BaseRemoteConsumer[T]):
 
     def __repr__(self) -> str:
         return f"<RemoteAsyncConsumer {self._name!r}: {self._description}>"
+
+
+adopt_verbs(RemoteAsyncConsumer)
 
 
 class _Client(aiostalk.Client):  # type: ignore[misc]  # it has no types

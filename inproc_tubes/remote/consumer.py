@@ -15,6 +15,7 @@ from inproc_tubes.core.job import Job, T
 from inproc_tubes.core.text import counted, waiting
 from inproc_tubes.errors import ClosedError, NotIgnoredError, TimedOutError
 from inproc_tubes.names import name_here
+from inproc_tubes.verbs import adopt_verbs
 
 from .holder import RemoteHolder
 from .pool import Pool
@@ -321,3 +322,6 @@ class RemoteConsumer(BaseRemoteConsumer[T]):
 
     def __repr__(self) -> str:
         return f"<RemoteConsumer {self._name!r}: {self._description}>"
+
+
+adopt_verbs(RemoteConsumer)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from inproc_tubes.core.failure import JobError
 from inproc_tubes.core.job import Job, T
 from inproc_tubes.core.record import NO_HISTORY, JobState
+from inproc_tubes.verbs import adopt_verbs
 
 from .connection import Standing
 
@@ -108,9 +109,12 @@ class RemoteJob(Job[T]):
         return f"<Job {self._id}{where}, {standing}: {reprlib.repr(self._body)}>"
 
 
+adopt_verbs(RemoteJob)
+
+
 def new_job(reservation: Reservation, body: T, holder: JobHolder) -> RemoteJob[T]:
     """Return the handle of a job that was reserved, or looked at."""
-    job: RemoteJob[T] = RemoteJob()
+    job: RemoteJob[T] = RemoteJob.__new__(RemoteJob)
     job._id = reservation.id
     job._body = body
     job._holder = holder

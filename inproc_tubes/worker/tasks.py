@@ -22,6 +22,7 @@ from math import inf
 from typing import TYPE_CHECKING, Generic, Self
 
 from inproc_tubes.checks import check_integer, check_timeout
+from inproc_tubes.verbs import adopt_verbs
 
 from .attempt import is_cancellation
 from .base import BaseWorker
@@ -171,6 +172,9 @@ class AsyncWorker(BaseWorker[T]):
             self._settings.end()
             raise
         return self._group
+
+
+adopt_verbs(AsyncWorker)
 
 
 class _Group(Generic[T]):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Generic, Self
 
 from inproc_tubes import ClosedError, DeadlineSoonError, TimedOutError
 from inproc_tubes.checks import check_integer, check_timeout
+from inproc_tubes.verbs import adopt_verbs
 
 from .base import BaseWorker
 from .policy import Backoff
@@ -253,6 +254,9 @@ class Worker(BaseWorker[T]):
             pool = self._begin()
             pool.run.start(_counted(0))
         return pool
+
+
+adopt_verbs(Worker)
 
 
 class _Pool(Generic[T]):

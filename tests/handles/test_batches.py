@@ -339,7 +339,7 @@ def test_a_first_job_goes_back_if_the_rest_is_interrupted(
                 interrupted()
             super()._take(n, timeout, taken)
 
-    monkeypatch.setattr("inproc_tubes.broker.Consumer", Interrupted)
+    monkeypatch.setattr("inproc_tubes.consumer.Consumer", Interrupted)
     consumer = broker.consumer()
     consumer.takes = 0  # type: ignore[attr-defined]  # it is an Interrupted
     future = waiting(broker, lambda: consumer.reserve_many(2))
