@@ -1,35 +1,35 @@
 """A small shop, run by three workers: Ann, Ben and Cleo.
 
-A *job* is something to do. It is put into a *tube*, which has a name. A worker
-watches tubes and *reserves* a job, which is then nobody else's for a limited time. A
-job that is done is deleted; one whose time runs out goes to the next worker. Every
-worker here is a thread.
+A *job* is something to do. It is put into a *tube*, which has a name: "orders" are to
+be packed, and "emails" to be sent. A worker watches tubes and *reserves* a job, which is
+then nobody else's for a limited time. A job that is done is deleted; one whose time runs
+out goes to the next worker. Every worker here is a thread.
 
 Prints:
     1. The urgent job first
-      put    scarf (priority 999)
-      put    medicine (priority 0)
-      Ann    packs medicine
-      Ann    packs scarf
+      put into "orders": scarf (priority 999)
+      put into "orders": medicine (priority 0)
+      Ann    "orders": packs medicine
+      Ann    "orders": packs scarf
 
     2. A worker sees only the tubes it watches
-      put    hat
-      Ben    sends 'medicine is on its way'
-      Ben    sends 'scarf is on its way'
-      Cleo   packs hat
-      Cleo   sends 'hat is on its way'
+      put into "orders": hat
+      Ben    "emails": sends 'medicine is on its way'
+      Ben    "emails": sends 'scarf is on its way'
+      Cleo   "orders": packs hat
+      Cleo   "emails": sends 'hat is on its way'
 
     3. A worker dies, its job does not
-      put    piano (whoever takes it has one second)
-      Ann    takes piano, and is never seen again
-      Cleo   packs piano (1 worker has lost it before)
-      Ben    sends 'piano is on its way'
+      put into "orders": piano (whoever takes it has one second)
+      Ann    "orders": takes piano, and is never seen again
+      Cleo   "orders": packs piano (1 worker has lost it before)
+      Ben    "emails": sends 'piano is on its way'
 
     4. Not before its time
-      put    'How do you like the piano?' (in one second)
-      put    'We have new pianos!'
-      Ben    sends 'We have new pianos!'
-      Ben    sends 'How do you like the piano?'
+      put into "emails": 'How do you like the piano?' (in one second)
+      put into "emails": 'We have new pianos!'
+      Ben    "emails": sends 'We have new pianos!'
+      Ben    "emails": sends 'How do you like the piano?'
 
     10 jobs were put, 10 were deleted
 """
@@ -53,9 +53,9 @@ def work(name: str, consumer: Consumer, count: int) -> None:
     for _ in range(count):
         with consumer.reserve() as job:  # left without an error: deleted
             if job.tube == "emails":
-                print(f"  {name:6} sends {job.body!r}")
+                print(f'  {name:6} "emails": sends {job.body!r}')
                 continue
-            print(f"  {name:6} packs {job.body}{history(job)}")
+            print(f'  {name:6} "orders": packs {job.body}{history(job)}')
             producer.put(f"{job.body} is on its way", tube="emails")
 
 
@@ -67,7 +67,7 @@ def history(job: Job) -> str:
 def die(name: str, consumer: Consumer) -> None:
     """Reserve a job and end without a word, as a thread does that has crashed."""
     job = consumer.reserve()
-    print(f"  {name:6} takes {job.body}, and is never seen again")
+    print(f'  {name:6} "{job.tube}": takes {job.body}, and is never seen again')
 
 
 def start(*tasks: Thread) -> None:
@@ -79,20 +79,20 @@ def start(*tasks: Thread) -> None:
 
 
 print("1. The urgent job first")
-print("  put    scarf (priority 999)")
+print('  put into "orders": scarf (priority 999)')
 producer.put("scarf", priority=999)
-print("  put    medicine (priority 0)")
+print('  put into "orders": medicine (priority 0)')
 producer.put("medicine", priority=0)
 start(Thread(target=work, args=("Ann", ann, 2)))
 
 print("\n2. A worker sees only the tubes it watches")
-print("  put    hat")
+print('  put into "orders": hat')
 producer.put("hat")
 start(Thread(target=work, args=("Ben", ben, 2)))  # the emails, but not the hat
 start(Thread(target=work, args=("Cleo", cleo, 2)))  # the hat and its email
 
 print("\n3. A worker dies, its job does not")
-print("  put    piano (whoever takes it has one second)")
+print('  put into "orders": piano (whoever takes it has one second)')
 producer.put("piano", ttr=1)
 start(Thread(target=die, args=("Ann", ann)))
 # The consumer `ann` is still there: closed or garbage collected, it would have given
@@ -103,9 +103,9 @@ start(
 )
 
 print("\n4. Not before its time")
-print("  put    'How do you like the piano?' (in one second)")
+print("""  put into "emails": 'How do you like the piano?' (in one second)""")
 producer.put("How do you like the piano?", priority=0, delay=1, tube="emails")
-print("  put    'We have new pianos!'")
+print("""  put into "emails": 'We have new pianos!'""")
 producer.put("We have new pianos!", tube="emails")
 start(Thread(target=work, args=("Ben", ben, 2)))
 
