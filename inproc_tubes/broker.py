@@ -120,6 +120,9 @@ class Broker(Generic[T]):
         self._max_job_size = check_max_job_size(max_job_size)
         if clock is None:
             clock = MonotonicClock()
+        if isinstance(clock, type):
+            message = f"clock is an object, not a class: {clock.__name__}()"
+            raise TypeError(message)
         for method in ("now", "attach", "park", "seconds_until"):
             if not callable(getattr(clock, method, None)):
                 message = f"a clock has {method}(), {type(clock).__name__} has not"
@@ -841,9 +844,9 @@ class Broker(Generic[T]):
 
         Cost: O(1), and that of `subscribe` at the beginning of the block.
         """
-        from .event_stream import EventStream  # noqa: PLC0415 - see async_producer
+        from .event_stream import new_stream  # noqa: PLC0415 - see async_producer
 
-        return EventStream(self._monitor, kinds, buffer, bodies=bodies)
+        return new_stream(self._monitor, kinds, buffer, bodies=bodies)
 
     # The end
 

@@ -31,6 +31,7 @@ __all__ = [
     "check_count",
     "check_duration",
     "check_expires",
+    "check_function",
     "check_integer",
     "check_job_id",
     "check_key",
@@ -60,7 +61,8 @@ def check_integer(what: str, value: object, low: int, high: float) -> int:
         message = f"{what} is an int, not {type(value).__name__}"
         raise TypeError(message)
     if not low <= value <= high:
-        message = f"{what} is from {low} to {high}, not {_shown(value)}"
+        range_ = f"{low} or more" if high == math.inf else f"from {low} to {high}"
+        message = f"{what} is {range_}, not {_shown(value)}"
         raise ValueError(message)
     return value
 
@@ -161,6 +163,8 @@ def check_tube_name(value: object) -> str:
     """Return a tube's name, or raise `BadTubeNameError`."""
     if not isinstance(value, str):
         message = f"a tube's name is a str, not {type(value).__name__}"
+        if isinstance(value, (list, tuple, set, frozenset)):
+            message += ": name several tubes one by one, as in consumer(*tubes)"
         raise TypeError(message)
     if not is_tube_name(value):
         raise BadTubeNameError(value)
@@ -211,15 +215,27 @@ def check_states(value: object, known: tuple[JobState, ...]) -> tuple[JobState, 
 
 def check_bodies(value: Iterable[T]) -> list[T]:
     """Return the bodies of several jobs, which is no text and no dict."""
-    if not isinstance(value, (list, tuple)) and isinstance(
-        value, (str, bytes, bytearray, memoryview, Mapping)
-    ):
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    if isinstance(value, (str, bytes, bytearray, memoryview, Mapping)):
         message = (
             f"bodies is an iterable of bodies, not a {type(value).__name__}, "
             "each part of which would be a job: put it in a list, or use put"
         )
         raise TypeError(message)
-    return list(value)
+    try:
+        bodies = iter(value)
+    except TypeError:
+        message = f"bodies is an iterable of bodies, not {type(value).__name__}"
+        raise TypeError(message) from None
+    return list(bodies)
+
+
+def check_function(what: str, value: object) -> None:
+    """Raise unless this can be called."""
+    if not callable(value):
+        message = f"{what} is a function, not {type(value).__name__}"
+        raise TypeError(message)
 
 
 # The bodies of which no item takes more than four bytes. A memoryview has a size,

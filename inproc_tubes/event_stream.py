@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .monitor import Monitor
     from .subscriptions import Subscription
 
-__all__ = ["EventStream"]
+__all__ = ["EventStream", "new_stream"]
 
 
 class _Buffer:
@@ -87,21 +87,16 @@ class EventStream:
     buffer is dropped, and counted in `dropped`. The broker never waits for it.
     """
 
-    def __init__(
-        self,
-        monitor: Monitor,
-        kinds: Iterable[EventKind | str] | None,
-        buffer: int,
-        *,
-        bodies: bool,
-    ) -> None:
-        self._monitor = monitor
-        self._kinds = check_kinds(kinds)
-        self._size = check_integer("buffer", buffer, 1, float("inf"))
-        check_flag("bodies", bodies)
-        self._bodies = bodies
-        self._buffer: _Buffer | None = None
-        self._subscription: Subscription | None = None
+    _monitor: Monitor
+    _kinds: frozenset[EventKind]
+    _size: int
+    _bodies: bool
+    _buffer: _Buffer | None
+    _subscription: Subscription | None
+
+    def __init__(self, *_arguments: object, **_more: object) -> None:
+        message = "an EventStream is made by Broker.events()"
+        raise TypeError(message)
 
     @property
     def dropped(self) -> int:
@@ -171,3 +166,22 @@ class EventStream:
             which = ", ".join(kind.value for kind in EventKind if kind in self._kinds)
         state = f"{self.dropped} dropped" if self.dropped else "none dropped"
         return f"<EventStream of {which or 'nothing'}: {state}>"
+
+
+def new_stream(
+    monitor: Monitor,
+    kinds: Iterable[EventKind | str] | None,
+    buffer: int,
+    *,
+    bodies: bool,
+) -> EventStream:
+    """Return a stream that has not begun. For `Broker.events`."""
+    stream = EventStream.__new__(EventStream)
+    stream._monitor = monitor
+    stream._kinds = check_kinds(kinds)
+    stream._size = check_integer("buffer", buffer, 1, float("inf"))
+    check_flag("bodies", bodies)
+    stream._bodies = bodies
+    stream._buffer = None
+    stream._subscription = None
+    return stream

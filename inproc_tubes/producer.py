@@ -16,6 +16,7 @@ from .checks import (
     check_bodies,
     check_duration,
     check_expires,
+    check_function,
     check_key,
     check_on_duplicate,
     check_priority,
@@ -244,6 +245,8 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
         timeout = check_timeout(timeout)
         word = check_on_duplicate(on_duplicate)
         expires = check_expires(expires)
+        if key is not None:
+            check_function("key", key)
         keys = None if key is None else _keys_of(bodies, key, word)
         self._check_size(bodies)
         jobs = self._jobs_of(bodies, priority, delay, ttr, expires)

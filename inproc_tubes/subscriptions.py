@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Self
 
+from .checks import check_function
 from .core.event import ALL_KINDS, Event, EventKind
 from .core.job import refuse_to_pickle
 from .telling import Teller
@@ -26,22 +27,19 @@ class Subscription:
     As a context manager it ends with its block.
     """
 
-    def __init__(
-        self,
-        monitor: Monitor,
-        callback: Callable[[Event], object],
-        kinds: frozenset[EventKind],
-        *,
-        bodies: bool,
-    ) -> None:
-        # Weak, lest a broker that is dropped have to wait for the collector.
-        self._monitor = weakref.ref(monitor)
-        self._callback = callback
-        self._is_over = False
-        self.kinds: frozenset[EventKind] = kinds
-        """The kinds of events that it is called for."""
-        self.bodies: bool = bodies
-        """Whether the events show the bodies of jobs."""
+    kinds: frozenset[EventKind]
+    """The kinds of events that it is called for."""
+    bodies: bool
+    """Whether the events show the bodies of jobs."""
+
+    # Weak, lest a broker that is dropped have to wait for the collector.
+    _monitor: weakref.ref[Monitor]
+    _callback: Callable[[Event], object]
+    _is_over: bool
+
+    def __init__(self, *_arguments: object, **_more: object) -> None:
+        message = "a Subscription is made by Broker.subscribe()"
+        raise TypeError(message)
 
     def unsubscribe(self) -> None:
         """Be called no more, also not for what has happened before. Twice has no effect.
@@ -91,18 +89,17 @@ def subscribe(
     bodies: bool,
 ) -> Subscription:
     """Have a callback called for the events of a broker: see `Broker.subscribe`."""
-    _check_callback(callback)
+    check_function("callback", callback)
     wanted = check_kinds(kinds)
     check_flag("bodies", bodies)
-    subscription = Subscription(monitor, callback, wanted, bodies=bodies)
+    subscription = Subscription.__new__(Subscription)
+    subscription.kinds = wanted
+    subscription.bodies = bodies
+    subscription._monitor = weakref.ref(monitor)
+    subscription._callback = callback
+    subscription._is_over = False
     monitor.run(_add, monitor, subscription)
     return subscription
-
-
-def _check_callback(value: object) -> None:
-    if not callable(value):
-        message = f"callback is a function, not {type(value).__name__}"
-        raise TypeError(message)
 
 
 def check_flag(what: str, value: object) -> None:

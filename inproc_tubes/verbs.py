@@ -1,4 +1,4 @@
-"""The verbs of a public class are its own, also those that it inherits.
+"""The verbs that every public class has, and those that it inherits.
 
 The classes behind the public ones share what they have in common by bases, which no user
 knows. A function tells its errors by the class that it was written in:
@@ -10,8 +10,12 @@ the module is imported; a call costs the same.
 from __future__ import annotations
 
 from types import FunctionType
+from typing import NoReturn
 
-__all__ = ["adopt_verbs"]
+__all__ = ["BELONGS_HERE", "adopt_verbs", "refuse_to_pickle"]
+
+BELONGS_HERE = "it belongs to the threads of this process"
+"""Why that cannot be pickled which holds no jobs."""
 
 
 def adopt_verbs(cls: type) -> None:
@@ -51,3 +55,20 @@ def _copy(function: FunctionType, cls: type) -> FunctionType:
     copy.__module__ = cls.__module__
     copy.__qualname__ = f"{cls.__qualname__}.{function.__name__}"
     return copy
+
+
+def refuse_to_pickle(
+    self: object,
+    _protocol: object,
+    why: str = "its jobs live in this process, behind one lock",
+) -> NoReturn:
+    """Raise a TypeError. Serves as ``__reduce_ex__`` of all that lives in a process.
+
+    Args:
+        self: What is to be pickled or copied.
+        why: Why it cannot be.
+    """
+    name = type(self).__name__
+    article = "an" if name[0] in "AEIOU" else "a"
+    message = f"{article} {name} can be neither pickled nor copied: {why}"
+    raise TypeError(message)

@@ -15,9 +15,11 @@ from inproc_tubes import (
     AsyncProducer,
     Broker,
     Consumer,
+    EventStream,
     Job,
     JobFuture,
     Producer,
+    Subscription,
 )
 from inproc_tubes.verbs import adopt_verbs
 from inproc_tubes.worker import AsyncWorker, Worker
@@ -163,6 +165,8 @@ MAKERS: dict[Callable[..., object], str] = {
     AsyncProducer: "an AsyncProducer is made by Broker.async_producer()",
     AsyncConsumer: "an AsyncConsumer is made by Broker.async_consumer()",
     JobFuture: "a JobFuture is made by Producer.submit()",
+    Subscription: "a Subscription is made by Broker.subscribe()",
+    EventStream: "an EventStream is made by Broker.events()",
 }
 
 

@@ -78,13 +78,23 @@ LAYERS = {
     ),
     # What is built on what users have: the face, and checks of arguments.
     "worker": Layer({"worker"}, {"verbs", "clock", "face"}),
-    "protocol": Layer({"protocol"}, {"errors", "core"}),
+    "protocol": Layer({"protocol"}, {"errors", "verbs", "core"}),
     "testing": Layer(
-        {"testing"}, {"errors", "core", "clock", "waiting", "handles", "worker"}
+        {"testing"},
+        {"errors", "verbs", "core", "clock", "waiting", "handles", "worker"},
     ),
     "fakes": Layer(
         {"fakes"},
-        {"errors", "core", "clock", "monitor", "handles", "protocol", "testing"},
+        {
+            "errors",
+            "verbs",
+            "core",
+            "clock",
+            "monitor",
+            "handles",
+            "protocol",
+            "testing",
+        },
     ),
     "plugin": Layer({"pytest_plugin"}, {"core", "handles", "testing", "fakes"}),
 }

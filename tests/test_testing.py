@@ -34,7 +34,7 @@ def put_when_due(broker: Broker, *delays: float) -> None:
 def test_a_fake_clock_starts_far_from_any_real_one_and_stands_still() -> None:
     clock = FakeClock()
     assert START == clock.now() == clock.now()
-    assert "<FakeClock at 1e+06>" == repr(clock)
+    assert "<FakeClock at 1000000>" == repr(clock)
     assert "<autojumping FakeClock at 5>" == repr(FakeClock(5, autojump=True))
 
 

@@ -32,6 +32,8 @@ from __future__ import annotations
 import reprlib
 from typing import TYPE_CHECKING, Generic, NoReturn, Protocol
 
+from inproc_tubes.verbs import refuse_to_pickle
+
 from .record import BlockHolder, JobRecord, JobState
 
 if TYPE_CHECKING:
@@ -115,15 +117,6 @@ class JobHolder(BlockHolder, Protocol):
 
     def _state_of(self, job: Job) -> str:
         """Describe the state of the job as this handle sees it."""
-
-
-def refuse_to_pickle(self: object, _protocol: object) -> NoReturn:
-    """Raise a TypeError. Serves as ``__reduce_ex__`` of all that lives in a process."""
-    message = (
-        f"a {type(self).__name__} can be neither pickled nor copied: "
-        "its jobs live in this process, behind one lock"
-    )
-    raise TypeError(message)
 
 
 class Job(JobRecord, Generic[T]):
@@ -432,7 +425,10 @@ MadeJob.__doc__ = Job.__doc__
 
 
 class PeekedJob(MadeJob[T]):
-    """A job that somebody has looked at: a snapshot that nobody has reserved."""
+    """A job that somebody has looked at: a snapshot that nobody has reserved.
+
+    It is called "Job", too.
+    """
 
     __slots__ = ("_held_by", "_original")
 
@@ -443,3 +439,6 @@ class PeekedJob(MadeJob[T]):
     def holder(self) -> str | None:
         """The name of the consumer that held it when it was looked at."""
         return self._held_by
+
+
+PeekedJob.__name__ = PeekedJob.__qualname__ = Job.__name__

@@ -14,6 +14,7 @@ from inproc_tubes.core.limits import DEFAULT_MAX_JOB_SIZE
 from inproc_tubes.errors import ClosedError
 from inproc_tubes.protocol import ProtocolSession
 from inproc_tubes.testing import FakeClock
+from inproc_tubes.verbs import BELONGS_HERE, refuse_to_pickle
 
 from .addresses import LOOPBACK, key_of, loopback_number
 from .listening import Listener
@@ -24,6 +25,7 @@ from .routing import add, remove
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import NoReturn, SupportsIndex
 
     from inproc_tubes.clock import Clock
     from inproc_tubes.core.engine import Engine
@@ -237,6 +239,9 @@ class FakeBeanstalkd:
         self._broker.close()
         while self._listeners:
             self._listeners.pop().stop()
+
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
+        refuse_to_pickle(self, protocol, BELONGS_HERE)
 
     def __repr__(self) -> str:
         return f"<FakeBeanstalkd at {self._address!r}>"

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from inproc_tubes.core.requests import ReserveRequest
 from inproc_tubes.errors import ClosedError
+from inproc_tubes.verbs import BELONGS_HERE, refuse_to_pickle
 
 from .commands import VERSIONS, Body, Commands, Skip
 from .wire import MAX_LINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn, SupportsIndex
 
     from inproc_tubes.core.session import Session
 
@@ -98,6 +100,9 @@ class ProtocolSession:
         if version not in VERSIONS:
             message = f"version is one of {', '.join(VERSIONS)}, not {version!r}"
             raise ValueError(message)
+        if not hasattr(broker, "_holder_for"):
+            message = f"broker is a Broker, not {type(broker).__name__}"
+            raise TypeError(message)
         self._broker = broker
         self._version = version
         self._input = bytearray()
@@ -195,6 +200,9 @@ class ProtocolSession:
         # Without a session: the constructor has raised.
         if hasattr(self, "session"):
             self._broker._monitor.abandon(self.session)
+
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
+        refuse_to_pickle(self, protocol, BELONGS_HERE)
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "waiting" if self.waiting else "open"

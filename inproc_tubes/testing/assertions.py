@@ -10,10 +10,12 @@ import reprlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from inproc_tubes.checks import check_tube_name
+from inproc_tubes.checks import check_function, check_tube_name
 from inproc_tubes.core.job import JobState
 from inproc_tubes.core.making import peeked
 from inproc_tubes.errors import NotFoundError
+
+from .checking import check_broker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,12 +181,15 @@ def drain(
     Raises:
         AssertionError: The handler has raised it: it is the test's own, and hidden it
             would let the test pass. Or the handler gives a job back for ever.
-        TypeError: The clock of the broker cannot be moved.
+        TypeError: The clock of the broker cannot be moved, or an argument has the wrong
+            type.
         BadTubeNameError: That is no tube name.
         ClosedError: The broker was closed.
 
     Cost: that of the handler.
     """
+    check_broker(broker)
+    check_function("handler", handler)
     # Late: those who only assert need no worker.
     from inproc_tubes.worker import Worker  # noqa: PLC0415 - as above
 
@@ -252,6 +257,7 @@ def _snapshot(_now: float, engine: Engine) -> list[_Seen]:
 
 
 def _look(broker: Broker) -> list[_Seen]:
+    check_broker(broker)
     return broker._monitor.run(_snapshot, broker._engine)
 
 

@@ -15,15 +15,18 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
-from inproc_tubes.checks import check_seconds
+from inproc_tubes.checks import check_integer, check_seconds
 from inproc_tubes.errors import DeadlockError
+from inproc_tubes.verbs import BELONGS_HERE, refuse_to_pickle
 
+from .checking import check_broker
 from .stillness import Decision
 from .users import State, Users
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterator
+    from typing import NoReturn, SupportsIndex
 
     from inproc_tubes.broker import Broker
     from inproc_tubes.clock import Parked, Timed
@@ -380,9 +383,12 @@ class FakeClock:
             for timed in reversed(held):
                 timed.unlock_for_clock()
 
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
+        refuse_to_pickle(self, protocol, BELONGS_HERE)
+
     def __repr__(self) -> str:
         kind = "autojumping " if self._autojump else ""
-        return f"<{kind}FakeClock at {self._time:g}>"
+        return f"<{kind}FakeClock at {self._time:.12g}>"
 
 
 def _poll(clock: weakref.ref[FakeClock]) -> None:
@@ -411,9 +417,13 @@ def wait_until_waiting(broker: Broker, n: int, timeout: float = 10) -> None:
 
     Raises:
         AssertionError: So many did not wait within the timeout.
+        TypeError: That is no broker in memory, or no number.
+        ValueError: ``n`` is negative.
 
     Cost: O(1) for each that begins to wait.
     """
+    check_broker(broker)
+    check_integer("n", n, 0, inf)
     monitor = broker._monitor
     with monitor.lock:
         if monitor.waiting_changed is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
@@ -19,7 +20,7 @@ from .log import Log
 from .policy import Backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from types import EllipsisType
     from typing import TypeAlias
 
@@ -94,6 +95,7 @@ class Settings(Generic[T]):
         )
         self.stop_timeout: float | None = check_timeout(stop_timeout)
         self.log: Log = Log(worker, bodies=log_bodies)
+        _check_handlers(handlers)
         for tube, function in (handlers or {}).items():
             self.handle([tube], function, ...)
 
@@ -179,7 +181,14 @@ def check_handled(tubes: Iterable[object]) -> list[str]:
 
 def _check_broker(worker: str, broker: object) -> None:
     if not isinstance(broker, AnyBroker):
-        message = f"a {worker} works for a Broker, not for a {type(broker).__name__}"
+        message = f"the broker of the {worker} is a Broker, not {type(broker).__name__}"
+        raise TypeError(message)
+
+
+def _check_handlers(handlers: object) -> None:
+    if handlers is not None and not isinstance(handlers, Mapping):
+        kind = type(handlers).__name__
+        message = f"handlers is a mapping of tubes' names to functions, not {kind}"
         raise TypeError(message)
 
 

@@ -22,7 +22,7 @@ from math import inf
 from typing import TYPE_CHECKING, Generic, Self
 
 from inproc_tubes.checks import check_integer, check_timeout
-from inproc_tubes.verbs import adopt_verbs
+from inproc_tubes.verbs import BELONGS_HERE, adopt_verbs, refuse_to_pickle
 
 from .attempt import is_cancellation
 from .base import BaseWorker
@@ -33,6 +33,7 @@ from .settings import Settings, T
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
+    from typing import NoReturn, SupportsIndex
 
     from inproc_tubes import AnyAsyncConsumer, AnyBroker, Job
 
@@ -158,6 +159,9 @@ class AsyncWorker(BaseWorker[T]):
         await group.wait()
         if exc_type is None:
             group.run.raise_what_ended_it()
+
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
+        refuse_to_pickle(self, protocol, BELONGS_HERE)
 
     def __repr__(self) -> str:
         tasks = _counted(self._tasks)

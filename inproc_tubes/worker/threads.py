@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Generic, Self
 
 from inproc_tubes import ClosedError, DeadlineSoonError, TimedOutError
 from inproc_tubes.checks import check_integer, check_timeout
-from inproc_tubes.verbs import adopt_verbs
+from inproc_tubes.verbs import BELONGS_HERE, adopt_verbs, refuse_to_pickle
 
 from .base import BaseWorker
 from .policy import Backoff
@@ -26,6 +26,7 @@ from .timer import Sleeper
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
+    from typing import NoReturn, SupportsIndex
 
     from inproc_tubes import AnyBroker, AnyConsumer, Job
 
@@ -228,6 +229,9 @@ class Worker(BaseWorker[T]):
             advance()
             count += pool.run_pending()
         return count
+
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
+        refuse_to_pickle(self, protocol, BELONGS_HERE)
 
     def __repr__(self) -> str:
         state = "not running" if self._pool is None else self._pool.run.state
