@@ -201,7 +201,7 @@ def called(verb: Verb, *args: Any) -> Counter[str]:
 _MADE_IN = {
     "Tube": ["core.store"],
     "WatchSet": ["core.reserve_queue"],
-    "Job": ["core.making"],
+    "MadeJob": ["core.making"],
     "PeekedJob": ["core.making"],
     "Session": ["core.clients", "monitor"],
     "ReserveRequest": ["core.requests", "turns"],

@@ -110,6 +110,6 @@ def test_any_other_bad_verb_is_refused(
 
 def test_a_worker_works_for_brokers_only() -> None:
     with pytest.raises(
-        TypeError, match=r"^a Worker works for a Broker, not for a int$"
+        TypeError, match=r"^the broker of the Worker is a Broker, not int$"
     ):
         Worker(5)  # type: ignore[arg-type]  # that is the point
