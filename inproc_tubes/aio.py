@@ -216,9 +216,15 @@ class AsyncConsumer(Generic[T]):
             raise
 
     def __aiter__(self) -> Self:
+        """Return the consumer: each step takes a job, see `__anext__`."""
         return self
 
     async def __anext__(self) -> Job[T]:
+        """Take the next job; wait for it without end. Cancelled, this has no effect.
+
+        Raises:
+            StopAsyncIteration: The consumer or the broker was stopped or closed.
+        """
         await asyncio.sleep(0)
         found = None
         try:
@@ -237,6 +243,9 @@ class AsyncConsumer(Generic[T]):
 
         Args:
             job_id: The job's id.
+
+        Returns:
+            The job. It is this consumer's for ``job.ttr`` seconds.
 
         Raises:
             NotFoundError: Somebody holds it, maybe this consumer, or there is no such
@@ -413,6 +422,7 @@ class AsyncConsumer(Generic[T]):
         self._consumer.close()
 
     def __enter__(self) -> Self:
+        """Return the handle, which the end of the with-block closes."""
         return self
 
     def __exit__(
@@ -421,9 +431,11 @@ class AsyncConsumer(Generic[T]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Close the handle, see `close`."""
         self._consumer.__exit__(exc_type, exc, traceback)
 
     async def __aenter__(self) -> Self:
+        """Return the handle, which the end of the with-block closes."""
         return self
 
     async def __aexit__(
@@ -432,6 +444,7 @@ class AsyncConsumer(Generic[T]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Close the handle, see `close`."""
         self._consumer.__exit__(exc_type, exc, traceback)
 
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
@@ -697,6 +710,7 @@ class AsyncProducer(Generic[T]):
         self._producer.close()
 
     def __enter__(self) -> Self:
+        """Return the handle, which the end of the with-block closes."""
         return self
 
     def __exit__(
@@ -705,9 +719,11 @@ class AsyncProducer(Generic[T]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Close the handle, see `close`."""
         self._producer.__exit__(exc_type, exc, traceback)
 
     async def __aenter__(self) -> Self:
+        """Return the handle, which the end of the with-block closes."""
         return self
 
     async def __aexit__(
@@ -716,6 +732,7 @@ class AsyncProducer(Generic[T]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Close the handle, see `close`."""
         self._producer.__exit__(exc_type, exc, traceback)
 
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:

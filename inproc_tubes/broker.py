@@ -985,6 +985,7 @@ class Broker(Generic[T]):
         self._monitor.close(_CLOSED)
 
     def __enter__(self) -> Self:
+        """Return the broker, which the end of the with-block closes."""
         return self
 
     def __exit__(
@@ -993,6 +994,7 @@ class Broker(Generic[T]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Close the broker, see `close`."""
         if exc_type is GeneratorExit:
             # The block was suspended, in a generator or a coroutine, and nobody will
             # resume it: this may be the collector, in the middle of a turn.

@@ -80,13 +80,21 @@ class Clock(Protocol):
         """
 
     def attach(self, timed: Timed) -> None:
-        """Learn of the monitor of a broker that goes by this clock."""
+        """Learn of the monitor of a broker that goes by this clock.
+
+        Args:
+            timed: The monitor.
+        """
 
     def park(self, sleeper: Parked, until: float) -> None:
         """Let the calling thread sleep until it is woken, or until that moment.
 
         It is woken by a release of ``sleeper.token``, which is held when this is called.
         It may return too early: the caller looks again.
+
+        Args:
+            sleeper: The thread, which is the calling one.
+            until: The moment, inf for never.
         """
 
     def seconds_until(self, moment: float) -> float:
@@ -94,6 +102,9 @@ class Clock(Protocol):
 
         That is in how many real seconds it will be ``moment``, 0 or less if it is past;
         inf for never, and where somebody moves the time by hand, and tells the brokers.
+
+        Args:
+            moment: The moment, inf for never.
         """
 
 

@@ -222,6 +222,9 @@ class BaseConsumer(Holder[T], Generic[W, T]):
         Args:
             job_id: The job's id.
 
+        Returns:
+            The job. It is this consumer's for ``job.ttr`` seconds.
+
         Raises:
             NotFoundError: Somebody holds it, maybe this consumer, or there is no such
                 job.
@@ -272,6 +275,7 @@ class BaseConsumer(Holder[T], Generic[W, T]):
         self._monitor.close_session(self._session, "the consumer was closed")
 
     def __enter__(self) -> Self:
+        """Return the handle, which the end of the with-block closes."""
         return self
 
     def __exit__(
@@ -280,6 +284,7 @@ class BaseConsumer(Holder[T], Generic[W, T]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Close the handle, see `close`."""
         self.close()
 
     def __del__(self) -> None:
@@ -406,9 +411,15 @@ class Consumer(BaseConsumer[Job[T], T]):
             raise
 
     def __iter__(self) -> Self:
+        """Return the consumer: each step takes a job, see `__next__`."""
         return self
 
     def __next__(self) -> Job[T]:
+        """Take the next job; wait for it without end.
+
+        Raises:
+            StopIteration: The consumer or the broker was stopped or closed.
+        """
         try:
             return self._reserve[WITHOUT_WARNING]  # type: ignore[return-value]  # as above
         except ClosedError:

@@ -128,6 +128,7 @@ class EventStream:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """End the stream; drop what its buffer has."""
         if self._subscription is not None:
             self._subscription.unsubscribe()
         if self._buffer is not None:
@@ -136,6 +137,7 @@ class EventStream:
             self._buffer.wake()
 
     def __aiter__(self) -> Self:
+        """Return the stream: each step takes an event, see `__anext__`."""
         return self
 
     async def __anext__(self) -> Event:

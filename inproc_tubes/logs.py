@@ -16,12 +16,13 @@ buried: job 1 in 'orders', try 1, held 0.000 s by 'packer': ValueError: torn
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from .core.event import EventKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from .broker import Broker
     from .core.event import Event
@@ -67,6 +68,9 @@ def log_events(
     Raises:
         ClosedError: The broker was closed.
     """
+    if not callable(getattr(broker, "subscribe", None)):
+        message = f"broker is a Broker, not {type(broker).__name__}"
+        raise TypeError(message)
     if isinstance(logger, str):
         logger = logging.getLogger(logger)
     _check(logger, levels)
@@ -85,7 +89,10 @@ def _check(logger: object, levels: object) -> None:
     if not isinstance(logger, (logging.Logger, logging.LoggerAdapter)):
         message = f"logger is a Logger or its name, not {type(logger).__name__}"
         raise TypeError(message)
-    for level in getattr(levels, "values", lambda: [levels])():
+    if not isinstance(levels, Mapping):
+        message = f"levels is a mapping, not {type(levels).__name__}"
+        raise TypeError(message)
+    for level in levels.values():
         if not isinstance(level, int) or isinstance(level, bool):
             message = f"a level is an int, not {level!r}"
             raise TypeError(message)

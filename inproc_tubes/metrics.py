@@ -16,15 +16,17 @@ from itertools import accumulate
 from math import isfinite
 from typing import TYPE_CHECKING, Self
 
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-)
-from prometheus_client.registry import Collector
-
 from .core.event import EventKind
 from .errors import ClosedError
+from .extras import from_extra
+
+with from_extra("prometheus"):
+    from prometheus_client.core import (
+        CounterMetricFamily,
+        GaugeMetricFamily,
+        HistogramMetricFamily,
+    )
+    from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -118,6 +120,7 @@ class BrokerCollector(Collector):
         self._subscription.unsubscribe()
 
     def __enter__(self) -> Self:
+        """Return the collector, which the end of the with-block closes."""
         return self
 
     def __exit__(
@@ -126,6 +129,7 @@ class BrokerCollector(Collector):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Close the collector, see `close`."""
         self.close()
 
     def _take(self, event: Event) -> None:

@@ -327,6 +327,7 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
         self._monitor.close_session(self._session, "the producer was closed")
 
     def __enter__(self) -> Self:
+        """Return the handle, which the end of the with-block closes."""
         return self
 
     def __exit__(
@@ -335,6 +336,7 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Close the handle, see `close`."""
         self.close()
 
     def __del__(self) -> None:

@@ -55,6 +55,7 @@ class Subscription:
             monitor.run_or_defer(lambda _now: _remove(monitor, self))
 
     def __enter__(self) -> Self:
+        """Return the subscription, which ends with the with-block."""
         return self
 
     def __exit__(
@@ -63,6 +64,7 @@ class Subscription:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """End the subscription, see `unsubscribe`."""
         self.unsubscribe()
 
     def _take(self, event: Event) -> None:

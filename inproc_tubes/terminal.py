@@ -9,16 +9,18 @@ import threading
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
-
 from .broker import Broker
 from .core.event import EventKind
 from .core.text import counted
 from .errors import ClosedError
+from .extras import from_extra
 from .rates import Rates
+
+with from_extra("monitor"):
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.table import Table
+    from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,13 +15,22 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
-from opentelemetry import trace
-from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode
-
 from .core.event import EventKind
 from .core.job import Job, JobState
+from .extras import from_extra
 from .version import __version__
+
+with from_extra("opentelemetry"):
+    from opentelemetry import trace
+    from opentelemetry.context import Context
+    from opentelemetry.trace import (
+        Link,
+        Span,
+        SpanContext,
+        SpanKind,
+        Status,
+        StatusCode,
+    )
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -80,6 +89,7 @@ class Tracing:
         self._end_all()
 
     def __enter__(self) -> Self:
+        """Return this, which the end of the with-block closes."""
         return self
 
     def __exit__(
@@ -88,6 +98,7 @@ class Tracing:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Close this, see `close`."""
         self.close()
 
     @contextmanager

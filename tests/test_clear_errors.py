@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from inproc_tubes import Broker
+from inproc_tubes.logs import log_events
 from inproc_tubes.protocol import ProtocolSession
+from inproc_tubes.remote import RemoteBroker
 from inproc_tubes.testing import (
     FakeClock,
     assert_empty,
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 # Mistakes that type checkers find, of users who have none.
 FakeClockClass: Any = FakeClock
 nothing: Any = None
+number: Any = 7
 text: Any = "x"
 names: Any = ["a", "b"]
 printing: Any = print
@@ -59,6 +62,9 @@ MISTAKES: dict[str, Callable[[Broker], object]] = {
     "broker is a Broker, not str": lambda _: assert_empty(text),
     "broker is a Broker, not NoneType": lambda _: assert_put(nothing, "default"),
     "handler is a function, not NoneType": lambda b: drain(b, "default", nothing),
+    "broker is a Broker, not int": lambda _: log_events(number),
+    "levels is a mapping, not int": lambda b: log_events(b, levels=number),
+    "a RemoteBroker is made by connect()": lambda _: RemoteBroker(text),
     "n is an int, not str": lambda b: wait_until_waiting(b, text),
 }
 

@@ -8,14 +8,41 @@ from typing import TYPE_CHECKING
 import pytest
 
 import inproc_tubes
-from inproc_tubes import remote, testing, worker
+from inproc_tubes import (
+    dashboard,
+    fakes,
+    logs,
+    metrics,
+    protocol,
+    remote,
+    terminal,
+    testing,
+    tracing,
+    worker,
+)
+from inproc_tubes.fakes.beanstalk import serverconn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import ModuleType
 
-# Not called by users: what a clock of one's own has to have, and a job's error, which is
-# a named tuple. What is refused has nothing to tell of its argument.
-ELSEWHERE = {"Clock", "MonotonicClock", "JobError", "Drained"}
+MODULES = (
+    inproc_tubes,
+    dashboard,
+    fakes,
+    logs,
+    metrics,
+    protocol,
+    remote,
+    serverconn,
+    terminal,
+    testing,
+    tracing,
+    worker,
+)
+# `Clock` tells what a clock's methods are given, once for all clocks; named tuples have
+# methods of their own. What is refused has nothing to tell of its argument.
+ELSEWHERE = {"MonotonicClock", "JobError", "Drained"}
 # Types only: their methods refer to those of the classes in memory.
 TYPES = (
     "AnyBroker",
@@ -30,13 +57,16 @@ REFUSED = {"set_result", "set_exception"}
 
 def methods() -> Iterator[tuple[str, Callable[..., object]]]:
     """Yield the public methods of all public classes, with their names."""
-    for module in (inproc_tubes, remote, testing, worker):
+    for module in MODULES:
         for name in module.__all__:
             cls = getattr(module, name)
+            if inspect.isfunction(cls):
+                yield name, cls
             if not inspect.isclass(cls) or name in {*ELSEWHERE, *TYPES}:
                 continue
+            hooks = set() if name == "Clock" else HOOKS
             for verb, method in inspect.getmembers(cls, inspect.isfunction):
-                if not verb.startswith("_") and verb not in HOOKS | REFUSED:
+                if not verb.startswith("_") and verb not in hooks | REFUSED:
                     yield f"{name}.{verb}", method
 
 
@@ -76,3 +106,30 @@ def test_a_method_of_a_type_refers_to_the_one_that_is_described(name: str) -> No
         names = {described, plain, "Broker"} if verb == "close" else {described, plain}
         expected = {f"See `{each}.{verb}`." for each in names}
         assert expected & set((inspect.getdoc(method) or "").splitlines())
+
+
+# What a with-block and a for-loop call. An editor shows it at the word ``with``.
+CALLED = {
+    "__enter__",
+    "__exit__",
+    "__aenter__",
+    "__aexit__",
+    "__iter__",
+    "__next__",
+    "__aiter__",
+    "__anext__",
+}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_what_a_block_or_a_loop_calls_tells_what_it_does(module: ModuleType) -> None:
+    missing = [
+        f"{name}.{verb}"
+        for name in module.__all__
+        if inspect.isclass(cls := getattr(module, name)) and name not in TYPES
+        for verb, method in inspect.getmembers(cls, inspect.isfunction)
+        if verb in CALLED
+        and method.__module__.startswith("inproc_tubes.")
+        and not method.__doc__
+    ]
+    assert [] == missing

@@ -32,7 +32,7 @@ LAYERS = {
     "errors": Layer({"errors", "version"}, set()),
     "slips": Layer({"slips"}, set()),
     "markup": Layer({"markup"}, set()),
-    "verbs": Layer({"verbs"}, set()),
+    "verbs": Layer({"verbs", "extras"}, set()),
     "core": Layer({"core"}, {"errors", "markup", "verbs"}),
     "clock": Layer({"clock", "checks", "names"}, {"errors", "slips", "core"}),
     "monitor": Layer({"monitor", "telling", "turns"}, {"errors", "core", "clock"}),
@@ -71,10 +71,13 @@ LAYERS = {
     "face": Layer({"__init__"}, {"errors", "core", "clock", "handles", "portable"}),
     "command": Layer({"__main__", "doctor"}, {"errors", "core", "monitor"}),
     # What is built on events.
-    "events": Layer({"logs", "metrics", "tracing"}, {"errors", "core", "handles"}),
+    "events": Layer(
+        {"logs", "metrics", "tracing"}, {"errors", "verbs", "core", "handles"}
+    ),
     # What shows a broker to people.
     "status": Layer(
-        {"rates", "dashboard", "terminal"}, {"errors", "markup", "core", "handles"}
+        {"rates", "dashboard", "terminal"},
+        {"errors", "verbs", "markup", "core", "handles"},
     ),
     # What is built on what users have: the face, and checks of arguments.
     "worker": Layer({"worker"}, {"verbs", "clock", "face"}),

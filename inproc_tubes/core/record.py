@@ -183,6 +183,7 @@ class JobRecord:
     # else run before the block protects the job, or after it has protected it.
 
     def __enter__(self) -> Self:
+        """Return the job, which the with-block does."""
         return self
 
     def __exit__(
@@ -191,6 +192,14 @@ class JobRecord:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Settle the job by how its with-block was left.
+
+        Left normally, it is deleted; left by an `Exception`, it is buried; left by any
+        other exception, it is released.
+
+        Raises:
+            NotFoundError: The block ended normally, and somebody else has the job now.
+        """
         if exc_type is None:
             self._holder._end(self._id, self, False)  # noqa: FBT003 - see there
         else:

@@ -7,6 +7,9 @@ from inproc_tubes.dashboard import app
 server = Starlette(routes=[Mount("/tubes", app(broker))])
 """
 
-from .application import app
+from inproc_tubes.extras import from_extra
+
+with from_extra("dashboard"):
+    from .application import app
 
 __all__ = ["app"]

@@ -220,6 +220,11 @@ class FakeBeanstalkd:
         return listener.address
 
     def __enter__(self) -> Self:
+        """Begin to serve the address: what connects to it reaches this server.
+
+        Raises:
+            OSError: The address is in use by another fake.
+        """
         if self._broker._engine.closed is not None:
             self.reset()
         add(self, self._key)
@@ -232,6 +237,7 @@ class FakeBeanstalkd:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """End the server: its connections are lost, and its broker is closed."""
         remove(self)
         self._is_active = False
         self._refuses = True
@@ -265,15 +271,27 @@ class FakeBeanstalkd:
             self._listeners.pop().leave_to_parent()
 
     def add(self, connection: Connection) -> None:
-        """Learn of a new connection. For `Connection`."""
+        """Learn of a new connection. For `Connection`.
+
+        Args:
+            connection: The connection.
+        """
         self._connections[connection] = None
 
     def forget(self, connection: Connection) -> None:
-        """Learn that a connection has ended. For `Connection`."""
+        """Learn that a connection has ended. For `Connection`.
+
+        Args:
+            connection: The connection.
+        """
         self._connections.pop(connection, None)
 
     def peer_name(self, family: int = socket.AF_INET) -> Any:
-        """Return its address as the operating system would tell a client."""
+        """Return its address as the operating system would tell a client.
+
+        Args:
+            family: The family of the client's socket.
+        """
         if isinstance(self._key, str):
             return self._key
         host, port = self._key

@@ -147,6 +147,9 @@ class ProtocolSession:
 
         After `closed` it goes nowhere. With ``b""`` it goes on where it can.
 
+        Args:
+            data: Some bytes.
+
         Raises:
             DeadlockError: Under an autojumping `FakeClock`: the reserve that waited
                 will never be answered. The session has gone on without a reply.

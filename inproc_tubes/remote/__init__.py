@@ -15,11 +15,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .broker import RemoteBroker, connect
+from inproc_tubes.extras import from_extra
+
 from .codecs import BytesCodec, Codec, JsonCodec, StrCodec, UnsafePickleCodec
-from .consumer import RemoteConsumer
-from .job import RemoteJob
-from .producer import RemoteProducer
+
+with from_extra("remote"):
+    from .broker import RemoteBroker, connect
+    from .consumer import RemoteConsumer
+    from .job import RemoteJob
+    from .producer import RemoteProducer
 
 if TYPE_CHECKING:
     from .aio import RemoteAsyncConsumer, RemoteAsyncProducer
@@ -43,7 +47,8 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name in {"RemoteAsyncConsumer", "RemoteAsyncProducer"}:
         # asyncio is slow to import, for one who uses plain threads.
-        from . import aio  # noqa: PLC0415 - as above
+        with from_extra("remote"):
+            from . import aio  # noqa: PLC0415 - as above
 
         return getattr(aio, name)
     message = f"module {__name__!r} has no attribute {name!r}"

@@ -240,9 +240,15 @@ class RemoteAsyncConsumer(BaseRemoteConsumer[T]):
         return [first, *self._reserving.more(first._reservation, n - 1)]
 
     def __aiter__(self) -> Self:
+        """Return the consumer: each step takes a job, see `__anext__`."""
         return self
 
     async def __anext__(self) -> RemoteJob[T]:
+        """Take the next job; wait for it without end. Cancelled, this has no effect.
+
+        Raises:
+            StopAsyncIteration: The consumer or the broker was stopped or closed.
+        """
         await asyncio.sleep(0)
         try:
             return await self._go(self._reserving.steps(None, warned=False))
@@ -250,6 +256,7 @@ class RemoteAsyncConsumer(BaseRemoteConsumer[T]):
             raise StopAsyncIteration from None
 
     async def __aenter__(self) -> Self:
+        """Return the handle, which the end of the with-block closes."""
         return self
 
     async def __aexit__(
@@ -258,6 +265,7 @@ class RemoteAsyncConsumer(BaseRemoteConsumer[T]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Close the handle, see `close`."""
         self.close()
 
     async def _go(self, steps: Steps[T]) -> RemoteJob[T]:
@@ -502,6 +510,7 @@ class RemoteAsyncProducer(Generic[T]):
             client.end()
 
     def __enter__(self) -> Self:
+        """Return the handle, which the end of the with-block closes."""
         return self
 
     def __exit__(
@@ -510,9 +519,11 @@ class RemoteAsyncProducer(Generic[T]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Close the handle, see `close`."""
         self.close()
 
     async def __aenter__(self) -> Self:
+        """Return the handle, which the end of the with-block closes."""
         return self
 
     async def __aexit__(
@@ -521,6 +532,7 @@ class RemoteAsyncProducer(Generic[T]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Close the handle, see `close`."""
         self.close()
 
     def __del__(self) -> None:

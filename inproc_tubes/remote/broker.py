@@ -147,6 +147,7 @@ class RemoteBroker(Generic[T]):
     """
 
     def __init__(self, network: Network) -> None:
+        _check_network(network)
         self._network = network
         self._pool = Pool(network)
         self._holder: RemoteHolder[T] = RemoteHolder(
@@ -931,6 +932,7 @@ class RemoteBroker(Generic[T]):
             connection.shut_down() if connection.reserving else connection.close()
 
     def __enter__(self) -> Self:
+        """Return the broker, which the end of the with-block closes."""
         return self
 
     def __exit__(
@@ -939,6 +941,7 @@ class RemoteBroker(Generic[T]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Close the broker, see `close`."""
         self.close()
 
     def __del__(self) -> None:
@@ -1060,6 +1063,12 @@ class RemoteBroker(Generic[T]):
             left += stats.current_jobs_delayed
             buried += stats.current_jobs_buried
         return left, buried
+
+
+def _check_network(value: object) -> None:
+    if not isinstance(value, Network):
+        message = "a RemoteBroker is made by connect()"
+        raise TypeError(message)
 
 
 class _AtExit:

@@ -155,6 +155,9 @@ class BaseRemoteConsumer(RemoteHolder[T]):
         Args:
             job_id: The job's id.
 
+        Returns:
+            The job. It is this consumer's for ``job.ttr`` seconds.
+
         Raises:
             NotFoundError: Somebody holds it, maybe this consumer, or there is no such
                 job.
@@ -196,6 +199,7 @@ class BaseRemoteConsumer(RemoteHolder[T]):
         self.pool.close("the consumer was closed")
 
     def __enter__(self) -> Self:
+        """Return the handle, which the end of the with-block closes."""
         return self
 
     def __exit__(
@@ -204,6 +208,7 @@ class BaseRemoteConsumer(RemoteHolder[T]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Close the handle, see `close`."""
         self.close()
 
     def __del__(self) -> None:
@@ -312,9 +317,15 @@ class RemoteConsumer(BaseRemoteConsumer[T]):
         return [first, *self._reserving.more(first._reservation, n - 1)]
 
     def __iter__(self) -> Self:
+        """Return the consumer: each step takes a job, see `__next__`."""
         return self
 
     def __next__(self) -> RemoteJob[T]:
+        """Take the next job; wait for it without end.
+
+        Raises:
+            StopIteration: The consumer or the broker was stopped or closed.
+        """
         try:
             return go_in_thread(self.pool, self._reserving.steps(None, warned=False))
         except ClosedError:

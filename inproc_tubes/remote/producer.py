@@ -306,6 +306,7 @@ class RemoteProducer(Generic[T]):
         self.pool.close(why)
 
     def __enter__(self) -> Self:
+        """Return the handle, which the end of the with-block closes."""
         return self
 
     def __exit__(
@@ -314,6 +315,7 @@ class RemoteProducer(Generic[T]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Close the handle, see `close`."""
         self.close()
 
     def __del__(self) -> None:

@@ -129,6 +129,15 @@ def refute_put(
 ) -> None:
     """Assert that there is no such job; see `assert_put`.
 
+    Args:
+        broker: The broker.
+        tube: The tube's name.
+        body: The body, or a function that is asked about it.
+        priority: The priority, or such a function.
+        delay: The delay in seconds, or such a function.
+        ttr: The time to run in seconds, or such a function.
+        tolerance: By how many seconds a delay may differ.
+
     Raises:
         AssertionError: There is one.
         BadTubeNameError: That is no tube name.
@@ -145,6 +154,9 @@ def refute_put(
 
 def assert_empty(broker: Broker) -> None:
     """Assert that there is no job, in whatever tube and state.
+
+    Args:
+        broker: The broker.
 
     Raises:
         AssertionError: There is one.

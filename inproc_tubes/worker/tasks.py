@@ -143,6 +143,12 @@ class AsyncWorker(BaseWorker[T]):
             group.run.stop(timeout)
 
     async def __aenter__(self) -> Self:
+        """Let the worker run beside the with-block.
+
+        Raises:
+            RuntimeError: It is running already, or has no handlers.
+            ClosedError: The broker was closed.
+        """
         self._begin().start()
         return self
 
@@ -152,6 +158,11 @@ class AsyncWorker(BaseWorker[T]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Stop the worker, and wait until the current jobs are done, see `stop`.
+
+        Raises:
+            BaseException: What has ended the worker, if the block has raised nothing.
+        """
         group = self._group
         assert group is not None  # `__aenter__` has begun it
         cancelled = exc is not None and is_cancellation(exc)

@@ -158,6 +158,12 @@ class Worker(BaseWorker[T]):
             pool.run.stop(timeout)
 
     def __enter__(self) -> Self:
+        """Let the worker run beside the with-block.
+
+        Raises:
+            RuntimeError: It is running already, or has no handlers.
+            ClosedError: The broker was closed.
+        """
         if self._threads:
             self._begin().start()
         else:
@@ -170,6 +176,11 @@ class Worker(BaseWorker[T]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Stop the worker, and wait until the current jobs are done, see `stop`.
+
+        Raises:
+            BaseException: What has ended the worker, if the block has raised nothing.
+        """
         pool = self._pool
         assert pool is not None  # `__enter__` has begun it
         pool.run.stop(self._settings.stop_timeout)

@@ -128,7 +128,11 @@ class Job:
 
     @honorimmutable
     def Delay(self, delay: int) -> bool:
-        """Release it for later; False if it is not reserved here any longer."""
+        """Release it for later; False if it is not reserved here any longer.
+
+        Args:
+            delay: Seconds until it is ready again.
+        """
         return _is_found(self.Server.release, self.jid, self.pri, delay)
 
     @honorimmutable
@@ -143,7 +147,11 @@ class Job:
 
     @honorimmutable
     def Bury(self, newpri: int = 0) -> bool:
-        """Put it aside; False if it is not reserved here any longer."""
+        """Put it aside; False if it is not reserved here any longer.
+
+        Args:
+            newpri: Its new priority; 0 keeps the present one.
+        """
         if newpri:
             self.pri = newpri
         return _is_found(self.Server.bury, self.jid, newpri)
@@ -182,7 +190,11 @@ class Job:
 
 
 def newJob(**kw: Any) -> Job:
-    """Return a job that no server has seen yet."""
+    """Return a job that no server has seen yet.
+
+    Args:
+        **kw: The arguments of `Job`.
+    """
     return Job(**{**kw, "from_queue": False})
 
 

@@ -141,7 +141,14 @@ class ServerConn:
         return self._socket.fileno()
 
     def put(self, data: Any, pri: int = 1, delay: int = 0, ttr: int = 60) -> Any:
-        """Put a job into the tube that is used."""
+        """Put a job into the tube that is used.
+
+        Args:
+            data: The body, a `str` or `bytes`.
+            pri: The priority, the lower the more urgent.
+            delay: Seconds until it is ready.
+            ttr: Seconds that a reservation of it lasts.
+        """
         if isinstance(data, bytes):
             data = data.decode(*_ENCODING)
         size = len(data)
@@ -153,7 +160,11 @@ class ServerConn:
         return self._call(f"put {pri} {delay} {ttr} {size}\r\n{data}", _INSERTED)
 
     def use(self, tube: str) -> Any:
-        """Use a tube: `put`, the peeks and `kick` go there from now on."""
+        """Use a tube: `put`, the peeks and `kick` go there from now on.
+
+        Args:
+            tube: The tube's name.
+        """
         check_name(tube)
         return self._call(f"use {tube}", _USING)
 
@@ -162,40 +173,75 @@ class ServerConn:
         return self._call("reserve", _RESERVED)
 
     def reserve_with_timeout(self, timeout: int = 0) -> Any:
-        """Reserve a job, waiting no longer than so many seconds."""
+        """Reserve a job, waiting no longer than so many seconds.
+
+        Args:
+            timeout: Seconds, 0 for not at all.
+        """
         if int(timeout) < 0:
             message = "timeout must be greater than 0"
             raise AttributeError(message)
         return self._call(f"reserve-with-timeout {timeout}", _RESERVED_IN_TIME)
 
     def delete(self, jid: int) -> Any:
-        """Delete a job."""
+        """Delete a job.
+
+        Args:
+            jid: The job's id.
+        """
         return self._call(f"delete {jid}", _DELETED)
 
     def release(self, jid: int, pri: int = 1, delay: int = 0) -> Any:
-        """Give a job back; its priority is 1 then, unless another is given."""
+        """Give a job back; its priority is 1 then, unless another is given.
+
+        Args:
+            jid: The job's id.
+            pri: Its new priority.
+            delay: Seconds until it is ready again.
+        """
         return self._call(f"release {jid} {pri} {delay}", _RELEASED)
 
     def bury(self, jid: int, pri: int = 1) -> Any:
-        """Put a job aside until it is kicked."""
+        """Put a job aside until it is kicked.
+
+        Args:
+            jid: The job's id.
+            pri: Its new priority.
+        """
         return self._call(f"bury {jid} {pri}", _BURIED)
 
     def touch(self, jid: int) -> Any:
-        """Begin a reserved job's time to run anew."""
+        """Begin a reserved job's time to run anew.
+
+        Args:
+            jid: The job's id.
+        """
         return self._call(f"touch {jid}", _TOUCHED)
 
     def watch(self, tube: str) -> Any:
-        """Reserve from this tube, too."""
+        """Reserve from this tube, too.
+
+        Args:
+            tube: The tube's name.
+        """
         check_name(tube)
         return self._call(f"watch {tube}", _WATCHING)
 
     def ignore(self, tube: str) -> Any:
-        """Reserve from this tube no longer."""
+        """Reserve from this tube no longer.
+
+        Args:
+            tube: The tube's name.
+        """
         check_name(tube)
         return self._call(f"ignore {tube}", _WATCHING)
 
     def peek(self, jid: int = 0) -> Any:
-        """Look at a job; without an id there is nothing to send, a `ProtoError`."""
+        """Look at a job; without an id there is nothing to send, a `ProtoError`.
+
+        Args:
+            jid: The job's id.
+        """
         if not jid:
             raise errors.ProtoError
         return self._call(f"peek {jid}", _FOUND)
@@ -213,7 +259,11 @@ class ServerConn:
         return self._call("peek-buried", _FOUND)
 
     def kick(self, bound: int = 10) -> Any:
-        """Make up to so many buried jobs of the tube ready; if none is, delayed ones."""
+        """Make up to so many buried jobs of the tube ready; if none is, delayed ones.
+
+        Args:
+            bound: How many at most.
+        """
         return self._call(f"kick {bound}", _KICKED)
 
     def stats(self) -> Any:
@@ -221,11 +271,19 @@ class ServerConn:
         return self._call("stats", _OK)
 
     def stats_job(self, jid: int) -> Any:
-        """Return a job's statistics."""
+        """Return a job's statistics.
+
+        Args:
+            jid: The job's id.
+        """
         return self._call(f"stats-job {jid}", _OK)
 
     def stats_tube(self, tube: str) -> Any:
-        """Return a tube's statistics."""
+        """Return a tube's statistics.
+
+        Args:
+            tube: The tube's name.
+        """
         check_name(tube)
         return self._call(f"stats-tube {tube}", _OK)
 
