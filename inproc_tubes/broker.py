@@ -792,6 +792,7 @@ class Broker(Generic[T]):
         All subscribers are told in the order in which things have happened, one event at
         a time. So a thread that ends a verb while another one is telling, or in a
         callback, leaves its events to that one: they are told soon, but not by then.
+        While a callback blocks, the events of all others wait for it, in memory.
 
         A callback that raises is logged, by ``logging.getLogger("inproc_tubes.events")``,
         and disturbs nothing. Each event is told at most once. Where an exception comes in
@@ -841,6 +842,10 @@ class Broker(Generic[T]):
             buffer: How many events wait at most until they are asked for. What does not
                 fit is dropped, and counted: ``events.dropped``.
             bodies: Whether the events show the bodies of the jobs.
+
+        Returns:
+            The stream, which subscribes when its block begins. A broker that is closed by
+            then raises `ClosedError` there.
 
         Cost: O(1), and that of `subscribe` at the beginning of the block.
         """

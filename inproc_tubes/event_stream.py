@@ -119,6 +119,7 @@ class EventStream:
             self._buffer.take,
             self._kinds | {EventKind.CLOSED},
             bodies=self._bodies,
+            in_block=True,
         )
         return self
 
@@ -142,6 +143,8 @@ class EventStream:
 
     async def __anext__(self) -> Event:
         """Return the next event; wait for it if need be. Cancelled, it loses none.
+
+        Cost: O(1).
 
         Raises:
             StopAsyncIteration: The stream or the broker is at its end.

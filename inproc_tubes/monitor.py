@@ -320,7 +320,7 @@ class Monitor:
                     item.told = True
             while dropped:
                 dropped.pop()
-            if self.teller is not None:
+            if self.teller is not None and self.teller.log.pending:
                 self._tell(self.teller)
 
     def _tell(self, teller: Teller) -> None:

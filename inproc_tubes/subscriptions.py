@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from .checks import check_function
 from .core.event import ALL_KINDS, Event, EventKind
 from .core.job import refuse_to_pickle
+from .monitor import Deferred
 from .telling import Teller
 
 if TYPE_CHECKING:
@@ -18,44 +20,93 @@ if TYPE_CHECKING:
 
     from .monitor import Monitor
 
-__all__ = ["Subscription", "check_flag", "check_kinds", "subscribe"]
+__all__ = ["Listener", "Subscription", "check_flag", "check_kinds", "subscribe"]
+
+
+class Listener:
+    """What the log of events knows of a subscription.
+
+    It is not the subscription itself: so that one which nobody refers to any more can
+    end, see `Subscription.__del__`.
+
+    Attributes:
+        kinds: Which events it is called for.
+        bodies: Whether these show the bodies of jobs.
+        is_over: Whether it is called no more.
+    """
+
+    __slots__ = ("_callback", "bodies", "is_over", "kinds")
+
+    def __init__(
+        self,
+        callback: Callable[[Event], object],
+        kinds: frozenset[EventKind],
+        *,
+        bodies: bool,
+    ) -> None:
+        self._callback = callback
+        self.kinds: frozenset[EventKind] = kinds
+        self.bodies: bool = bodies
+        self.is_over: bool = False
+
+    def _take(self, event: Event) -> None:
+        """Be told of an event; the teller calls it."""
+        if not self.is_over:
+            self._callback(event)
+
+    def __repr__(self) -> str:
+        which = "all events"
+        if self.kinds != ALL_KINDS:
+            which = ", ".join(kind.value for kind in EventKind if kind in self.kinds)
+        state = ", over" if self.is_over else ""
+        return f"<Subscription to {which or 'nothing'}{state}: {self._callback!r}>"
 
 
 class Subscription:
     """Whoever is called for the events of a broker. Made by `Broker.subscribe`.
 
-    As a context manager it ends with its block.
+    It lasts until `unsubscribe`, or until the broker is closed. As a context manager it
+    ends with its block.
     """
-
-    kinds: frozenset[EventKind]
-    """The kinds of events that it is called for."""
-    bodies: bool
-    """Whether the events show the bodies of jobs."""
 
     # Weak, lest a broker that is dropped have to wait for the collector.
     _monitor: weakref.ref[Monitor]
-    _callback: Callable[[Event], object]
-    _is_over: bool
+    _listener: Listener
+    _in_block: bool = False  # also while it is made
 
     def __init__(self, *_arguments: object, **_more: object) -> None:
         message = "a Subscription is made by Broker.subscribe()"
         raise TypeError(message)
 
+    @property
+    def kinds(self) -> frozenset[EventKind]:
+        """The kinds of events that it is called for. Cost: O(1)."""
+        return self._listener.kinds
+
+    @property
+    def bodies(self) -> bool:
+        """Whether the events show the bodies of jobs. Cost: O(1)."""
+        return self._listener.bodies
+
     def unsubscribe(self) -> None:
         """Be called no more, also not for what has happened before. Twice has no effect.
 
         It may be called at any moment, by the callback too. A call that is under way in
-        another thread is not waited for.
+        another thread is not waited for. If it is interrupted, as by Ctrl-C, it may be
+        called again.
 
         Cost: O(number of subscriptions), and O(number of tubes) for the last one.
         """
-        self._is_over = True
+        listener = self._listener
+        listener.is_over = True
         monitor = self._monitor()
         if monitor is not None:
-            monitor.run_or_defer(lambda _now: _remove(monitor, self))
+            monitor.defer(partial(_remove, monitor, listener))
+        self._in_block = False
 
     def __enter__(self) -> Self:
         """Return the subscription, which ends with the with-block."""
+        self._in_block = True
         return self
 
     def __exit__(
@@ -67,20 +118,16 @@ class Subscription:
         """End the subscription, see `unsubscribe`."""
         self.unsubscribe()
 
-    def _take(self, event: Event) -> None:
-        """Be told of an event; the teller calls it."""
-        if not self._is_over:
-            self._callback(event)
+    def __del__(self) -> None:
+        # The end of its block was interrupted, or never came.
+        if self._in_block:
+            self.unsubscribe()
 
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
         refuse_to_pickle(self, protocol)
 
     def __repr__(self) -> str:
-        which = "all events"
-        if self.kinds != ALL_KINDS:
-            which = ", ".join(kind.value for kind in EventKind if kind in self.kinds)
-        state = ", over" if self._is_over else ""
-        return f"<Subscription to {which or 'nothing'}{state}: {self._callback!r}>"
+        return repr(self._listener)
 
 
 def subscribe(
@@ -89,19 +136,35 @@ def subscribe(
     kinds: Iterable[EventKind | str] | None,
     *,
     bodies: bool,
+    in_block: bool = False,
 ) -> Subscription:
-    """Have a callback called for the events of a broker: see `Broker.subscribe`."""
+    """Have a callback called for the events of a broker: see `Broker.subscribe`.
+
+    Args:
+        monitor: That of the broker.
+        callback: As there.
+        kinds: As there.
+        bodies: As there.
+        in_block: Whether the subscription ends when nobody refers to it any more, as
+            one does whose block has begun.
+    """
     check_function("callback", callback)
     wanted = check_kinds(kinds)
     check_flag("bodies", bodies)
-    subscription = Subscription.__new__(Subscription)
-    subscription.kinds = wanted
-    subscription.bodies = bodies
-    subscription._monitor = weakref.ref(monitor)
-    subscription._callback = callback
-    subscription._is_over = False
-    monitor.run(_add, monitor, subscription)
-    return subscription
+    listener = Listener(callback, wanted, bodies=bodies)
+    end = Deferred(partial(_remove, monitor, listener))
+    try:
+        subscription = Subscription.__new__(Subscription)
+        subscription._monitor = weakref.ref(monitor)
+        subscription._listener = listener
+        subscription._in_block = in_block
+        monitor.run(_add, monitor, listener)
+        return subscription  # noqa: TRY300 - an else block is not protected
+    except BaseException:
+        # Interrupted: nobody has got what could end it.
+        monitor.turn.after.append(end)
+        monitor.break_off()
+        raise
 
 
 def check_flag(what: str, value: object) -> None:
@@ -135,21 +198,22 @@ def check_kinds(value: Iterable[object] | None) -> frozenset[EventKind]:
     return frozenset(kinds)
 
 
-def _add(_now: float, monitor: Monitor, subscription: Subscription) -> None:
+def _add(_now: float, monitor: Monitor, listener: Listener) -> None:
     """Record events for a subscription from now on."""
     if monitor.teller is None:
         monitor.teller = Teller(monitor.turn.after)
     log = monitor.teller.log
-    log.subscribers = [*log.subscribers, subscription]
+    log.subscribers = [*log.subscribers, listener]
     monitor.turn.log = log
     monitor.engine.store.record(recorded=True)
 
 
-def _remove(monitor: Monitor, subscription: Subscription) -> None:
-    """Record nothing more for a subscription."""
-    assert monitor.teller is not None  # there was a subscription
+def _remove(monitor: Monitor, listener: Listener, _now: float) -> None:
+    """Record nothing more for a subscription. Twice has no effect."""
+    if monitor.teller is None:
+        return  # it was interrupted before it began
     log = monitor.teller.log
-    log.subscribers = [each for each in log.subscribers if each is not subscription]
-    if not log.subscribers:
+    log.subscribers = [each for each in log.subscribers if each is not listener]
+    if not log.subscribers and monitor.turn.log is not None:
         monitor.turn.log = None
         monitor.engine.store.record(recorded=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gc
 from contextlib import suppress
 from threading import Thread
 from typing import Any
@@ -102,6 +103,16 @@ def test_a_stream_ends_with_its_block(broker: Broker) -> None:
             await anext(events)
 
     asyncio.run(main())
+
+
+def test_a_stream_that_nobody_refers_to_is_over(broker: Broker) -> None:
+    async def main() -> None:
+        events = broker.events()
+        await events.__aenter__()
+
+    asyncio.run(main())
+    gc.collect()
+    assert broker._monitor.turn.log is None
 
 
 def test_a_task_that_is_cancelled_loses_no_event(broker: Broker) -> None:

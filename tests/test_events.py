@@ -6,6 +6,7 @@ import copy
 import gc
 import logging
 import weakref
+from contextlib import ExitStack
 from contextvars import ContextVar
 from dataclasses import FrozenInstanceError
 from threading import Event as Flag, Thread, get_ident
@@ -244,6 +245,27 @@ def test_a_block_that_is_over_tells_nothing_more(broker: Broker) -> None:
     check(broker._engine)
 
 
+def test_a_subscription_that_nobody_refers_to_goes_on(broker: Broker) -> None:
+    told = Told()
+    broker.subscribe(told)
+    gc.collect()
+    broker.producer().put("a")
+    assert ["put"] == told.kinds
+
+
+def test_a_block_that_never_ends_is_over_when_nobody_refers_to_it(
+    broker: Broker,
+) -> None:
+    told = Told()
+    block = ExitStack()
+    block.enter_context(broker.subscribe(told))
+    broker.producer().put("a")
+    del block
+    broker.producer().put("b")
+    assert ["put"] == told.kinds
+    assert broker._monitor.turn.log is None
+
+
 def test_one_of_two_subscriptions_may_end(broker: Broker) -> None:
     one, other = Told(), Told()
     subscription = broker.subscribe(one)
@@ -284,6 +306,8 @@ def test_a_subscription_may_end_after_its_broker(broker: Broker) -> None:
 
 def test_a_subscription_says_what_it_is(broker: Broker) -> None:
     some = broker.subscribe(print, ["buried", "put"])
+    assert some.kinds == {EventKind.PUT, EventKind.BURIED}
+    assert not some.bodies
     assert repr(some) == f"<Subscription to put, buried: {print!r}>"
     some.unsubscribe()
     assert repr(some) == f"<Subscription to put, buried, over: {print!r}>"

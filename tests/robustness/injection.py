@@ -37,7 +37,7 @@ _TOOL = 4  # of those that `sys.monitoring` has for whoever takes them; Hypothes
 
 # The last bytecode of these hands a job to the caller. No Python code can undo anything
 # after it, just as nothing can if the caller is interrupted before he has stored the
-# job. The interpreter runs no signal handler there.
+# job. The interpreter runs no signal handler there. The same holds for what subscribes.
 _LAST = {
     f"{handle}.{verb}"
     for handle in ("BaseConsumer", "Consumer", "AsyncConsumer")
@@ -49,7 +49,11 @@ _LAST = {
         "__next__",
         "__anext__",
     )
-} | {"ReserveTurn.__getitem__"}
+} | {
+    "ReserveTurn.__getitem__",
+    "Broker.subscribe",
+    "subscribe",
+}
 
 
 _TAKES_OVER = {"AsyncConsumer.reserve", "AsyncConsumer.__anext__"}
@@ -78,12 +82,16 @@ class Place(NamedTuple):
 
     @property
     def is_last(self) -> bool:  # pragma: no cover - a trace function is not traced
-        """Whether this hands a job to the caller.
+        """Whether this hands a job, or a subscription, to the caller.
 
         To a coroutine, the step that takes it over belongs to that: it follows at once.
         """
         if self.file == "aio.py" and self.bytecode.startswith("STORE_FAST"):
             return self.function in _TAKES_OVER
+        if self.function == "Subscription.__enter__":
+            return (
+                self.bytecode != "RETURN_VALUE"
+            )  # the caller has it, and no block yet
         return self.bytecode == "RETURN_VALUE" and self.function in _LAST
 
 

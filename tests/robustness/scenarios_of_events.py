@@ -25,6 +25,26 @@ def unsubscribe(world: World) -> Verb:
 
 
 @scenario
+def unsubscribe_that_is_one_of_two(world: World) -> Verb:
+    subscription = world.follow()
+    world.follow()
+    return subscription.unsubscribe
+
+
+@scenario
+def block_of_a_subscription(world: World) -> Verb:
+    world.puts("x")
+    ended = []
+
+    def verb() -> None:
+        with world.broker.subscribe(world.told.append) as subscription:
+            world.producer.put("x")
+        ended.append(subscription)  # it dies where nothing breaks that off
+
+    return verb
+
+
+@scenario
 def put_that_is_told(world: World) -> Verb:
     world.follow()
     world.puts("x")

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
+import inproc_tubes.event_stream  # noqa: F401 - else the first stream would import it
 from inproc_tubes import ClosedError, Job, TimedOutError, TubesError, monitor
 from inproc_tubes.core.recovery import check
 from inproc_tubes.waiting.coroutines import LoopSleepers
@@ -108,10 +109,14 @@ class LoopWorld(World):
             if task.done() and task.exception() is None:
                 self.give(task.result())
         self._verify_holders()
-        if len(asleep) != len(self.engine.dispatch.requests()):
+        if (
+            len(asleep) != len(self.engine.dispatch.requests())
+            or self.monitor.turn.log is not None
+        ):
             # The coroutine is garbage, and its frames refer to its exception.
             gc.collect()
             self.broker.tubes()
+        assert self.monitor.turn.log is None  # no stream of events is left
         assert len(asleep) == len(self.engine.dispatch.requests())
         self._verify_time_is_kept(asleep)
         for task in asleep:
@@ -286,6 +291,31 @@ def result_that_waits(world: LoopWorld) -> AsyncVerb:
     return verb
 
 
+def event_that_waits(world: LoopWorld) -> AsyncVerb:
+    world.neighbour_reserves()
+    world.meanwhile(lambda: world.broker.limit_tube("work", 9))
+    ended = []
+
+    async def verb() -> None:  # pragma: no cover - a tracer is at work
+        async with world.broker.events(["tube_limited"]) as events:
+            await anext(events)
+        ended.append(events)  # it dies where nothing breaks that off
+
+    return verb
+
+
+def event_that_is_there(world: LoopWorld) -> AsyncVerb:
+    ended = []
+
+    async def verb() -> None:  # pragma: no cover - a tracer is at work
+        async with world.broker.events(["tube_limited"]) as events:
+            world.broker.limit_tube("work", 9)
+            await anext(events)
+        ended.append(events)  # it dies where nothing breaks that off
+
+    return verb
+
+
 SCENES: list[Scene] = [
     reserve_of_a_ready_job,
     reserve_that_waits,
@@ -304,6 +334,8 @@ SCENES: list[Scene] = [
     put_many_that_waits,
     join_that_waits,
     result_that_waits,
+    event_that_waits,
+    event_that_is_there,
 ]
 
 
