@@ -66,6 +66,8 @@ def log_events(
         broker.
 
     Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: There is no such kind.
         ClosedError: The broker was closed.
     """
     if not callable(getattr(broker, "subscribe", None)):

@@ -97,6 +97,9 @@ class BrokerCollector(Collector):
         labels: More labels for every metric, such as ``{"broker": "mail"}``.
 
     Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: The buckets do not rise, or are no finite numbers; or a label cannot
+            have that name.
         ClosedError: The broker was closed.
     """
 
@@ -147,13 +150,20 @@ class BrokerCollector(Collector):
         into[tube].add(seconds)
 
     def describe(self) -> Iterable[Metric]:
-        """Return the metrics without their values, for the registry."""
+        """Return the metrics as they are now, of no tube. The registry asks for them.
+
+        Returns:
+            What `collect` yields, but for the jobs. The broker is not asked.
+        """
         yield self._jobs({})
         with self._lock:
             yield from self._counted()
 
     def collect(self) -> Iterator[Metric]:
         """Return the metrics, for the registry. A broker that was closed has no jobs.
+
+        Returns:
+            One family for each metric, see the class.
 
         Cost: that of `Broker.snapshot`.
         """

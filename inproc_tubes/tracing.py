@@ -112,6 +112,10 @@ class Tracing:
         Args:
             job: A job that was reserved. Where it is not in hand any more, no span is
                 made current.
+
+        Returns:
+            A context manager, which yields the span: one that records nothing where the
+            job is not in hand.
         """
         span = self._work_of(job.id, job.tube, job.reserves, job._state)
         with trace.use_span(span, record_exception=True, set_status_on_exception=True):
@@ -124,6 +128,10 @@ class Tracing:
 
         Args:
             function: What takes a job as its first argument; a coroutine function too.
+
+        Returns:
+            A function with the same signature. It raises TypeError where its first
+            argument is no job.
         """
         if inspect.iscoroutinefunction(function):
             awaited = cast("Callable[P, Awaitable[Any]]", function)

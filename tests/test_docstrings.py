@@ -1,4 +1,4 @@
-"""Every public method tells its arguments, as an editor shows them."""
+"""Every public function tells its arguments, as an editor shows them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 import inproc_tubes
 from inproc_tubes import (
     dashboard,
+    doctor,
     fakes,
     logs,
     metrics,
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
-MODULES = (
+MODULES: tuple[ModuleType, ...] = (
     inproc_tubes,
     dashboard,
+    doctor,
     fakes,
     logs,
     metrics,
@@ -56,7 +58,7 @@ REFUSED = {"set_result", "set_exception"}
 
 
 def methods() -> Iterator[tuple[str, Callable[..., object]]]:
-    """Yield the public methods of all public classes, with their names."""
+    """Yield the public functions, and the public methods of all public classes."""
     for module in MODULES:
         for name in module.__all__:
             cls = getattr(module, name)
@@ -74,12 +76,17 @@ METHODS = dict(methods())
 
 
 def test_there_are_methods() -> None:
-    assert METHODS.keys() > {"Producer.put", "AsyncConsumer.reserve", "Worker.run"}
+    assert METHODS.keys() > {
+        "Producer.put",
+        "AsyncConsumer.reserve",
+        "Worker.run",
+        "watch",
+    }
     assert len(METHODS) > 100
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_public_method_tells_its_arguments(name: str) -> None:
+def test_a_public_function_tells_its_arguments(name: str) -> None:
     method = METHODS[name]
     doc = inspect.getdoc(method)
     assert doc, "it has no docstring"

@@ -68,6 +68,9 @@ def app(broker: Broker[Any], *, actions: bool = False) -> Starlette:
         actions: Whether visitors may also kick and delete jobs, and pause and clear
             tubes. They do so by POST, with a token that other sites do not know.
 
+    Returns:
+        The application. It has no lifespan of its own.
+
     Raises:
         TypeError: That is no broker, or ``actions`` is no bool.
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, assert_type
 
 import freezegun
 import time_machine
+from rich.console import Console
+from starlette.applications import Starlette
 
 from inproc_tubes import (
     AsyncConsumer,
@@ -48,9 +51,11 @@ from inproc_tubes import (
     TubesError,
     TubeStats,
 )
+from inproc_tubes.dashboard import app
 from inproc_tubes.fakes import FakeBeanstalkd
-from inproc_tubes.logs import log_events
-from inproc_tubes.metrics import BrokerCollector
+from inproc_tubes.logs import LEVELS, log_events
+from inproc_tubes.metrics import BUCKETS, BrokerCollector
+from inproc_tubes.terminal import watch
 from inproc_tubes.testing import FakeClock, wait_until_waiting
 from inproc_tubes.tracing import Tracing
 
@@ -129,8 +134,18 @@ def take(event: Event) -> None:
     """Take an event."""
     assert_type(event.kind, EventKind)
     assert_type(event.at, float)
+    assert_type(event.tube, str | None)
     assert_type(event.job_id, int | None)
+    assert_type(event.tries, int | None)
+    assert_type(event.age, float | None)
+    assert_type(event.waited, float | None)
     assert_type(event.held, float | None)
+    assert_type(event.consumer, str | None)
+    assert_type(event.priority, int | None)
+    assert_type(event.delay, float | None)
+    assert_type(event.limit, int | None)
+    assert_type(event.source, str | None)
+    assert_type(event.body, object)
     assert_type(event.error, JobError | None)
     event.tube = "other"  # type: ignore[misc]  # frozen
 
@@ -139,6 +154,8 @@ subscription = broker.subscribe(take)
 assert_type(subscription, Subscription)
 assert_type(subscription.unsubscribe(), None)
 assert_type(subscription.kinds, frozenset[EventKind])
+assert_type(subscription.bodies, bool)
+subscription.kinds = frozenset()  # type: ignore[misc]  # it cannot be changed
 with broker.subscribe(take, ["put", EventKind.BURIED], bodies=True) as opened_events:
     assert_type(opened_events, Subscription)
 broker.subscribe(take, ["putt"])  # type: ignore[list-item]  # no kind
@@ -146,11 +163,13 @@ broker.subscribe(take, ["putt"])  # type: ignore[list-item]  # no kind
 
 assert_type(log_events(broker), Subscription)
 log_events(broker, logging.getLogger("x"), ["put"], {EventKind.PUT: logging.DEBUG})
+assert_type(LEVELS, Mapping[EventKind, int])
 log_events(broker, 5)  # type: ignore[arg-type]  # no logger
 
 
 collector = BrokerCollector(broker, buckets=[0.1, 1], labels={"broker": "mail"})
 assert_type(collector.close(), None)
+assert_type(BUCKETS, tuple[float, ...])
 with collector as opened_collector:
     assert_type(opened_collector, BrokerCollector)
 BrokerCollector(broker, labels={"broker": 1})  # type: ignore[dict-item]  # no text
@@ -169,6 +188,15 @@ def pack(job: Job[str]) -> int:
 
 
 tracing.use("job")  # type: ignore[arg-type]  # no job
+
+
+assert_type(app(broker), Starlette)
+assert_type(app(broker, actions=True), Starlette)
+app(broker, actions=1)  # type: ignore[arg-type]  # no bool
+app("broker")  # type: ignore[arg-type]  # no broker
+
+assert_type(watch(broker, interval=0.5, console=Console()), None)
+watch(broker, console=print)  # type: ignore[arg-type]  # no console
 
 
 async def follow() -> None:
