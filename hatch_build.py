@@ -65,6 +65,9 @@ def compile_into(root: Path, folder: Path) -> list[Path]:
         extensions = mypycify(
             [
                 "--config-file=pyproject.toml",
+                # What is not compiled is not looked at: it may need what is not installed
+                # where a wheel is built, as `remote` needs greenstalk.
+                "--follow-imports=silent",
                 f"--cache-dir={folder / 'cache'}",
                 *compiled_sources(root),
             ],
