@@ -11,7 +11,8 @@ from __future__ import annotations
 import threading
 from functools import cache
 from typing import Protocol
-from weakref import WeakSet
+
+from .weak_registry import WeakRegistry
 
 __all__ = ["stop_at_exit"]
 
@@ -24,7 +25,7 @@ class Stoppable(Protocol):
 
 
 # Weak: a broker that the program has dropped is not kept.
-_monitors: WeakSet[Stoppable] = WeakSet()
+_monitors: WeakRegistry[Stoppable] = WeakRegistry()
 
 
 def stop_at_exit(monitor: Stoppable) -> None:
@@ -43,5 +44,5 @@ def _register() -> None:
 
 
 def _stop_all() -> None:
-    for monitor in list(_monitors):
+    for monitor in _monitors:
         monitor.stop("the broker was stopped, as the program ends")

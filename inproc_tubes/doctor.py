@@ -129,4 +129,4 @@ def _threads() -> str:
 def _made_before_a_patch() -> int:
     """Return how many brokers have another lock than they would get now."""
     now = type(threading.RLock())
-    return sum(type(each.lock) is not now for each in list(monitor._monitors))
+    return sum(type(each.lock) is not now for each in monitor._monitors)

@@ -38,7 +38,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import weakref
 from contextlib import suppress
 from functools import partial
 from math import inf
@@ -53,6 +52,7 @@ from .core.session import Session
 from .core.turn import ALARM, TURN, Guard
 from .errors import ClosedError, ReentrantCallError, TubesError
 from .names import name_here
+from .weak_registry import WeakRegistry
 
 if TYPE_CHECKING:
     from collections import deque
@@ -81,7 +81,7 @@ _FORKED = "the broker belongs to the parent of this forked process"
 
 _PACKAGE = __name__.partition(".")[0] + "."
 
-_monitors: weakref.WeakSet[Monitor] = weakref.WeakSet()
+_monitors: WeakRegistry[Monitor] = WeakRegistry()
 # What a forked child has inherited, and must not destroy: it is the parent's.
 _inherited: list[object] = []
 
@@ -665,7 +665,7 @@ def _pause() -> bool:
 
 
 def _leave_all_to_parent() -> None:  # pragma: no cover - runs in a forked child only
-    for monitor in list(_monitors):
+    for monitor in _monitors:
         monitor.leave_to_parent()
 
 

@@ -30,13 +30,15 @@ class Layer(NamedTuple):
 
 LAYERS = {
     "errors": Layer({"errors", "version"}, set()),
-    "slips": Layer({"slips"}, set()),
+    "slips": Layer({"slips", "weak_registry"}, set()),
     "markup": Layer({"markup"}, set()),
     "verbs": Layer({"verbs", "extras"}, set()),
     "core": Layer({"core"}, {"errors", "markup", "verbs"}),
     "clock": Layer({"clock", "checks", "names"}, {"errors", "slips", "core"}),
-    "monitor": Layer({"monitor", "telling", "turns"}, {"errors", "core", "clock"}),
-    "at_exit": Layer({"at_exit"}, set()),
+    "monitor": Layer(
+        {"monitor", "telling", "turns"}, {"errors", "slips", "core", "clock"}
+    ),
+    "at_exit": Layer({"at_exit"}, {"slips"}),
     "failures": Layer({"failures"}, {"core"}),
     "waiting": Layer({"waiting"}, {"errors", "slips", "core", "monitor"}),
     "handles": Layer(
@@ -65,7 +67,16 @@ LAYERS = {
     ),
     "remote": Layer(
         {"remote"},
-        {"errors", "verbs", "core", "clock", "at_exit", "failures", "handles"},
+        {
+            "errors",
+            "slips",
+            "verbs",
+            "core",
+            "clock",
+            "at_exit",
+            "failures",
+            "handles",
+        },
     ),
     "portable": Layer({"portable"}, {"core", "clock", "handles", "remote"}),
     "face": Layer({"__init__"}, {"errors", "core", "clock", "handles", "portable"}),
@@ -90,6 +101,7 @@ LAYERS = {
         {"fakes"},
         {
             "errors",
+            "slips",
             "verbs",
             "core",
             "clock",

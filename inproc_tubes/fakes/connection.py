@@ -11,12 +11,12 @@ import itertools
 import os
 import socket
 import threading
-import weakref
 from abc import ABC, abstractmethod
 from math import inf
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from inproc_tubes.protocol import ProtocolSession
+from inproc_tubes.weak_registry import WeakRegistry
 
 from .reading import Reader
 from .refusals import os_error, parents
@@ -279,11 +279,11 @@ def _is_free(lock: threading.Lock | threading.RLock) -> bool:
     return False
 
 
-_connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+_connections: WeakRegistry[Connection] = WeakRegistry()
 
 
 def _leave_all_to_parent() -> None:  # pragma: no cover - runs in a forked child only
-    for connection in list(_connections):
+    for connection in _connections:
         connection.leave_to_parent()
 
 

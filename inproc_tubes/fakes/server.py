@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,6 +14,7 @@ from inproc_tubes.errors import ClosedError
 from inproc_tubes.protocol import ProtocolSession
 from inproc_tubes.testing import FakeClock
 from inproc_tubes.verbs import BELONGS_HERE, refuse_to_pickle
+from inproc_tubes.weak_registry import WeakRegistry
 
 from .addresses import LOOPBACK, key_of, loopback_number
 from .listening import Listener
@@ -302,11 +302,11 @@ class FakeBeanstalkd:
         return (number, port, *rest)
 
 
-_all: weakref.WeakSet[FakeBeanstalkd] = weakref.WeakSet()
+_all: WeakRegistry[FakeBeanstalkd] = WeakRegistry()
 
 
 def _leave_all_to_parent() -> None:  # pragma: no cover - runs in a forked child only
-    for server in list(_all):
+    for server in _all:
         server.leave_to_parent()
 
 

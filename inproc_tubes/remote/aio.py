@@ -46,7 +46,7 @@ from .connection import BROKEN, Connection, refusal_of
 from .consumer import BaseRemoteConsumer
 from .pool import Pool
 from .producer import lost_put, max_job_size, no_results, put_commands, refuse_all
-from .reserving import Dial, Wait
+from .reserving import Attempt, Dial, Wait
 from .server import Away
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
     from .job import RemoteJob
     from .producer import PutCommand
-    from .reserving import Answer, Steps
+    from .reserving import Answer
     from .server import Network, Server
 
 __all__ = ["RemoteAsyncConsumer", "RemoteAsyncProducer", "sleep_in_loop"]
@@ -128,7 +128,7 @@ async def _wait_in_loop(pool: Pool, step: Wait | Dial) -> Answer:
     """Wait in the running loop for what a step asks for."""
     if isinstance(step, Dial):
         try:
-            return await step.server.connect_in_loop()
+            return await step.server.connect_in_loop(step.patience)
         except Away as away:
             return away
     connections, until, _ = step
@@ -146,6 +146,21 @@ async def _wait_in_loop(pool: Pool, step: Wait | Dial) -> Answer:
             task.cancel()
         # Before their sockets are closed, the loop must have forgotten them.
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _go(attempt: Attempt[T]) -> list[RemoteJob[T]]:
+    """Take the steps of a reserve, and wait in the running loop in between."""
+    try:
+        steps = attempt.steps()
+        step = next(steps)
+        while True:
+            step = steps.send(await _wait_in_loop(attempt.pool, step))
+    except StopIteration as end:
+        jobs: list[RemoteJob[T]] = end.value  # as in `go_in_thread`
+        return jobs
+    except BaseException:
+        attempt.break_off()
+        raise
 
 
 class RemoteAsyncConsumer(BaseRemoteConsumer[T]):
@@ -198,9 +213,9 @@ class RemoteAsyncConsumer(BaseRemoteConsumer[T]):
         Cost: that of `RemoteConsumer.reserve`.
         Source: OP_RESERVE, OP_RESERVE_TIMEOUT (prot.c).
         """
-        steps = self._reserving.steps(check_timeout(timeout), warned=True)
+        attempt = Attempt(self._reserving, check_timeout(timeout), warned=True)
         try:
-            return await self._go(steps)
+            return (await _go(attempt))[0]
         except TimedOutError:
             if default is NO_DEFAULT:
                 raise
@@ -234,10 +249,8 @@ class RemoteAsyncConsumer(BaseRemoteConsumer[T]):
         jobs but the first.
         """
         n = check_count(n)
-        first = await self._go(
-            self._reserving.steps(check_timeout(timeout), warned=True)
-        )
-        return [first, *self._reserving.more(first._reservation, n - 1)]
+        bound = check_timeout(timeout)
+        return [*await _go(Attempt(self._reserving, bound, warned=True, count=n))]
 
     def __aiter__(self) -> Self:
         """Return the consumer: each step takes a job, see `__anext__`."""
@@ -251,7 +264,7 @@ class RemoteAsyncConsumer(BaseRemoteConsumer[T]):
         """
         await asyncio.sleep(0)
         try:
-            return await self._go(self._reserving.steps(None, warned=False))
+            return (await _go(Attempt(self._reserving, None, warned=False)))[0]
         except ClosedError:
             raise StopAsyncIteration from None
 
@@ -267,19 +280,6 @@ class RemoteAsyncConsumer(BaseRemoteConsumer[T]):
     ) -> None:
         """Close the handle, see `close`."""
         self.close()
-
-    async def _go(self, steps: Steps[T]) -> RemoteJob[T]:
-        """Take the steps of a reserve, and wait in the running loop in between."""
-        try:
-            step = next(steps)
-            while True:
-                step = steps.send(await _wait_in_loop(self.pool, step))
-        except StopIteration as end:
-            job: RemoteJob[T] = end.value
-            return job
-        except BaseException:
-            steps.close()  # it ends its connections
-            raise
 
     def __repr__(self) -> str:
         return f"<RemoteAsyncConsumer {self._name!r}: {self._description}>"
@@ -629,7 +629,7 @@ class RemoteAsyncProducer(Generic[T]):
         server.check_not_away()
         client = _Client(server)
         try:
-            async with asyncio.timeout(server.answer_timeout):
+            async with asyncio.timeout(self.pool.network.answer_timeout):
                 await client.connect()
                 await client.use(DEFAULT_TUBE)  # see `Server.connect`
         except greenstalk.UnknownResponseError as error:

@@ -40,12 +40,13 @@ from inproc_tubes.names import check_name
 
 from .addresses import addresses_in
 from .codecs import codec_of, decode
-from .connection import Client, Lost, Reservation
+from .connection import Client, Lost
 from .consumer import RemoteConsumer
 from .holder import RemoteHolder, cannot_move
 from .job import RemoteJob, new_job
 from .pool import Pool
 from .producer import RemoteProducer, refuse_key
+from .reservation import Reservation
 from .server import Network
 
 if TYPE_CHECKING:

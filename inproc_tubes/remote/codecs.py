@@ -6,6 +6,8 @@ import json
 import warnings
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from inproc_tubes.failures import failure_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -184,7 +186,8 @@ def encode(codec: Codec, body: object) -> bytes:
     try:
         data: object = codec.encode(body)
     except Exception as error:
-        message = f"{name} cannot encode this {type(body).__name__}: {error}"
+        why = failure_of(error).text
+        message = f"{name} cannot encode this {type(body).__name__}: {why}"
         raise TypeError(message) from error
     if not isinstance(data, bytes):
         message = f"{name} makes {type(data).__name__} of a body, and not bytes"
@@ -201,5 +204,6 @@ def decode(codec: Codec, data: bytes) -> Any:
     try:
         return codec.decode(data)
     except Exception as error:
-        message = f"{type(codec).__name__} cannot decode the body: {error}"
+        why = failure_of(error).text
+        message = f"{type(codec).__name__} cannot decode the body: {why}"
         raise ValueError(message) from error

@@ -18,7 +18,6 @@ import struct
 import threading
 import weakref
 from contextlib import suppress
-from enum import Enum
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -27,11 +26,12 @@ import greenstalk
 from inproc_tubes.core.limits import DEFAULT_TUBE
 from inproc_tubes.errors import DrainingError, ReentrantCallError, ServerError
 
+from .reservation import Standing
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from inproc_tubes.core.statistics import JobStats
-
+    from .reservation import Reservation
     from .server import Server
 
 __all__ = [
@@ -39,8 +39,6 @@ __all__ = [
     "Client",
     "Connection",
     "Lost",
-    "Reservation",
-    "Standing",
     "refusal_of",
 ]
 
@@ -86,69 +84,6 @@ class Lost(Exception):  # noqa: N818 - it never leaves this package
     def __init__(self, *, sent: bool) -> None:
         super().__init__(sent)
         self.sent: bool = sent
-
-
-class Standing(Enum):
-    """How a handle stands to its job."""
-
-    HELD = "reserved"
-    SETTLED = "settled"
-    LOST = "lost"
-    PEEKED = "looked at"
-
-
-class Reservation:
-    """A job in hand, or one that was looked at; what is known of it without its body.
-
-    Attributes:
-        id: The job's id, as the user knows it.
-        wire_id: Its id on its server.
-        server: Its server.
-        connection: The connection that has reserved it; None if it was looked at.
-        begun_at: When it was reserved or touched last.
-        stats: Its statistics, as they were when somebody first asked for them.
-        standing: How the handle stands to its job.
-        handle: The job's handle, as long as the user has it.
-        told: Whether `DeadlineSoonError` was raised for it since.
-    """
-
-    __slots__ = (
-        "begun_at",
-        "connection",
-        "handle",
-        "id",
-        "server",
-        "standing",
-        "stats",
-        "told",
-        "wire_id",
-    )
-
-    def __init__(
-        self,
-        job_id: int,
-        wire_id: int,
-        server: Server,
-        connection: Connection | None,
-        begun_at: float,
-    ) -> None:
-        self.id: int = job_id
-        self.wire_id: int = wire_id
-        self.server: Server = server
-        self.connection: Connection | None = connection
-        self.begun_at: float = begun_at
-        self.stats: JobStats | None = None
-        self.handle: weakref.ref[object] | None = None
-        self.told: bool = False
-        self.standing: Standing = (
-            Standing.PEEKED if connection is None else Standing.HELD
-        )
-
-    @property
-    def deadline_at(self) -> float | None:
-        """When the reservation ends, None if nobody has asked for its time to run."""
-        stats = self.stats
-        return None if stats is None else self.begun_at + stats.ttr
 
 
 class _Reader:
@@ -250,15 +185,30 @@ class Connection:
         used: The tube that it uses.
         lost: Whether it has ended.
         reserving: Whether it is reserving, and so not free although it has no job.
+        awaited: Whether the answer to a reserve is still to come.
+
+    Args:
+        server: Its server.
+        sock: Its socket.
+        patience: Seconds to wait for an answer.
+        note_end: Called when it has ended, with the reservations that it had.
     """
 
-    def __init__(self, server: Server, sock: socket.socket, patience: float) -> None:
+    def __init__(
+        self,
+        server: Server,
+        sock: socket.socket,
+        patience: float,
+        note_end: Callable[[Connection, list[Reservation]], None],
+    ) -> None:
         self.server: Server = server
         self.jobs: dict[int, Reservation] = {}
         self.watched: tuple[str, ...] = (DEFAULT_TUBE,)
         self.used: str = DEFAULT_TUBE
         self.lost: bool = False
         self.reserving: bool = False
+        self.awaited: bool = False
+        self._note_end = note_end
         # Held for a command and its answer. Reentrant, for a signal handler that comes
         # before the owner is noted.
         self._lock = threading.RLock()
@@ -307,7 +257,8 @@ class Connection:
                 self._owner = get_ident()
                 client = self._client
                 client.sent = False
-                if self.lost:
+                # Awaited, it is another reserve's now: the job of this one has expired.
+                if self.lost or self.awaited:
                     raise Lost(sent=False)  # noqa: TRY301 - what follows is one block
                 return command(client, *args, **kwargs)
             except (*_ANSWERS, Lost):
@@ -360,11 +311,14 @@ class Connection:
         Raises:
             Lost: The connection has ended.
         """
-        try:
-            self._client.begin_reserve(seconds)
-        except OSError as error:
-            self.close()
-            raise Lost(sent=False) from error
+        # Whoever is in the middle of a command for a job that has expired ends it first.
+        with self._lock:
+            self.awaited = True
+            try:
+                self._client.begin_reserve(seconds)
+            except OSError as error:
+                self._end()
+                raise Lost(sent=False) from error
 
     def wait(self, seconds: float | None) -> bytes | None:
         """Wait for the beginning of the answer; b"" if the connection has ended.
@@ -396,10 +350,14 @@ class Connection:
             ServerError: This is no beanstalkd.
         """
         try:
-            return self._client.end_reserve(first)
+            found = self._client.end_reserve(first)
+            self.awaited = False
+            return found  # noqa: TRY300 - what follows is one block
         except (greenstalk.TimedOutError, greenstalk.DeadlineSoonError):
+            self.awaited = False
             return None
         except greenstalk.BeanstalkdError as error:
+            self.close()
             raise refusal_of(error) from error
         except greenstalk.UnknownResponseError as error:
             self.close()
@@ -470,16 +428,24 @@ class Connection:
 
     def _end(self) -> None:
         self.lost = True
-        for reservation in list(self.jobs.values()):
+        had = list(self.jobs.values())
+        for reservation in had:
             reservation.standing = Standing.LOST
         self.jobs.clear()
+        self._note_end(self, had)
         _close(self._client)
 
     def leave_to_parent(self) -> None:
         """Be the parent's, in a forked child: the server is not told."""
         self._lock = threading.RLock()  # another thread may have held it
         self._owner = 0
+        # Nor is its pool, whose lock may be held, too, and which is closed anyway.
+        self._note_end = _note_nothing
         self._end()
+
+
+def _note_nothing(_connection: Connection, _had: list[Reservation]) -> None:
+    pass
 
 
 def _close(client: Client) -> None:

@@ -19,7 +19,7 @@ from inproc_tubes.verbs import adopt_verbs
 
 from .holder import RemoteHolder
 from .pool import Pool
-from .reserving import Reserving, go_in_thread
+from .reserving import Attempt, Reserving, go_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,9 +66,9 @@ class BaseRemoteConsumer(RemoteHolder[T]):
 
         Cost: a round trip.
         """
-        steps = self._reserving.steps(0, warned=False)
+        attempt = Attempt(self._reserving, 0, warned=False)
         try:
-            return go_in_thread(self.pool, steps)
+            return go_in_thread(attempt)[0]
         except TimedOutError:
             return None
 
@@ -279,9 +279,9 @@ class RemoteConsumer(BaseRemoteConsumer[T]):
         in hand and would have to wait, and once one for each of these.
         Source: OP_RESERVE, OP_RESERVE_TIMEOUT (prot.c).
         """
-        steps = self._reserving.steps(check_timeout(timeout), warned=True)
+        attempt = Attempt(self._reserving, check_timeout(timeout), warned=True)
         try:
-            return go_in_thread(self.pool, steps)
+            return go_in_thread(attempt)[0]
         except TimedOutError:
             if default is NO_DEFAULT:
                 raise
@@ -312,9 +312,8 @@ class RemoteConsumer(BaseRemoteConsumer[T]):
         Cost: a round trip for each job, and one more if there are fewer.
         """
         n = check_count(n)
-        steps = self._reserving.steps(check_timeout(timeout), warned=True)
-        first = go_in_thread(self.pool, steps)
-        return [first, *self._reserving.more(first._reservation, n - 1)]
+        bound = check_timeout(timeout)
+        return [*go_in_thread(Attempt(self._reserving, bound, warned=True, count=n))]
 
     def __iter__(self) -> Self:
         """Return the consumer: each step takes a job, see `__next__`."""
@@ -327,7 +326,7 @@ class RemoteConsumer(BaseRemoteConsumer[T]):
             StopIteration: The consumer or the broker was stopped or closed.
         """
         try:
-            return go_in_thread(self.pool, self._reserving.steps(None, warned=False))
+            return go_in_thread(Attempt(self._reserving, None, warned=False))[0]
         except ClosedError:
             raise StopIteration from None
 

@@ -23,8 +23,9 @@ from inproc_tubes.errors import (
 from inproc_tubes.failures import failure_of
 
 from .codecs import decode
-from .connection import Client, Connection, Lost, Reservation, Standing
+from .connection import Client, Connection, Lost
 from .job import RemoteJob, new_job
+from .reservation import Reservation, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,10 +41,6 @@ if TYPE_CHECKING:
     R = TypeVar("R")
 
 __all__ = ["RemoteHolder", "cannot_move"]
-
-# Seconds by which a reservation may end later than it seems: the server's clock, and the
-# way of its answer.
-_LATE = 1.0
 
 _LOST = NotFoundReason.CONNECTION_LOST
 
@@ -251,17 +248,17 @@ class RemoteHolder(Generic[T]):
             return True
         before = reservation.stats
         try:
-            now = self._stats_job(job)
+            now = self._stats_of_held(reservation)
         except (TubesError, ReentrantCallError):
             lost = True
         else:
+            if before is None:
+                reservation.stats = now
             lost = now.state != "reserved" or (
                 before is not None and before.reserves != now.reserves
             )
-            deadline_at = reservation.deadline_at
-            if deadline_at is not None and not lost:
-                # Reserved so late, it is reserved by somebody else.
-                lost = self.pool.network.clock.now() > deadline_at + _LATE
+            # Reserved so late, it is reserved by somebody else.
+            lost = lost or reservation.is_over_at(self.pool.network.clock.now())
         if lost:
             self.pool.end(reservation, Standing.LOST)
         return lost
@@ -468,19 +465,29 @@ class RemoteHolder(Generic[T]):
         """Return the statistics of a job, by the connection that holds it, if any."""
         if reservation.standing is Standing.HELD:
             try:
-                found = self._on_its_connection(
-                    reservation, Client.stats_job, reservation.wire_id
-                )
-            except greenstalk.NotFoundError:
-                self.pool.end(reservation, Standing.LOST)
-                raise NotFoundError(
-                    reservation.id, reason=NotFoundReason.GONE
-                ) from None
-            except Lost:
-                self.pool.end(reservation, Standing.LOST)
-            else:
-                return self.pool.network.job_stats(reservation.server, found)
+                return self._stats_of_held(reservation)
+            except NotFoundError as error:
+                if error.reason is not _LOST:
+                    raise
         return self._ask_stats(reservation.server, reservation.wire_id, reservation.id)
+
+    def _stats_of_held(self, reservation: Reservation) -> JobStats:
+        """Return the statistics of a job in hand. It does not wait for a lost server.
+
+        Raises:
+            NotFoundError: There is no such job any more, or its connection is lost.
+        """
+        try:
+            found = self._on_its_connection(
+                reservation, Client.stats_job, reservation.wire_id
+            )
+        except greenstalk.NotFoundError:
+            self.pool.end(reservation, Standing.LOST)
+            raise NotFoundError(reservation.id, reason=NotFoundReason.GONE) from None
+        except Lost:
+            self.pool.end(reservation, Standing.LOST)
+            raise NotFoundError(reservation.id, reason=_LOST) from None
+        return self.pool.network.job_stats(reservation.server, found)
 
     def _ask_stats(self, server: Server, wire_id: int, job_id: int) -> JobStats:
         try:

@@ -10,14 +10,14 @@ from inproc_tubes.core.job import Job, T
 from inproc_tubes.core.record import NO_HISTORY, JobState
 from inproc_tubes.verbs import adopt_verbs
 
-from .connection import Standing
+from .reservation import Standing
 
 if TYPE_CHECKING:
     from inproc_tubes.core.failure import Failure
     from inproc_tubes.core.job import JobHolder
     from inproc_tubes.core.statistics import JobStats
 
-    from .connection import Reservation
+    from .reservation import Reservation
 
 __all__ = ["RemoteJob", "new_job"]
 

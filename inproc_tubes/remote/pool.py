@@ -25,8 +25,10 @@ import weakref
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from inproc_tubes.errors import ClosedError, ConnectionLostError
+from inproc_tubes.weak_registry import WeakRegistry
 
-from .connection import Connection, Lost, Reservation, Standing
+from .connection import Connection, Lost
+from .reservation import Reservation, Standing
 from .server import Away
 from .sleeping import ThreadSleeper
 
@@ -56,22 +58,28 @@ class Pool:
         network: The servers.
         closed: Why it was closed, None if it was not.
         abandoned: Whether nobody will ask for a connection any more.
-        held: The reservations, by the ids of the jobs.
+        held: The reservations that are not over, by the ids of the jobs.
         wakes: How often `wake` was called.
+
+    Args:
+        network: The same.
+        patient: Whether its verbs wait for a server that is away. In an event loop they
+            must not.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, *, patient: bool = True) -> None:
         self.network: Network = network
+        self._patience = network.reconnect_timeout if patient else 0
         self.closed: str | None = None
         self.abandoned: bool = False
         self.wakes: int = 0
-        # What is lost is here until it is reserved again, or somebody tries to settle it.
         self.held: dict[int, Reservation] = {}
         # Guards which connections are free. Reentrant, for a verb in a signal handler.
         self._lock = threading.RLock()
         # Changed by single steps, without a lock, as are the others.
         self._free: list[list[Connection]] = [[] for _ in network.servers]
-        self._all: dict[Connection, None] = {}
+        # Weak: what a verb was about to use when it was broken off closes itself.
+        self._all: WeakRegistry[Connection] = WeakRegistry()
         self._sleepers: dict[Sleeper, None] = {}
 
     def check_open(self) -> None:
@@ -99,7 +107,7 @@ class Pool:
                 return None
             if not alive or connection.is_alive():
                 return connection
-            self.drop(connection)
+            connection.close()
 
     def adopt(self, server: Server, sock: socket.socket) -> Connection:
         """Have a new connection, made of a socket, as one of its own.
@@ -108,14 +116,16 @@ class Pool:
             Away: It has ended already.
         """
         try:
-            connection = Connection(server, sock, self.network.answer_timeout)
+            connection = Connection(
+                server, sock, self.network.answer_timeout, self._note_end
+            )
         except OSError as error:
             sock.close()
             raise server.note_failure(error) from error
-        self._all[connection] = None
+        self._all.add(connection)
         self.network.connections.add(connection)
         if self.closed is not None or self.network.forked:
-            self.drop(connection)
+            connection.close()
             self.check_open()
         return connection
 
@@ -130,26 +140,24 @@ class Pool:
             Away: There is none, and no new one can be made.
         """
         free = None if fresh else self.free_one(server)
-        return free or self.adopt(server, server.connect())
+        return free or self.adopt(server, server.connect(self.network.answer_timeout))
 
     def give_back(self, connection: Connection) -> None:
         """Note that nobody uses a connection any more."""
         if connection.lost or self.abandoned:
-            self.drop(connection)
+            connection.close()
             return
         self._free[connection.server.index].append(connection)
         if self.closed is not None:
-            self.drop(connection)
+            connection.close()
 
-    def drop(self, connection: Connection) -> None:
-        """End a connection."""
-        self._all.pop(connection, None)
-        connection.close()
-
-    def hang_up(self, connection: Connection) -> None:
-        """End a connection, and wait until the server has noticed."""
-        self._all.pop(connection, None)
-        connection.hang_up()
+    def _note_end(self, connection: Connection, had: list[Reservation]) -> None:
+        """Note that a connection has ended, and lost these jobs."""
+        self._all.discard(connection)
+        with self._lock:
+            for reservation in had:
+                if self.held.get(reservation.id) is reservation:
+                    del self.held[reservation.id]
 
     # Jobs
 
@@ -183,7 +191,7 @@ class Pool:
                 and connection is not None
                 and not _has_handle(connection)
             ):
-                self.drop(connection)
+                connection.close()
 
         reservation.handle = weakref.ref(job, note_dropped)
 
@@ -238,7 +246,7 @@ class Pool:
                 except Away as error:
                     away.append(error)
             if give_up_at is None:
-                give_up_at = self.network.clock.now() + self.network.reconnect_timeout
+                give_up_at = self.network.clock.now() + self._patience
             self.sleep(self.time_to_retry(verb, away, give_up_at))
 
     def time_to_retry(self, verb: str, away: list[Away], give_up_at: float) -> float:
@@ -313,19 +321,19 @@ class Pool:
         if self.closed is None:
             self.closed = why
         self.wake()
-        for connection in list(self._all):
+        for connection in self._all:
             if connection.reserving:
                 # Who waits on it ends it. A loop must not lose a socket that it watches.
                 connection.shut_down()
             else:
-                self.hang_up(connection)
+                connection.hang_up()
 
     def abandon(self) -> None:
         """End all connections that have no job in hand; nobody asks any more."""
         self.abandoned = True
-        for connection in list(self._all):
+        for connection in self._all:
             if not _has_handle(connection):
-                self.drop(connection)
+                connection.close()
 
 
 def _has_handle(connection: Connection) -> bool:

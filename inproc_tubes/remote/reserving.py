@@ -1,13 +1,18 @@
 """How a reserve goes, whoever waits for it: a thread or a coroutine.
 
-`Reserving.steps` is a generator. It does all that does not wait, and yields what is to be
+`Attempt.steps` is a generator. It does all that does not wait, and yields what is to be
 waited for: a `Wait` for answers or a moment, or a `Dial` for a new connection. It is
-written once; `consumer` and `aio` say how to wait.
+written once; `go_in_thread` and `aio` say how to wait.
+
+What breaks a reserve off
+    An attempt knows each connection that it uses, until that is free again or the user
+    has its job. Ctrl-C and the like may come between any two steps: `Attempt.break_off`
+    ends these connections then, and the server gives their jobs back.
 """
 
 from __future__ import annotations
 
-import select
+import selectors
 import socket
 from contextlib import suppress
 from math import ceil, inf
@@ -24,31 +29,32 @@ from inproc_tubes.errors import (
     TimedOutError,
 )
 
-from .connection import Client, Connection, Lost, Standing
+from .connection import Client, Connection, Lost
+from .reservation import Standing
 from .server import Away
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from .connection import Reservation
     from .holder import RemoteHolder
     from .job import RemoteJob
     from .pool import Pool
+    from .reservation import Reservation
     from .server import Server
 
     R = TypeVar("R")
-    Steps: TypeAlias = "Generator[Wait | Dial, Answer, RemoteJob[T]]"
+    Steps: TypeAlias = "Generator[Wait | Dial, Answer, list[RemoteJob[T]]]"
     Part: TypeAlias = "Generator[Wait | Dial, Answer, R]"
 
-__all__ = ["Answer", "Dial", "Reserving", "Wait", "go_in_thread"]
+__all__ = ["Answer", "Attempt", "Dial", "Reserving", "Wait", "go_in_thread"]
 
 # A whole number of seconds that is less than this more than it was to be is left to the
 # server: it is more exact than to end the connection.
 _SLACK = 0.05
 
-
-class _UndecodableError(Exception):
-    """A job was reserved that cannot be decoded, and was buried."""
+# Seconds that a server has to answer at least, however short the timeout of a reserve: a
+# packet that was lost is sent again after one.
+_SHORTEST_PATIENCE = 2.0
 
 
 class Wait(NamedTuple):
@@ -60,9 +66,10 @@ class Wait(NamedTuple):
 
 
 class Dial(NamedTuple):
-    """Make a new connection to this server."""
+    """Make a new connection to this server, which has so many seconds to answer."""
 
     server: Server
+    patience: float
 
 
 # What a wait has brought: a connection, and the first byte of its answer. What a dial has:
@@ -72,9 +79,11 @@ Answer: TypeAlias = "tuple[Connection, bytes] | socket.socket | Away | None"
 
 
 class Reserving(Generic[T]):
-    """What a consumer watches, and its reserves.
+    """What a consumer watches, and what is the same for all of its reserves.
 
     Attributes:
+        pool: Its connections.
+        holder: What settles its jobs.
         watched: The tubes.
         stopped: Why it was stopped, None if it was not.
         waiting: The connections that wait for a job.
@@ -83,9 +92,8 @@ class Reserving(Generic[T]):
     def __init__(
         self, pool: Pool, holder: RemoteHolder[T], tubes: tuple[str, ...]
     ) -> None:
-        self._pool = pool
-        self._holder = holder
-        self._network = pool.network
+        self.pool = pool
+        self.holder = holder
         self.watched = tubes
         self.stopped: str | None = None
         self.waiting: dict[Connection, None] = {}  # changed by single steps
@@ -94,7 +102,7 @@ class Reserving(Generic[T]):
 
     def check_open(self) -> None:
         """Raise what a reserve raises after a close or a stop."""
-        self._pool.check_open()
+        self.pool.check_open()
         if self.stopped is not None:
             raise StoppedError(self.stopped)
 
@@ -108,89 +116,47 @@ class Reserving(Generic[T]):
         """Have what waits look again at what it watches, and whether it may."""
         for connection in list(self.waiting):
             connection.shut_down()
-        self._pool.wake()
-
-    # A reserve
-
-    def steps(self, timeout: float | None, *, warned: bool) -> Steps[T]:
-        """Reserve a job.
-
-        Args:
-            timeout: Seconds to wait, None for ever.
-            warned: Whether it raises `DeadlineSoonError`.
-        """
-        clock, held = self._network.clock, self._pool.held
-        until = inf if timeout is None else clock.now() + timeout
-        while True:
-            self.check_open()
-            if timeout == 0 or len(self._network.servers) > 1 or (warned and held):
-                for server in self._network.in_turn():
-                    job = yield from self._look(server)
-                    if job is not None:
-                        return job
-            deadline_at = self._first_deadline() if warned and held else inf
-            now = clock.now()
-            if timeout is not None and (timeout == 0 or now >= until):
-                raise TimedOutError(timeout)
-            job = yield from self._wait(now, until, deadline_at)
-            if job is not None:
-                return job
-
-    def more(self, first: Reservation, count: int) -> list[RemoteJob[T]]:
-        """Reserve up to so many jobs that are ready, by the connection of the first."""
-        found: list[RemoteJob[T]] = []
-        connection = first.connection
-        assert connection is not None  # it was reserved
-        try:
-            while len(found) < count:
-                job = connection.ask(Client.reserve, 0)
-                reservation = self._pool.accept(connection, job)
-                handle = self._holder._job_of(reservation, job.body)
-                if handle is not None:
-                    found.append(handle)
-        except (Lost, greenstalk.TimedOutError, greenstalk.DeadlineSoonError):
-            pass
-        except BaseException:
-            self._pool.drop(connection)  # nobody has a handle of what it has
-            raise
-        return found
+        self.pool.wake()
 
     def reserve_job(self, job_id: int) -> RemoteJob[T]:
         """Reserve the job of this id."""
-        server, wire_id = self._network.place_of(job_id)
+        pool = self.pool
+        server, wire_id = pool.network.place_of(job_id)
         fresh = False
         while True:
-            connection = self._pool.take("reserve_job", [server], fresh=fresh)
-            connection.reserving = True
+            connection = pool.take("reserve_job", [server], fresh=fresh)
             try:
+                connection.reserving = True
                 found = connection.ask(Client.reserve_job, wire_id)
-                reservation = self._pool.accept(connection, found)
+                reservation = pool.accept(connection, found)
+                job = self.holder._job_of(reservation, found.body)
+                pool.end_reserving(connection)
             except greenstalk.NotFoundError:
-                raise self._holder._not_found(job_id) from None
+                pool.end_reserving(connection)
+                raise self.holder._not_found(job_id) from None
             except Lost:
                 fresh = True
                 continue
             except BaseException:
-                self._pool.drop(connection)  # it may have the job
+                connection.close()  # it may have the job
                 raise
-            finally:
-                self._pool.end_reserving(connection)
-            job = self._holder._job_of(reservation, found.body)
             if job is None:
                 message = f"job {job_id} is buried: its body cannot be decoded"
                 raise ValueError(message)
             return job
 
+    # Connections
+
     def open(self) -> None:
         """Connect to the servers that are there, and watch."""
-        for server in self._network.servers:
+        for server in self.pool.network.servers:
             with suppress(Away, Lost):
-                self._watch(self._pool.try_to_take(server))
+                self._watch(self.pool.try_to_take(server))
 
     def tell(self) -> None:
         """Have a connection that is free watch what is to be watched."""
-        for server in self._network.servers:
-            connection = self._pool.free_one(server)
+        for server in self.pool.network.servers:
+            connection = self.pool.free_one(server)
             if connection is not None:
                 with suppress(Lost):
                     self._watch(connection)
@@ -199,107 +165,42 @@ class Reserving(Generic[T]):
         try:
             connection.watch(self.watched)
         finally:
-            self._pool.give_back(connection)
+            self.pool.give_back(connection)
 
-    @property
-    def _patience(self) -> float:
-        return self._network.answer_timeout
-
-    def _connected(
-        self, server: Server, *, fresh: bool = False
-    ) -> Part[Connection | Away]:
-        """Take a connection that watches what is to be watched, or say why not."""
-        connection = None if fresh else self._pool.free_one(server, alive=False)
-        if connection is None:
-            made = yield Dial(server)
-            if isinstance(made, Away):
-                return made
-            assert isinstance(made, socket.socket)
-            try:
-                connection = self._pool.adopt(server, made)
-            except Away as away:
-                return away
-        connection.reserving = True
-        try:
-            connection.watch(self.watched)
-        except Lost:
-            self._give_up(connection)
-            raise
-        except BaseException:
-            self._give_up(connection)
-            raise
-        return connection
-
-    def _give_up(self, connection: Connection) -> None:
-        self.waiting.pop(connection, None)
-        self._pool.drop(connection)
-
-    def _look(self, server: Server) -> Part[RemoteJob[T] | None]:
-        """Reserve a job that is ready on a server; None if there is none."""
-        fresh = False
-        while True:
-            try:
-                connection = yield from self._connected(server, fresh=fresh)
-            except Lost:
-                fresh = True
+    def free_one(self, server: Server) -> Connection | None:
+        """Take a connection that nobody uses, or whose jobs nobody can settle any more."""
+        pool = self.pool
+        found = pool.free_one(server, alive=False)
+        if found is not None:
+            return found
+        now = pool.network.clock.now()
+        for reservation in list(pool.held.values()):
+            if reservation.server is not server:
                 continue
-            if isinstance(connection, Away):
-                return None
-            try:
-                connection.begin_reserve(0)
-                patience = self._network.clock.now() + self._patience
-                answer = yield Wait([connection], patience)
-                return self._take(answer, connection)
-            except _UndecodableError:
-                pass  # it is buried: look again
-            except Lost:
-                self._give_up(connection)
-                self.check_open()
-                fresh = True
-            except BaseException:
-                self._give_up(connection)
-                raise
+            # Without its handle a job may still be settled by its id, until it expires.
+            if reservation.is_dropped and reservation.stats is None:
+                with suppress(NotFoundError):
+                    reservation.stats = self.holder._stats_of_held(reservation)
+            if reservation.is_over_at(now):
+                pool.end(reservation, Standing.LOST)
+        return pool.free_one(server, alive=False)
 
-    def _take(self, answer: Answer, connection: Connection) -> RemoteJob[T] | None:
-        """Return the job in an answer, and have the connection be free if it has none.
-
-        Raises:
-            _UndecodableError: There was a job that cannot be decoded.
-            Lost: The connection has ended.
-        """
-        first = answer[1] if isinstance(answer, tuple) else b""
-        found = connection.end_reserve(first)
-        if found is None:
-            self._pool.end_reserving(connection)
-            return None
-        self.waiting.pop(connection, None)
-        reservation = self._pool.accept(connection, found)
-        job = self._holder._job_of(reservation, found.body)
-        self._pool.end_reserving(connection)
-        if self._pool.closed is not None:
-            self._give_up(connection)
-            self._pool.check_open()
-        if job is None:
-            raise _UndecodableError
-        return job
-
-    def _first_deadline(self) -> float:
+    def first_deadline(self) -> float:
         """Return when the first job in hand is to be told of: a second before its end.
 
         Raises:
             DeadlineSoonError: That is now.
         """
-        now = self._network.clock.now()
+        now = self.pool.network.clock.now()
         first: tuple[float, Reservation] | None = None
-        for reservation in list(self._pool.held.values()):
+        for reservation in list(self.pool.held.values()):
             if reservation.standing is not Standing.HELD or reservation.told:
                 continue
             if reservation.stats is None:
                 try:
-                    stats = self._holder._stats_of(reservation)
+                    reservation.stats = self.holder._stats_of_held(reservation)
                 except NotFoundError:
                     continue
-                reservation.stats = stats
             deadline_at = reservation.begun_at + reservation.stats.ttr
             if deadline_at <= now:
                 continue  # it is over, and nobody need be told
@@ -313,40 +214,186 @@ class Reserving(Generic[T]):
             raise DeadlineSoonError(reservation.id, deadline_at - now)
         return deadline_at - SAFETY_MARGIN
 
-    def _wait(
-        self, now: float, until: float, deadline_at: float
-    ) -> Part[RemoteJob[T] | None]:
+
+class Attempt(Generic[T]):
+    """One reserve that is under way.
+
+    Attributes:
+        pool: The connections of its consumer.
+
+    Args:
+        reserving: What is the same for all reserves of its consumer.
+        timeout: Seconds to wait for the first job, None for ever.
+        warned: Whether it raises `DeadlineSoonError`.
+        count: How many jobs it reserves at most, if they are ready.
+    """
+
+    def __init__(
+        self,
+        reserving: Reserving[T],
+        timeout: float | None,
+        *,
+        warned: bool,
+        count: int = 1,
+    ) -> None:
+        self._count = count
+        self.pool = reserving.pool
+        self._reserving = reserving
+        self._network = reserving.pool.network
+        self._timeout = timeout
+        self._warned = warned
+        self._until = inf if timeout is None else self._network.clock.now() + timeout
+        self._using: dict[Connection, None] = {}
+
+    def steps(self) -> Steps[T]:
+        """Reserve jobs, one at least. What is yielded is to be waited for."""
+        network, held, timeout = self._network, self.pool.held, self._timeout
+        while True:
+            self._reserving.check_open()
+            warned = self._warned and bool(held)
+            if timeout == 0 or len(network.servers) > 1 or warned:
+                for server in network.in_turn():
+                    job = yield from self._look(server)
+                    if job is not None:
+                        jobs = self._with_more(job)
+                        self._using = {}  # from here on the user has them
+                        return jobs
+            deadline_at = self._reserving.first_deadline() if warned else inf
+            now = network.clock.now()
+            if timeout is not None and (timeout == 0 or now >= self._until):
+                raise TimedOutError(timeout)
+            job = yield from self._wait(now, deadline_at)
+            if job is not None:
+                jobs = self._with_more(job)
+                self._using = {}  # as above
+                return jobs
+
+    def _with_more(self, first: RemoteJob[T]) -> list[RemoteJob[T]]:
+        """Reserve more jobs that are ready, by the connection of the first."""
+        jobs = [first]
+        connection = first._reservation.connection
+        assert connection is not None  # it was reserved
+        with suppress(Lost, greenstalk.TimedOutError, greenstalk.DeadlineSoonError):
+            while len(jobs) < self._count:
+                found = connection.ask(Client.reserve, 0)
+                reservation = self.pool.accept(connection, found)
+                job = self._reserving.holder._job_of(reservation, found.body)
+                if job is not None:
+                    jobs.append(job)
+        return jobs
+
+    def break_off(self) -> None:
+        """End all connections that it uses. The server gives back what they have got."""
+        for connection in list(self._using):
+            self._end(connection)
+
+    def _end(self, connection: Connection) -> None:
+        self._reserving.waiting.pop(connection, None)
+        connection.hang_up()
+        del self._using[connection]
+
+    @property
+    def _patience(self) -> float:
+        """For how many seconds a server may leave this unanswered."""
+        left = self._until - self._network.clock.now()
+        return min(self._network.answer_timeout, max(left, _SHORTEST_PATIENCE))
+
+    def _connected(
+        self, server: Server, *, fresh: bool = False
+    ) -> Part[Connection | Away]:
+        """Take a connection that watches what is to be watched, or say why not.
+
+        Raises:
+            Lost: It has ended.
+        """
+        connection = None if fresh else self._reserving.free_one(server)
+        if connection is None:
+            made = yield Dial(server, self._patience)
+            if isinstance(made, Away):
+                return made
+            assert isinstance(made, socket.socket)
+            try:
+                connection = self.pool.adopt(server, made)
+            except Away as away:
+                return away
+        self._using[connection] = None
+        connection.reserving = True
+        connection.watch(self._reserving.watched)
+        return connection
+
+    def _look(self, server: Server) -> Part[RemoteJob[T] | None]:
+        """Reserve a job that is ready on a server; None if there is none."""
+        fresh = False
+        while True:
+            try:
+                connection = yield from self._connected(server, fresh=fresh)
+                if isinstance(connection, Away):
+                    return None
+                connection.begin_reserve(0)
+                patience = self._network.clock.now() + self._patience
+                answer = yield Wait([connection], patience)
+                found, job = self._take(answer, connection)
+            except Lost:
+                self.break_off()
+                self._reserving.check_open()
+                fresh = True
+                continue
+            if job is not None or not found:
+                return job
+
+    def _wait(self, now: float, deadline_at: float) -> Part[RemoteJob[T] | None]:
         """Wait for a job on all servers; None if it is time to look again."""
-        watched = self.watched
+        reserving = self._reserving
+        watched = reserving.watched
         asked: list[Connection] = []
         try:
             retry_at = yield from self._get_ready(asked)
-            bound = min(until, deadline_at, retry_at)
-            wakes = self._pool.wakes
-            self.check_open()
-            if self.watched is not watched:
+            wakes = self.pool.wakes
+            reserving.check_open()
+            if reserving.watched is not watched:
+                self.break_off()
                 return None
-            until_when = self._begin(asked, now, bound)
-            answer = yield Wait(asked, until_when, wakes)
+            bound = self._begin(asked, now, min(self._until, deadline_at, retry_at))
+            answer = yield Wait(asked, bound, wakes)
             if not isinstance(answer, tuple):
+                self.break_off()
                 return None
-            connection = answer[0]
-            asked.remove(connection)
-            try:
-                return self._take(answer, connection)
-            except _UndecodableError:
-                raise
-            except BaseException:
-                self._give_up(connection)
-                raise
-            finally:
-                self.waiting.pop(connection, None)
-        except (_UndecodableError, Lost):
-            return None  # to look again
-        finally:
-            for connection in asked:
-                self.waiting.pop(connection, None)
-                self._pool.hang_up(connection)
+            served = answer[0]
+            _, job = self._take(answer, served)
+        except Lost:
+            self.break_off()
+            return None
+        for connection in asked:
+            if connection is not served:
+                self._end(connection)
+        return job
+
+    def _take(
+        self, answer: Answer, connection: Connection
+    ) -> tuple[bool, RemoteJob[T] | None]:
+        """Return the job in an answer, and have the connection be free if it has none.
+
+        Returns:
+            Whether there was a job, and that; None if it cannot be decoded: it is buried.
+
+        Raises:
+            Lost: The connection has ended.
+        """
+        first = answer[1] if isinstance(answer, tuple) else b""
+        found = connection.end_reserve(first)
+        self._reserving.waiting.pop(connection, None)
+        job: RemoteJob[T] | None = None
+        if found is not None:
+            reservation = self.pool.accept(connection, found)
+            job = self._reserving.holder._job_of(reservation, found.body)
+            if self.pool.closed is not None:
+                self.pool.check_open()
+        if job is None:
+            del self._using[connection]
+            self.pool.end_reserving(connection)
+        else:
+            connection.reserving = False
+        return found is not None, job
 
     def _get_ready(self, asked: list[Connection]) -> Part[float]:
         """Take a connection to each server; return when to try those that are away."""
@@ -357,7 +404,7 @@ class Reserving(Generic[T]):
                 retry_at = min(retry_at, connection.retry_at)
             else:
                 asked.append(connection)
-                self.waiting[connection] = None
+                self._reserving.waiting[connection] = None
         return retry_at
 
     def _begin(self, asked: list[Connection], now: float, bound: float) -> float:
@@ -369,23 +416,26 @@ class Reserving(Generic[T]):
             seconds = min(ceil(left), MAX_TIMEOUT)
             if asked and seconds - left < _SLACK:
                 # The server keeps the time, and is given some to answer.
-                bound = now + seconds + self._patience
+                patience = min(self._network.answer_timeout, _SHORTEST_PATIENCE)
+                bound = now + seconds + patience
         for connection in asked:
             connection.begin_reserve(seconds)
         return bound
 
 
-def go_in_thread(pool: Pool, steps: Steps[T]) -> RemoteJob[T]:
+def go_in_thread(attempt: Attempt[T]) -> list[RemoteJob[T]]:
     """Take the steps of a reserve, and wait in this thread in between."""
     try:
+        steps = attempt.steps()
         step = next(steps)
         while True:
-            step = steps.send(_wait_in_thread(pool, step))
+            step = steps.send(_wait_in_thread(attempt.pool, step))
     except StopIteration as end:
-        job: RemoteJob[T] = end.value
-        return job
+        # The interpreter handles no signal from here until the caller has the jobs.
+        jobs: list[RemoteJob[T]] = end.value
+        return jobs
     except BaseException:
-        steps.close()  # it ends its connections
+        attempt.break_off()
         raise
 
 
@@ -393,7 +443,7 @@ def _wait_in_thread(pool: Pool, step: Wait | Dial) -> Answer:
     """Wait in this thread for what a step asks for."""
     if isinstance(step, Dial):
         try:
-            return step.server.connect()
+            return step.server.connect(step.patience)
         except Away as away:
             return away
     connections, until, wakes = step
@@ -406,8 +456,11 @@ def _wait_in_thread(pool: Pool, step: Wait | Dial) -> Answer:
         (connection,) = connections
         first = connection.wait(left)
         return None if first is None else (connection, first)
-    readable, _, _ = select.select([each.sock for each in connections], [], [], left)
-    for connection in connections:
-        if connection.sock in readable:
+    # Not `select.select`, which knows but the first 1,024 files of a process.
+    with selectors.DefaultSelector() as selector:
+        for connection in connections:
+            selector.register(connection.sock, selectors.EVENT_READ, connection)
+        for key, _ in selector.select(left):
+            connection = key.data
             return connection, connection.wait(0) or b""
     return None

@@ -7,12 +7,12 @@ import logging
 import os
 import random
 import socket
-import weakref
 from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from inproc_tubes.core.statistics import JobStats
 from inproc_tubes.errors import ServerError
+from inproc_tubes.weak_registry import WeakRegistry
 
 from .sleeping import Keeper
 
@@ -72,13 +72,10 @@ class Server:
         hangs: Whether it has not noticed in time that a connection was ended.
     """
 
-    def __init__(
-        self, address: Address, index: int, clock: Clock, answer_timeout: float
-    ) -> None:
+    def __init__(self, address: Address, index: int, clock: Clock) -> None:
         self.address = address
         self.index = index
         self.hangs: bool = False
-        self.answer_timeout = answer_timeout
         self._clock = clock
         self._pause = 0.0
         self._retry_at = -inf
@@ -93,8 +90,11 @@ class Server:
         """Whether the last try has failed, and it is not yet time for the next."""
         return self._clock.now() < self._retry_at
 
-    def connect(self) -> socket.socket:
+    def connect(self, patience: float) -> socket.socket:
         """Return a socket that is connected.
+
+        Args:
+            patience: Seconds after which it is away if it does not answer.
 
         Raises:
             Away: It could not be made now, or a moment ago, or is not answered.
@@ -102,7 +102,7 @@ class Server:
         """
         self.check_not_away()
         try:
-            sock = socket.create_connection(self.address, self.answer_timeout)
+            sock = socket.create_connection(self.address, patience)
             try:
                 sock.sendall(_GREETING)
                 answer = b""
@@ -119,11 +119,18 @@ class Server:
 
     def _check_greeting(self, answer: bytes) -> None:
         """Raise `ServerError` if this is no beanstalkd's answer."""
+        if answer == _GREETING:
+            # The system has connected it to itself, where nobody listens.
+            message = "nobody listens there"
+            raise ConnectionRefusedError(message)
         if answer != _GREETED:
             raise ServerError((answer.split() or [b""])[0].decode("ascii", "replace"))
 
-    async def connect_in_loop(self) -> socket.socket:
+    async def connect_in_loop(self, patience: float) -> socket.socket:
         """Return a socket that is connected, and do not block the event loop for it.
+
+        Args:
+            patience: The same as for `connect`.
 
         Raises:
             Away: It could not be made now, or a moment ago, or is not answered.
@@ -139,7 +146,7 @@ class Server:
                 sock = socket.socket(family, kind, protocol)
                 try:
                     sock.settimeout(0)
-                    async with asyncio.timeout(self.answer_timeout):
+                    async with asyncio.timeout(patience):
                         await loop.sock_connect(sock, address)
                         await loop.sock_sendall(sock, _GREETING)
                         answer = b""
@@ -218,8 +225,7 @@ class Network:
         reconnect_timeout: float,
     ) -> None:
         self.servers: list[Server] = [
-            Server(address, index, clock, answer_timeout)
-            for index, address in enumerate(addresses)
+            Server(address, index, clock) for index, address in enumerate(addresses)
         ]
         self.codec = codec
         self.clock = clock
@@ -228,7 +234,7 @@ class Network:
         self.reconnect_timeout = reconnect_timeout
         self._turn = 0
         # All that are not lost, for a forked child.
-        self.connections: weakref.WeakSet[_Heirloom] = weakref.WeakSet()
+        self.connections: WeakRegistry[_Heirloom] = WeakRegistry()
         self.forked = False
         _networks.add(self)
 
@@ -274,13 +280,13 @@ class Network:
         )
 
 
-_networks: weakref.WeakSet[Network] = weakref.WeakSet()
+_networks: WeakRegistry[Network] = WeakRegistry()
 
 
 def _leave_all_to_parent() -> None:
-    for network in list(_networks):
+    for network in _networks:
         network.forked = True
-        for connection in list(network.connections):
+        for connection in network.connections:
             connection.leave_to_parent()
 
 

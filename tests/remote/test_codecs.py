@@ -135,3 +135,39 @@ def test_a_batch_goes_on_without_what_cannot_be_decoded(broker: RemoteBroker) ->
     with connect(URL, "bytes") as others:
         others.producer().put_many([b"1", b"{", b"2"])
     assert [1, 2] == [job.body for job in broker.consumer().reserve_many(9)]
+
+
+class UnspeakableError(Exception):
+    """Its text cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+class SilentCodec:
+    """Fails by what cannot be told."""
+
+    def encode(self, body: object, /) -> bytes:
+        if body == "bad":
+            raise UnspeakableError
+        return str(body).encode()
+
+    def decode(self, data: bytes, /) -> object:
+        if data == b"2":
+            raise UnspeakableError
+        return data
+
+
+def test_an_error_without_a_text_is_an_error_still(
+    fake: FakeBeanstalkd, caplog: pytest.LogCaptureFixture
+) -> None:
+    with connect(URL, SilentCodec(), clock=fake.broker.clock) as broker:
+        producer = broker.producer()
+        producer.put_many([1, 2, 3])
+        with pytest.raises(TypeError, match=r"^SilentCodec cannot encode this str: "):
+            producer.put("bad")
+        consumer = broker.consumer()
+        assert [b"1", b"3"] == [consumer.reserve(0).body for _ in "12"]
+        assert 1 == broker.stats_tube("default").current_jobs_buried
+    (record,) = caplog.records
+    assert "SilentCodec cannot decode the body: " in record.getMessage()

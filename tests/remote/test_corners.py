@@ -225,7 +225,7 @@ def test_a_connection_that_ends_as_it_is_made_is_made_again(
     broker.producer().put(1)
     producer, consumer = broker.producer(), broker.consumer()
     for each in (producer, consumer):
-        each.pool.drop(each.pool._free[0].pop())
+        each.pool._free[0].pop().close()
 
     def fail(*_: object) -> object:
         monkeypatch.undo()
@@ -248,9 +248,9 @@ def test_a_handle_that_is_closed_while_it_connects_holds_no_connection(
     fake.drop()
     before = server.Server.connect
 
-    def connect_late(self: server.Server) -> socket.socket:
+    def connect_late(self: server.Server, patience: float) -> socket.socket:
         producer.close()
-        return before(self)
+        return before(self, patience)
 
     monkeypatch.setattr(server.Server, "connect", connect_late)
     with pytest.raises(ClosedError):
@@ -287,10 +287,10 @@ def test_a_tube_that_is_watched_while_it_connects_is_watched(
     consumer.pool._free[0].clear()
     before = server.Server.connect
 
-    def connect_late(self: server.Server) -> socket.socket:
+    def connect_late(self: server.Server, patience: float) -> socket.socket:
         monkeypatch.undo()
         consumer.watch("b")
-        return before(self)
+        return before(self, patience)
 
     monkeypatch.setattr(server.Server, "connect", connect_late)
     assert 1 == consumer.reserve().body
@@ -306,7 +306,7 @@ def test_a_reserve_that_is_interrupted_leaves_no_connection(
     timeout: float | None,
 ) -> None:
     consumer = broker.consumer("a")
-    consumer.pool.drop(next(iter(consumer.pool._all)))
+    next(iter(consumer.pool._all)).close()
     consumer.pool._free[0].clear()
 
     def interrupt(*_: object) -> object:
