@@ -316,7 +316,7 @@ class RemoteAsyncProducer(Generic[T]):
     """
 
     def __init__(self, network: Network, tube: str, name: str | None) -> None:
-        self.pool: Pool = Pool(network)
+        self.pool: Pool = Pool(network, patient=False)
         self._name = name_here() if name is None else name
         self._tube = tube
         # Those that nobody uses, and all of them, each for its own loop only.

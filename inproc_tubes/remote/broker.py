@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from contextlib import contextmanager, suppress
-from dataclasses import fields
 from math import ceil, inf
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Generic, NoReturn, Self, TypeVar, overload
 
 import greenstalk
 
@@ -26,41 +24,41 @@ from inproc_tubes.clock import MonotonicClock
 from inproc_tubes.core.job import Job, T, refuse_to_pickle
 from inproc_tubes.core.limits import DEFAULT_TUBE, MAX_TIMEOUT
 from inproc_tubes.core.record import JobState
-from inproc_tubes.core.statistics import BrokerStats, JobStats, TubeStats
 from inproc_tubes.core.text import counted
 from inproc_tubes.errors import (
     ConnectionLostError,
     NotFoundError,
     NotFoundReason,
     NotSupportedError,
-    StoppedError,
-    TimedOutError,
 )
 from inproc_tubes.names import check_name
+from inproc_tubes.weak_registry import WeakRegistry
 
+from . import commands, looking
 from .addresses import addresses_in
 from .codecs import codec_of, decode
-from .connection import Client, Lost
+from .connection import Lost
 from .consumer import RemoteConsumer
 from .holder import RemoteHolder, cannot_move
 from .job import RemoteJob, new_job
+from .joining import Join
 from .pool import Pool
 from .producer import RemoteProducer, refuse_key
 from .reservation import Reservation
 from .server import Network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable
     from types import TracebackType
     from typing import SupportsIndex
 
     from inproc_tubes.broker import KindName, StateName, UnheldStateName
     from inproc_tubes.clock import Clock
     from inproc_tubes.core.event import Event, EventKind
+    from inproc_tubes.core.statistics import BrokerStats, JobStats, TubeStats
 
     from .aio import RemoteAsyncConsumer, RemoteAsyncProducer
     from .codecs import Codec
-    from .connection import Connection
     from .server import Server
 
 __all__ = ["RemoteBroker", "connect"]
@@ -72,18 +70,6 @@ _STOPPED = "the broker was stopped"
 _CLOSED = "the broker was closed"
 
 _UNHELD_STATES = (JobState.READY, JobState.DELAYED, JobState.BURIED)
-_PEEKS = {
-    JobState.READY: Client.peek_ready,
-    JobState.DELAYED: Client.peek_delayed,
-    JobState.BURIED: Client.peek_buried,
-}
-
-# Seconds between two looks of a join, at first and at most.
-_GLANCE = 0.05
-_LONGEST_GLANCE = 1.0
-
-# What several servers have together is the sum; of all else the first one's is shown.
-_SUMMED = ("current_", "cmd_", "total_", "job_", "binlog_records_")
 
 
 def connect(
@@ -151,16 +137,16 @@ class RemoteBroker(Generic[T]):
         _check_network(network)
         self._network = network
         self._pool = Pool(network)
+        # For what waits for a server by itself, or must not wait: in an event loop.
+        self._hasty_pool = Pool(network, patient=False)
         self._holder: RemoteHolder[T] = RemoteHolder(
             self._pool, self._pool, "the broker"
         )
         self._stopped: str | None = None
-        self._consumers: weakref.WeakSet[RemoteConsumer[T] | RemoteAsyncConsumer[T]] = (
-            weakref.WeakSet()
-        )
-        self._producers: weakref.WeakSet[RemoteProducer[T] | RemoteAsyncProducer[T]] = (
-            weakref.WeakSet()
-        )
+        self._consumers: WeakRegistry[RemoteConsumer[T] | RemoteAsyncConsumer[T]]
+        self._consumers = WeakRegistry()
+        self._producers: WeakRegistry[RemoteProducer[T] | RemoteAsyncProducer[T]]
+        self._producers = WeakRegistry()
         self._at_exit = _AtExit(self)
 
     @property
@@ -340,7 +326,7 @@ class RemoteBroker(Generic[T]):
         names = [check_tube_name(tube) for tube in tubes] or [DEFAULT_TUBE]
         self._pool.check_open()
         consumer: RemoteAsyncConsumer[T] = RemoteAsyncConsumer(
-            self._pool, names, check_name(name)
+            self._hasty_pool, names, check_name(name)
         )
         self._add_consumer(consumer)
         return consumer
@@ -356,10 +342,7 @@ class RemoteBroker(Generic[T]):
 
         Cost: a round trip to each server.
         """
-        found: dict[str, None] = {}
-        for server in self._network.servers:
-            found |= dict.fromkeys(self._pool.ask([server], _tubes))
-        return list(found)
+        return looking.tubes(self._pool)
 
     def stats(self) -> BrokerStats:
         """Return the statistics of the server; of several, with their counts added up.
@@ -371,21 +354,7 @@ class RemoteBroker(Generic[T]):
         Cost: a round trip to each server.
         Source: fmt_stats (prot.c).
         """
-        found = [
-            _as_ours(self._pool.ask([server], _stats), BrokerStats)
-            for server in self._network.servers
-        ]
-        draining = [each.pop("draining") == "true" for each in found]
-        times = [
-            (float(each.pop("rusage_utime")), float(each.pop("rusage_stime")))
-            for each in found
-        ]
-        return BrokerStats(
-            **_added_up(found),
-            draining=all(draining),
-            rusage_utime=times[0][0],
-            rusage_stime=times[0][1],
-        )
+        return looking.stats(self._pool)
 
     def stats_tube(self, tube: str) -> TubeStats:
         """Return the statistics of a tube, added up where several servers have it.
@@ -402,19 +371,7 @@ class RemoteBroker(Generic[T]):
         Cost: a round trip to each server.
         Source: fmt_stats_tube (prot.c).
         """
-        name = check_tube_name(tube)
-        found = []
-        for server in self._network.servers:
-            try:
-                stats = self._pool.ask([server], _stats_tube, name)
-            except greenstalk.NotFoundError:
-                continue
-            found.append(_as_ours(stats, TubeStats))
-        if not found:
-            raise NotFoundError(tube=name)
-        for each in found:
-            each["name"] = name  # greenstalk takes one of digits for a number
-        return TubeStats(**_added_up(found))
+        return looking.stats_tube(self._pool, check_tube_name(tube))
 
     def stats_job(self, job_or_id: Job[T] | int) -> JobStats:
         """Return the statistics of a job, whatever its state.
@@ -452,7 +409,7 @@ class RemoteBroker(Generic[T]):
         number = check_job_id(job_id)
         server, wire_id = self._network.place_of(number)
         try:
-            found = self._pool.ask([server], _peek, wire_id)
+            found = self._pool.ask([server], commands.peek, wire_id)
         except greenstalk.NotFoundError:
             raise NotFoundError(number, reason=NotFoundReason.GONE) from None
         return self._looked_at(server, found)
@@ -580,7 +537,7 @@ class RemoteBroker(Generic[T]):
         for server in self._network.servers:
             if left == 0:
                 break
-            kicked = self._once("kick", server, _kick, name, left)
+            kicked = self._once("kick", server, commands.kick, name, left)
             count += kicked
             left -= kicked
         return count
@@ -603,7 +560,7 @@ class RemoteBroker(Generic[T]):
         job_id = self._id_of(job_or_id)
         server, wire_id = self._network.place_of(job_id)
         try:
-            self._once("kick_job", server, _kick_job, wire_id)
+            self._once("kick_job", server, commands.kick_job, wire_id)
         except greenstalk.NotFoundError:
             raise self._holder._not_found(job_id) from None
 
@@ -663,7 +620,7 @@ class RemoteBroker(Generic[T]):
         found = False
         for server in self._network.servers:
             try:
-                self._pool.ask([server], _pause_tube, name, seconds)
+                self._pool.ask([server], commands.pause_tube, name, seconds)
             except greenstalk.NotFoundError:
                 continue
             found = True
@@ -771,7 +728,7 @@ class RemoteBroker(Generic[T]):
         states = check_states(state, _UNHELD_STATES)
         self._pool.check_open()
         return sum(
-            self._pool.ask([server], _clear_tube, name, each)
+            self._pool.ask([server], commands.clear_tube, name, each)
             for server in self._network.servers
             for each in states
         )
@@ -847,9 +804,10 @@ class RemoteBroker(Generic[T]):
 
         Cost: a round trip for each tube and server, with each look.
         """
-        for until in self._looks(tubes, timeout):
+        join = self._join(tubes, timeout)
+        while (until := join.look()) is not None:
             self._pool.sleep(until)
-        return self._buried
+        return join.buried
 
     async def async_join(self, *tubes: str, timeout: float | None = None) -> int:  # noqa: ASYNC109 - that of `join`
         """Wait until these tubes have no ready, delayed or reserved job left.
@@ -875,9 +833,10 @@ class RemoteBroker(Generic[T]):
         """
         from .aio import sleep_in_loop  # noqa: PLC0415 - see async_producer
 
-        for until in self._looks(tubes, timeout):
+        join = self._join(tubes, timeout)
+        while (until := join.look()) is not None:
             await sleep_in_loop(self._pool, until)
-        return self._buried
+        return join.buried
 
     def drain(self) -> NoReturn:
         """Not supported: only who runs a beanstalkd can drain it, by SIGUSR1.
@@ -923,13 +882,14 @@ class RemoteBroker(Generic[T]):
 
         Cost: that of closing each handle.
         """
-        for producer in list(self._producers):
+        for producer in self._producers:
             producer._close(_CLOSED)
-        for consumer in list(self._consumers):
+        for consumer in self._consumers:
             consumer.pool.close(_CLOSED)
         self._pool.close(_CLOSED)
+        self._hasty_pool.close(_CLOSED)
         # Of consumers that were dropped, but their jobs were not.
-        for connection in list(self._network.connections):
+        for connection in self._network.connections:
             connection.shut_down() if connection.reserving else connection.close()
 
     def __enter__(self) -> Self:
@@ -946,9 +906,10 @@ class RemoteBroker(Generic[T]):
         self.close()
 
     def __del__(self) -> None:
-        # Without a pool: the constructor has raised.
-        if hasattr(self, "_pool"):
+        # Without pools: the constructor has raised.
+        if hasattr(self, "_hasty_pool"):
             self._pool.abandon()
+            self._hasty_pool.abandon()
 
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
         refuse_to_pickle(self, protocol)
@@ -976,9 +937,15 @@ class RemoteBroker(Generic[T]):
     def _stop(self, why: str) -> None:
         if self._stopped is None and self._pool.closed is None:
             self._stopped = why
-        for consumer in list(self._consumers):
+        for consumer in self._consumers:
             consumer._reserving.stop(why)
         self._pool.wake()
+
+    def _join(self, tubes: Iterable[str], timeout: float | None) -> Join:
+        names = [check_tube_name(tube) for tube in tubes]
+        return Join(
+            self._hasty_pool, names, check_timeout(timeout), lambda: self._stopped
+        )
 
     def _id_of(self, job_or_id: Job[T] | int) -> int:
         """Return the id of a job that is no old handle."""
@@ -1027,43 +994,11 @@ class RemoteBroker(Generic[T]):
         name = check_tube_name(tube)
         for server in self._network.servers:
             try:
-                found = self._pool.ask([server], _peek_at, name, state)
+                found = self._pool.ask([server], commands.peek_at, name, state)
             except greenstalk.NotFoundError:
                 continue
             return self._looked_at(server, found)
         raise NotFoundError(tube=name, state=state.value)
-
-    def _looks(self, tubes: Iterable[str], timeout: float | None) -> Iterator[float]:
-        """Look whether tubes are done; until they are, tell when to look again."""
-        names = [check_tube_name(tube) for tube in tubes]
-        timeout = check_timeout(timeout)
-        clock = self._network.clock
-        until = inf if timeout is None else clock.now() + timeout
-        pause = _GLANCE
-        while True:
-            left, self._buried = self._work_in(names or self.tubes())
-            if not left:
-                return
-            now = clock.now()
-            if self._stopped is not None:
-                raise StoppedError(self._stopped)
-            if timeout is not None and now >= until:
-                raise TimedOutError(timeout, "no end of the work")
-            yield min(until, now + pause)
-            pause = min(2 * pause, _LONGEST_GLANCE)
-
-    def _work_in(self, tubes: Iterable[str]) -> tuple[int, int]:
-        """Count what is to be done in these tubes, and what is buried."""
-        left = buried = 0
-        for tube in dict.fromkeys(tubes):
-            try:
-                stats = self.stats_tube(tube)
-            except NotFoundError:
-                continue
-            left += stats.current_jobs_ready + stats.current_jobs_reserved
-            left += stats.current_jobs_delayed
-            buried += stats.current_jobs_buried
-        return left, buried
 
 
 def _check_network(value: object) -> None:
@@ -1084,7 +1019,7 @@ class _AtExit:
         broker = self._broker()
         if broker is not None:
             broker._stop(why)
-        for consumer in list(self._consumers):
+        for consumer in self._consumers:
             consumer._reserving.stop(why)
 
 
@@ -1100,92 +1035,3 @@ def _refuse_context(context: bool) -> None:  # noqa: FBT001 - as its callers wer
 
 def _no_events() -> NotSupportedError:
     return NotSupportedError("events", "stats and stats_tube have counts to compare")
-
-
-# Commands, for `Pool.ask`
-
-
-def _tubes(connection: Connection) -> list[str]:
-    return connection.ask(Client.tubes)
-
-
-def _stats(connection: Connection) -> greenstalk.Stats:
-    return connection.ask(Client.stats)
-
-
-def _stats_tube(connection: Connection, tube: str) -> greenstalk.StatsTube:
-    return connection.ask(Client.stats_tube, tube)
-
-
-def _peek(connection: Connection, wire_id: int) -> greenstalk.Job[bytes]:
-    return connection.ask(Client.peek, wire_id)
-
-
-def _pause_tube(connection: Connection, tube: str, delay: int) -> None:
-    connection.ask(Client.pause_tube, tube, delay)
-
-
-def _kick_job(connection: Connection, wire_id: int) -> None:
-    connection.ask(Client.kick_job, wire_id)
-
-
-@contextmanager
-def _using(connection: Connection, tube: str) -> Iterator[None]:
-    """Use a tube in this block. A tube that nobody uses ends, if it has no job."""
-    connection.use(tube)
-    try:
-        yield
-    finally:
-        if not connection.lost:
-            connection.use(DEFAULT_TUBE)
-
-
-def _peek_at(
-    connection: Connection, tube: str, state: JobState
-) -> greenstalk.Job[bytes]:
-    with _using(connection, tube):
-        return connection.ask(_PEEKS[state])
-
-
-def _kick(connection: Connection, tube: str, bound: int) -> int:
-    connection.use(tube)
-    count = connection.ask(Client.kick, bound)
-    with suppress(Lost):  # the kick itself is done
-        connection.use(DEFAULT_TUBE)
-    return count
-
-
-def _clear_tube(connection: Connection, tube: str, state: JobState) -> int:
-    count = 0
-    with _using(connection, tube):
-        while True:
-            try:
-                found = connection.ask(_PEEKS[state])
-            except greenstalk.NotFoundError:
-                return count
-            try:
-                connection.ask(Client.delete, found.id)
-            except greenstalk.NotFoundError:
-                continue  # somebody was faster
-            count += 1
-
-
-# Statistics
-
-
-def _as_ours(
-    found: Mapping[str, object], kind: type[BrokerStats | TubeStats]
-) -> dict[str, Any]:
-    """Return statistics by our names, 0 for what this server does not tell."""
-    return {
-        field.name: found.get(field.name.replace("_", "-"), 0) for field in fields(kind)
-    }
-
-
-def _added_up(found: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the counts of several servers added up, and all else of the first."""
-    total = found[0]
-    for name in total:
-        if name.startswith(_SUMMED):
-            total[name] = sum(each[name] for each in found)
-    return total

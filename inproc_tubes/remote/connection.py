@@ -260,7 +260,9 @@ class Connection:
                 # Awaited, it is another reserve's now: the job of this one has expired.
                 if self.lost or self.awaited:
                     raise Lost(sent=False)  # noqa: TRY301 - what follows is one block
-                return command(client, *args, **kwargs)
+                # Not returned from here: a signal handler runs right after the call, and
+                # that is to be within the block.
+                answer = command(client, *args, **kwargs)
             except (*_ANSWERS, Lost):
                 raise
             except greenstalk.BeanstalkdError as error:
@@ -276,6 +278,7 @@ class Connection:
                 raise
             finally:
                 self._owner = 0
+        return answer
 
     def use(self, tube: str) -> None:
         """Use a tube.

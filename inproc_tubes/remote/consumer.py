@@ -40,7 +40,9 @@ class BaseRemoteConsumer(RemoteHolder[T]):
 
     def __init__(self, looking: Pool, tubes: Iterable[str], name: str | None) -> None:
         called = name_here() if name is None else name
-        super().__init__(Pool(looking.network), looking, called)
+        super().__init__(
+            Pool(looking.network, patient=looking.patient), looking, called
+        )
         # Its jobs refer to another holder: a handle that is dropped closes.
         holder: RemoteHolder[T] = RemoteHolder(self.pool, looking, called)
         names = tuple(dict.fromkeys(tubes))

@@ -22,8 +22,9 @@ from inproc_tubes.errors import (
 )
 from inproc_tubes.failures import failure_of
 
+from . import commands
 from .codecs import decode
-from .connection import Client, Connection, Lost
+from .connection import Client, Lost
 from .job import RemoteJob, new_job
 from .reservation import Reservation, Standing
 
@@ -491,7 +492,7 @@ class RemoteHolder(Generic[T]):
 
     def _ask_stats(self, server: Server, wire_id: int, job_id: int) -> JobStats:
         try:
-            found = self._looking.ask([server], _stats_job, wire_id)
+            found = self._looking.ask([server], commands.stats_job, wire_id)
         except greenstalk.NotFoundError:
             raise NotFoundError(job_id, reason=NotFoundReason.GONE) from None
         return self.pool.network.job_stats(server, found)
@@ -546,7 +547,3 @@ def _pool_of(job: Job[T]) -> Pool:
 
 def _as_greenstalk(reservation: Reservation | None) -> greenstalk.Job[bytes]:
     return greenstalk.Job(0 if reservation is None else reservation.wire_id, b"")
-
-
-def _stats_job(connection: Connection, wire_id: int) -> greenstalk.StatsJob:
-    return connection.ask(Client.stats_job, wire_id)

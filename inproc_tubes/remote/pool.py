@@ -56,6 +56,8 @@ class Pool:
 
     Attributes:
         network: The servers.
+        patient: Whether its verbs wait for a server that is away. In an event loop they
+            must not.
         closed: Why it was closed, None if it was not.
         abandoned: Whether nobody will ask for a connection any more.
         held: The reservations that are not over, by the ids of the jobs.
@@ -63,12 +65,12 @@ class Pool:
 
     Args:
         network: The same.
-        patient: Whether its verbs wait for a server that is away. In an event loop they
-            must not.
+        patient: The same.
     """
 
     def __init__(self, network: Network, *, patient: bool = True) -> None:
         self.network: Network = network
+        self.patient: bool = patient
         self._patience = network.reconnect_timeout if patient else 0
         self.closed: str | None = None
         self.abandoned: bool = False
@@ -200,13 +202,17 @@ class Pool:
         reservation.standing = standing
         connection = reservation.connection
         assert connection is not None  # it was reserved
-        with self._lock:
-            if self.held.get(reservation.id) is reservation:
-                del self.held[reservation.id]
-            if connection.jobs.get(reservation.wire_id) is not reservation:
-                return
-            del connection.jobs[reservation.wire_id]
-            is_free = not connection.jobs and not connection.reserving
+        try:
+            with self._lock:
+                if self.held.get(reservation.id) is reservation:
+                    del self.held[reservation.id]
+                if connection.jobs.get(reservation.wire_id) is not reservation:
+                    return
+                del connection.jobs[reservation.wire_id]
+                is_free = not connection.jobs and not connection.reserving
+        except BaseException:
+            connection.close()  # what it has is noted nowhere else
+            raise
         if is_free:
             self.give_back(connection)
 

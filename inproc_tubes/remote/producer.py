@@ -20,6 +20,7 @@ from inproc_tubes.core.limits import DEFAULT_DELAY, DEFAULT_PRIORITY, DEFAULT_TT
 from inproc_tubes.errors import ConnectionLostError, JobTooBigError, NotSupportedError
 from inproc_tubes.names import name_here
 
+from . import commands
 from .codecs import encode
 from .connection import Client, Lost
 from .pool import Pool
@@ -367,8 +368,4 @@ def lost_put(server: Server) -> ConnectionLostError:
 
 def max_job_size(pool: Pool, server: Server) -> int:
     """Ask how large a body may be."""
-    return int(pool.ask([server], _stats)["max-job-size"])
-
-
-def _stats(connection: Connection) -> greenstalk.Stats:
-    return connection.ask(Client.stats)
+    return int(pool.ask([server], commands.stats)["max-job-size"])

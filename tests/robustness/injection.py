@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import inproc_tubes
 import inproc_tubes.aio  # what is imported late is looked at, too
+import inproc_tubes.remote.aio
 from tests.breaking import apart
 
 if TYPE_CHECKING:
