@@ -18,27 +18,27 @@ import struct
 import threading
 import weakref
 from contextlib import suppress
+from enum import Enum
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import greenstalk
 
 from inproc_tubes.core.limits import DEFAULT_TUBE
 from inproc_tubes.errors import DrainingError, ReentrantCallError, ServerError
 
-from .reservation import Standing
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .reservation import Reservation
     from .server import Server
 
 __all__ = [
     "BROKEN",
     "Client",
     "Connection",
+    "InHand",
     "Lost",
+    "Standing",
     "refusal_of",
 ]
 
@@ -84,6 +84,28 @@ class Lost(Exception):  # noqa: N818 - it never leaves this package
     def __init__(self, *, sent: bool) -> None:
         super().__init__(sent)
         self.sent: bool = sent
+
+
+class Standing(Enum):
+    """How a handle stands to its job."""
+
+    HELD = "reserved"
+    SETTLED = "settled"
+    LOST = "lost"
+    PEEKED = "looked at"
+
+
+class InHand(Protocol):
+    """A job that a connection has in hand: a `Reservation`."""
+
+    @property
+    def id(self) -> int:
+        """The job's id, as the user knows it."""
+
+    standing: Standing
+    """How the handle stands to its job."""
+    handle: weakref.ref[object] | None
+    """The job's handle, as long as the user has it."""
 
 
 class _Reader:
@@ -199,10 +221,10 @@ class Connection:
         server: Server,
         sock: socket.socket,
         patience: float,
-        note_end: Callable[[Connection, list[Reservation]], None],
+        note_end: Callable[[Connection, list[InHand]], None],
     ) -> None:
         self.server: Server = server
-        self.jobs: dict[int, Reservation] = {}
+        self.jobs: dict[int, InHand] = {}
         self.watched: tuple[str, ...] = (DEFAULT_TUBE,)
         self.used: str = DEFAULT_TUBE
         self.lost: bool = False
@@ -447,7 +469,7 @@ class Connection:
         self._end()
 
 
-def _note_nothing(_connection: Connection, _had: list[Reservation]) -> None:
+def _note_nothing(_connection: Connection, _had: list[InHand]) -> None:
     pass
 
 

@@ -24,9 +24,8 @@ from inproc_tubes.failures import failure_of
 
 from . import commands
 from .codecs import decode
-from .connection import Client, Lost
+from .connection import Client, Lost, Standing
 from .job import RemoteJob, new_job
-from .reservation import Reservation, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from inproc_tubes.core.statistics import JobStats
 
     from .pool import Pool
+    from .reservation import Reservation
     from .server import Server
 
     P = ParamSpec("P")

@@ -10,7 +10,7 @@ from inproc_tubes.core.job import Job, T
 from inproc_tubes.core.record import NO_HISTORY, JobState
 from inproc_tubes.verbs import adopt_verbs
 
-from .reservation import Standing
+from .connection import Standing
 
 if TYPE_CHECKING:
     from inproc_tubes.core.failure import Failure

@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from inproc_tubes.errors import ClosedError, ConnectionLostError
 from inproc_tubes.weak_registry import WeakRegistry
 
-from .connection import Connection, Lost
-from .reservation import Reservation, Standing
+from .connection import Connection, InHand, Lost, Standing
+from .reservation import Reservation
 from .server import Away
 from .sleeping import ThreadSleeper
 
@@ -153,7 +153,7 @@ class Pool:
         if self.closed is not None:
             connection.close()
 
-    def _note_end(self, connection: Connection, had: list[Reservation]) -> None:
+    def _note_end(self, connection: Connection, had: list[InHand]) -> None:
         """Note that a connection has ended, and lost these jobs."""
         self._all.discard(connection)
         with self._lock:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING
+
+from .connection import Standing
 
 if TYPE_CHECKING:
     import weakref
@@ -13,20 +14,11 @@ if TYPE_CHECKING:
     from .connection import Connection
     from .server import Server
 
-__all__ = ["Reservation", "Standing"]
+__all__ = ["Reservation"]
 
 # Seconds by which a reservation may end later than it seems: the server's clock, and the
 # way of its answer.
 _LATE = 1.0
-
-
-class Standing(Enum):
-    """How a handle stands to its job."""
-
-    HELD = "reserved"
-    SETTLED = "settled"
-    LOST = "lost"
-    PEEKED = "looked at"
 
 
 class Reservation:

@@ -29,8 +29,7 @@ from inproc_tubes.errors import (
     TimedOutError,
 )
 
-from .connection import Client, Connection, Lost
-from .reservation import Standing
+from .connection import Client, Connection, Lost, Standing
 from .server import Away
 
 if TYPE_CHECKING:
