@@ -89,10 +89,6 @@ class Place(NamedTuple):
         """
         if self.file == "aio.py" and self.bytecode.startswith("STORE_FAST"):
             return self.function in _TAKES_OVER
-        if self.function == "Subscription.__enter__":
-            return (
-                self.bytecode != "RETURN_VALUE"
-            )  # the caller has it, and no block yet
         return self.bytecode == "RETURN_VALUE" and self.function in _LAST
 
 
