@@ -236,7 +236,7 @@ class Attempt(Generic[T]):
         count: int = 1,
     ) -> None:
         self._count = count
-        self.pool = reserving.pool
+        self.pool: Pool = reserving.pool
         self._reserving = reserving
         self._network = reserving.pool.network
         self._timeout = timeout

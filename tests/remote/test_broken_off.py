@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from inproc_tubes.fakes import FakeBeanstalkd
 
+# A finaliser of another test's is not to be broken off.
+pytestmark = pytest.mark.usefixtures("no_collector")
+
 # Below the handles: `reserve` and so on hand a job to the caller, and call nothing after.
 _FILES = {"reserving.py", "pool.py", "connection.py", "holder.py", "reservation.py"}
 

@@ -24,7 +24,7 @@ _COLLECT_EVERY = 500  # worlds: each is a cycle
 _seen: set[tuple[Bytecode, Bytecode]] = set()
 
 pytestmark = [
-    pytest.mark.usefixtures("uncollected"),
+    pytest.mark.usefixtures("no_collector"),
     # Where a generator is being closed an exception goes no further than to be reported.
     pytest.mark.filterwarnings("ignore:Exception ignored in. <generator object"),
 ]

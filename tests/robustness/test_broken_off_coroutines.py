@@ -382,7 +382,7 @@ def break_off(
     return None
 
 
-@pytest.mark.usefixtures("uncollected")
+@pytest.mark.usefixtures("no_collector")
 # That may be broken off, too: a coroutine that was made, and is not awaited.
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
 @pytest.mark.parametrize("scene", SCENES, ids=lambda one: one.__name__)
@@ -402,7 +402,7 @@ def test_what_is_awaited_may_be_broken_off_at_every_bytecode(
     assert [] == list(filter(None, wrong))
 
 
-@pytest.mark.usefixtures("uncollected")
+@pytest.mark.usefixtures("no_collector")
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")  # as above
 def test_this_would_notice_an_engine_that_is_not_rebuilt(
     loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch

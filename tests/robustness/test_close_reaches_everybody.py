@@ -138,7 +138,7 @@ def _closed_at(number: int, loops: list[LoopThread]) -> bool:
     return injector.place is None
 
 
-@pytest.mark.usefixtures("uncollected")
+@pytest.mark.usefixtures("no_collector")
 def test_a_close_that_was_broken_off_ends_all_that_waits_when_it_is_called_again(
     loops: list[LoopThread], pytestconfig: pytest.Config
 ) -> None:
@@ -150,7 +150,7 @@ def test_a_close_that_was_broken_off_ends_all_that_waits_when_it_is_called_again
 
 
 @pytest.mark.parametrize("what", ["put", "tubes"])
-@pytest.mark.usefixtures("uncollected")
+@pytest.mark.usefixtures("no_collector")
 def test_nobody_spins_or_sleeps_on_after_a_turn_of_a_closed_broker_was_broken_off(
     what: str,
 ) -> None:
@@ -168,7 +168,7 @@ def test_nobody_spins_or_sleeps_on_after_a_turn_of_a_closed_broker_was_broken_of
                 future.result(LONG)
 
 
-@pytest.mark.usefixtures("uncollected")
+@pytest.mark.usefixtures("no_collector")
 def test_threads_that_wait_take_no_time() -> None:
     """Also where the turn of one was broken off, and the leader was told to look."""
     broker: Broker[int] = Broker()

@@ -225,7 +225,7 @@ DROPS: list[Drop] = [
 
 @pytest.mark.parametrize("drop", DROPS, ids=lambda one: one.__name__)
 @pytest.mark.parametrize("will", WILLS)
-@pytest.mark.usefixtures("uncollected")
+@pytest.mark.usefixtures("no_collector")
 def test_the_lock_is_free_when_a_body_dies(drop: Drop, will: str) -> None:
     scene = Scene(WILLS[will])
     drop(scene)
@@ -383,7 +383,7 @@ print("done")
     assert "done\n" == run(script)
 
 
-@pytest.mark.usefixtures("uncollected")
+@pytest.mark.usefixtures("no_collector")
 def test_a_body_outlives_no_job_longer_than_the_verb_that_ends_it() -> None:
     """It dies before the verb returns, where nobody else refers to it."""
     scene = Scene(lambda _scene: None)

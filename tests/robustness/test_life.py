@@ -148,7 +148,7 @@ REPEATED: list[Repeated] = [
 
 
 @pytest.mark.parametrize("repeated", REPEATED)
-@pytest.mark.usefixtures("uncollected")
+@pytest.mark.usefixtures("no_collector")
 def test_what_happens_often_takes_no_more_memory(
     repeated: Repeated, pytestconfig: pytest.Config
 ) -> None:
@@ -232,7 +232,7 @@ def test_an_autojumping_clock_keeps_no_thread_that_has_ended() -> None:
     assert {} == clock._users.parked
 
 
-@pytest.mark.usefixtures("uncollected")
+@pytest.mark.usefixtures("no_collector")
 def test_a_broker_that_is_dropped_dies_at_once() -> None:
     broker: Broker[str] = Broker()
     producer, consumer = broker.producer(), broker.consumer()
@@ -264,7 +264,7 @@ def test_a_thread_that_ends_while_others_wait_leaves_nothing_behind() -> None:
     assert 0 == broker.stats().current_connections
 
 
-@pytest.mark.usefixtures("uncollected")
+@pytest.mark.usefixtures("no_collector")
 def test_a_refused_verb_leaves_no_cycle_behind() -> None:
     """A loop that is refused again and again would wait for the collector."""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _DEEPEST = 60  # frames; no verb needs more
 _ENOUGH = 5  # successes in a row: with more frames left it is the same
 
-pytestmark = pytest.mark.usefixtures("uncollected")
+pytestmark = pytest.mark.usefixtures("no_collector")
 
 
 def depth() -> int:

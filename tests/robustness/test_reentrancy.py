@@ -144,7 +144,7 @@ def interrupt(
 
 
 @pytest.mark.parametrize("scenario", VISITED, ids=lambda one: one.__name__)
-@pytest.mark.usefixtures("uncollected")
+@pytest.mark.usefixtures("no_collector")
 def test_a_verb_may_be_interrupted_by_others_at_every_bytecode(
     scenario: Scenario, pytestconfig: pytest.Config
 ) -> None:
@@ -165,7 +165,7 @@ def test_a_verb_may_be_interrupted_by_others_at_every_bytecode(
             gc.collect()
 
 
-@pytest.mark.usefixtures("uncollected")
+@pytest.mark.usefixtures("no_collector")
 def test_a_reserve_may_be_interrupted_by_the_put_that_it_waits_for() -> None:
     def scenario(world: World) -> Callable[[], object]:
         world.clock.meanwhile = lambda: world.put("meanwhile")
