@@ -47,7 +47,7 @@ from .consumer import BaseRemoteConsumer
 from .pool import Pool
 from .producer import lost_put, max_job_size, no_results, put_commands, refuse_all
 from .reserving import Attempt, Dial, Wait
-from .server import Away
+from .server import Away, as_os_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -294,12 +294,24 @@ class _Client(aiostalk.Client):  # type: ignore[misc]  # it has no types
     def __init__(self, server: Server) -> None:
         super().__init__(server.address, encoding=None)
         self.server = server
+        self._made_after = server.breaks
+        self._proven = False  # whether the server has answered anything
         self.loop = asyncio.get_running_loop()
 
     @property
     def is_alive(self) -> bool:
         """Whether the server has not ended it, as far as one can know."""
         return not (self._writer.is_closing() or self._reader.at_eof())
+
+    def prove(self) -> None:
+        """Note that the server has answered."""
+        self._proven = True
+        self.server.note_answer()
+
+    def note_break(self, error: Exception) -> None:
+        """Note that the server has ended it."""
+        if not self._proven:
+            self.server.note_break(self._made_after, error)
 
     def end(self) -> None:
         """End it, from whatever thread."""
@@ -563,6 +575,7 @@ class RemoteAsyncProducer(Generic[T]):
                     sent = True
                     wire_id: int = await client.put(*command)
                 in_step = True
+                client.prove()
                 return network.public_id(server, wire_id)
             except greenstalk.JobTooBigError:
                 in_step = True
@@ -574,6 +587,7 @@ class RemoteAsyncProducer(Generic[T]):
                 raise ServerError(error.status.decode("ascii", "replace")) from error
             except BROKEN as error:
                 self.pool.check_open()  # the likely reason
+                client.note_break(error)
                 if sent:
                     raise lost_put(server) from error
             finally:
@@ -637,8 +651,7 @@ class RemoteAsyncProducer(Generic[T]):
             raise ServerError(error.status.decode("ascii", "replace")) from error
         except BROKEN as error:
             client.end()
-            why = error if isinstance(error, OSError) else OSError("a broken answer")
-            raise server.note_failure(why) from error
+            raise server.note_failure(as_os_error(error)) from error
         except BaseException:
             client.end()
             raise

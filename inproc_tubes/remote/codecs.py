@@ -16,6 +16,7 @@ __all__ = [
     "Codec",
     "JsonCodec",
     "StrCodec",
+    "TornBody",
     "UnsafePickleCodec",
     "codec_of",
     "decode",
@@ -150,6 +151,14 @@ _CODECS: dict[str, Callable[[], Codec]] = {
 }
 
 
+class TornBody(bytes):
+    """A body that is not what was put: it does not end where its length says.
+
+    A beanstalkd that is killed while it writes to its binlog finds a job there without
+    its body, and serves that. What follows on the connection is in step still.
+    """
+
+
 def codec_of(codec: AnyCodec) -> Codec:
     """Return the codec of this name, or the object itself.
 
@@ -201,6 +210,9 @@ def decode(codec: Codec, data: bytes) -> Any:
     Raises:
         ValueError: The codec cannot do it.
     """
+    if isinstance(data, TornBody):
+        message = "the body is damaged: the server was killed while it wrote it"
+        raise ValueError(message)  # noqa: TRY004 - as for each body that is none
     try:
         return codec.decode(data)
     except Exception as error:

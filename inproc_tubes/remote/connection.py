@@ -27,6 +27,8 @@ import greenstalk
 from inproc_tubes.core.limits import DEFAULT_TUBE
 from inproc_tubes.errors import DrainingError, ReentrantCallError, ServerError
 
+from .codecs import TornBody
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -169,6 +171,11 @@ class Client(greenstalk.Client[bytes]):
         self.sent = True
         return greenstalk._parse_response(self._reader.readline(), expected)
 
+    def _read_chunk(self, size: int) -> bytes:
+        data = self._reader.read(size + 2)
+        body = data[:-2]
+        return body if data.endswith(b"\r\n") else TornBody(body)
+
     def _stats_cmd(self, cmd: bytes) -> Any:
         size = self._int_cmd(cmd, b"OK")
         data = self._read_chunk(size)
@@ -231,6 +238,9 @@ class Connection:
         self.reserving: bool = False
         self.awaited: bool = False
         self._note_end = note_end
+        self._made_after = server.breaks
+        self._proven = False  # whether the server has answered anything
+        self._shut = False  # whether it is us who have ended it
         # Held for a command and its answer. Reentrant, for a signal handler that comes
         # before the owner is noted.
         self._lock = threading.RLock()
@@ -285,6 +295,7 @@ class Connection:
                 # Not returned from here: a signal handler runs right after the call, and
                 # that is to be within the block.
                 answer = command(client, *args, **kwargs)
+                self._prove()
             except (*_ANSWERS, Lost):
                 raise
             except greenstalk.BeanstalkdError as error:
@@ -293,7 +304,7 @@ class Connection:
                 self._end()
                 raise ServerError(error.status.decode("ascii", "replace")) from error
             except BROKEN as error:
-                self._end()
+                self._break(error)
                 raise Lost(sent=self._client.sent) from error
             except BaseException:
                 self._end()  # it may be out of step
@@ -328,6 +339,12 @@ class Connection:
                 self.ask(Client.ignore, tube)
         self.watched = tubes
 
+    def _prove(self) -> None:
+        """Note that the server has answered."""
+        if not self._proven:
+            self._proven = True
+            self.server.note_answer()
+
     # A reserve, which may wait between its two halves
 
     def begin_reserve(self, seconds: int | None) -> None:
@@ -342,7 +359,7 @@ class Connection:
             try:
                 self._client.begin_reserve(seconds)
             except OSError as error:
-                self._end()
+                self._break(error)
                 raise Lost(sent=False) from error
 
     def wait(self, seconds: float | None) -> bytes | None:
@@ -376,11 +393,8 @@ class Connection:
         """
         try:
             found = self._client.end_reserve(first)
-            self.awaited = False
-            return found  # noqa: TRY300 - what follows is one block
         except (greenstalk.TimedOutError, greenstalk.DeadlineSoonError):
-            self.awaited = False
-            return None
+            found = None
         except greenstalk.BeanstalkdError as error:
             self.close()
             raise refusal_of(error) from error
@@ -388,8 +402,11 @@ class Connection:
             self.close()
             raise ServerError(error.status.decode("ascii", "replace")) from error
         except BROKEN as error:
-            self.close()
+            self._break(error)
             raise Lost(sent=True) from error
+        self._prove()
+        self.awaited = False
+        return found
 
     # The end
 
@@ -418,6 +435,7 @@ class Connection:
 
     def shut_down(self) -> None:
         """Have whoever uses it find that it has ended. In any thread; never waits."""
+        self._shut = True
         with suppress(OSError):
             self._client._sock.shutdown(socket.SHUT_RDWR)
 
@@ -450,6 +468,12 @@ class Connection:
         elif not self.lost:
             self._lock.release()
         self._end()
+
+    def _break(self, error: Exception) -> None:
+        """End it, as the server has ended it, or gives answers that are none."""
+        self._end()
+        if not (self._proven or self._shut):
+            self.server.note_break(self._made_after, error)
 
     def _end(self) -> None:
         self.lost = True

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .addresses import Address
     from .codecs import Codec
 
-__all__ = ["Away", "Network", "Server"]
+__all__ = ["Away", "Network", "Server", "as_os_error"]
 
 _logger = logging.getLogger("inproc_tubes.remote")
 
@@ -32,6 +32,9 @@ _logger = logging.getLogger("inproc_tubes.remote")
 # of up to a half is left out, so that clients do not all come back at once.
 _FIRST = 0.1
 _LONGEST = 5.0
+
+# After so many new connections in a row that it has ended at once, a server is away.
+_FEW = 3
 
 
 # Asked first on each connection. What takes connections and gives no answer, as a server
@@ -63,6 +66,11 @@ def _some(data: bytes) -> bytes:
     return data
 
 
+def as_os_error(error: Exception) -> OSError:
+    """Return an error of a connection as what the system raises."""
+    return error if isinstance(error, OSError) else OSError("a broken answer")
+
+
 class Server:
     """A beanstalkd: where it is, and whether it could be reached.
 
@@ -70,12 +78,16 @@ class Server:
         address: Host and port.
         index: Its place among the servers of the broker.
         hangs: Whether it has not noticed in time that a connection was ended.
+        breaks: How often a new connection has ended before anything was answered. What
+            was made before the last time does not count.
     """
 
     def __init__(self, address: Address, index: int, clock: Clock) -> None:
         self.address = address
         self.index = index
         self.hangs: bool = False
+        self.breaks: int = 0
+        self._breaks_in_a_row = 0
         self._clock = clock
         self._pause = 0.0
         self._retry_at = -inf
@@ -179,6 +191,25 @@ class Server:
         self._retry_at = self._clock.now() + pause
         self._why = error
         return Away(str(self), self._retry_at, error)
+
+    def note_break(self, made_after: int, error: Exception) -> None:
+        """Note that it has ended a connection before it has answered anything.
+
+        Where it does so again and again, it is left alone for a while.
+
+        Args:
+            made_after: What `breaks` was when the connection was made.
+            error: What the connection has ended by.
+        """
+        if made_after == self.breaks:
+            self.breaks += 1
+            self._breaks_in_a_row += 1
+            if self._breaks_in_a_row >= _FEW:
+                self.note_failure(as_os_error(error))
+
+    def note_answer(self) -> None:
+        """Note that it has answered on a new connection."""
+        self._breaks_in_a_row = 0
 
     def note_success(self) -> None:
         """Note that it was reached."""

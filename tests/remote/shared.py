@@ -9,6 +9,7 @@ import socket
 import subprocess
 from contextlib import suppress
 from math import inf
+from pathlib import Path
 from time import monotonic  # noqa: TID251 - a bug, and nothing else, takes so long
 from typing import TYPE_CHECKING, Self
 
@@ -72,6 +73,13 @@ class Beanstalkd:
     def hang(self) -> None:
         """Have it answer no more; the system takes connections for it still."""
         self._process.send_signal(signal.SIGSTOP)
+
+    def overwrite(self, old: bytes, new: bytes) -> None:
+        """Replace bytes in its binlog, once it was killed."""
+        (file,) = Path(self._directory).glob("binlog.*")
+        data = file.read_bytes()
+        assert old in data
+        file.write_bytes(data.replace(old, new))
 
     def kill(self) -> None:
         """End it as a crash would."""

@@ -95,3 +95,31 @@ def test_a_worker_goes_on_after_a_crash(beanstalkd: Beanstalkd) -> None:
         assert 0 == broker.join("default", timeout=LONG)
     # The first one was lost, and nobody else had it, when its handler had done it.
     assert {1, 2, 3} == set(done)
+
+
+@pytest.mark.parametrize("verb", ["reserve", "reserve_job", "reserve_many"])
+def test_a_job_without_its_body_is_buried(
+    beanstalkd: Beanstalkd, caplog: pytest.LogCaptureFixture, verb: str
+) -> None:
+    """As a kill in the middle of a write to the binlog leaves it."""
+    broker: AnyBroker
+    with make_broker(beanstalkd.url) as broker:
+        torn, whole = broker.producer().put_many(["torn", "whole"])
+        beanstalkd.kill()
+        beanstalkd.overwrite(b'"torn"\r\n', bytes(8))
+        beanstalkd.start()
+        with pytest.raises(ValueError, match=r"^the body is damaged: "):
+            broker.peek(torn)
+        consumer = broker.consumer()
+        if verb == "reserve":
+            assert whole == consumer.reserve().id
+        elif verb == "reserve_many":
+            assert [whole] == [each.id for each in consumer.reserve_many(5)]
+        else:
+            with pytest.raises(ValueError, match=r"^job 1 is buried: "):
+                consumer.reserve_job(torn)
+        assert "buried" == broker.stats_job(torn).state
+        before = broker.stats().total_connections
+        broker.stats()
+        assert before == broker.stats().total_connections
+    assert "job 1 is buried: the body is damaged: " in caplog.text

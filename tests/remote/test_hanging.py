@@ -81,7 +81,7 @@ def answering(answer: bytes) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-@pytest.mark.parametrize("answer", [b"", b"USING def"])
+@pytest.mark.parametrize("answer", [b"", b"USING def", b"USING default\r\n"])
 def test_what_takes_connections_and_ends_them_is_away(
     verb: Callable[[Any], object], answer: bytes
 ) -> None:
