@@ -38,11 +38,15 @@ def _address_in(place: str, url: str) -> Address:
     try:
         parts = urlsplit(f"//{place}")
         port = _DEFAULT_PORT if parts.port is None else parts.port
+        host = parts.hostname or ""
+        host.encode("idna")  # as it will be to look it up
     except ValueError:
         raise _bad(url) from None
-    if not parts.hostname or parts.netloc != place or "@" in place or not port:
+    if not host or parts.netloc != place or "@" in place or not port:
         raise _bad(url)
-    return parts.hostname, port
+    if " " in host or not host.isprintable():
+        raise _bad(url)
+    return host, port
 
 
 def _bad(url: str) -> ValueError:

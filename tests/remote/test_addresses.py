@@ -18,6 +18,11 @@ from inproc_tubes.testing import FakeClock
         ("beanstalk://localhost", [("localhost", 11300)]),
         ("beanstalk://localhost:11301/", [("localhost", 11301)]),
         ("beanstalk://[::1]:5", [("::1", 5)]),
+        ("beanstalk://[fe80::1%eth0]", [("fe80::1%eth0", 11300)]),
+        (
+            "beanstalk://b\N{LATIN SMALL LETTER U WITH DIAERESIS}ro",
+            [("b\N{LATIN SMALL LETTER U WITH DIAERESIS}ro", 11300)],
+        ),
         ("beanstalk://a,b:7,c", [("a", 11300), ("b", 7), ("c", 11300)]),
     ],
 )
@@ -43,6 +48,10 @@ def test_a_url_names_one_server_or_several(
         "beanstalk://localhost/path",
         "beanstalk://a,,b",
         "beanstalk://:11300",
+        "beanstalk://a host",
+        "beanstalk://host\0",
+        "beanstalk://a..b",
+        f"beanstalk://{'a' * 64}",
     ],
 )
 def test_any_other_url_is_refused(url: str) -> None:
