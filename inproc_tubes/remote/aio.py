@@ -47,7 +47,7 @@ from .consumer import BaseRemoteConsumer
 from .pool import Pool
 from .producer import lost_put, max_job_size, no_results, put_commands, refuse_all
 from .reserving import Attempt, Dial, Wait
-from .server import Away, as_os_error
+from .server import Away, as_os_error, wrong_greeting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -318,6 +318,17 @@ class _Client(aiostalk.Client):  # type: ignore[misc]  # it has no types
         # It was never made; or the loop is closed, and so is the connection.
         with suppress(AttributeError, RuntimeError):
             self.loop.call_soon_threadsafe(self._writer.close)
+
+
+async def _greet(client: _Client) -> None:
+    """Ask first what `Server.connect` asks, and raise what that raises."""
+    try:
+        await client.use(DEFAULT_TUBE)
+    except greenstalk.BeanstalkdError as error:
+        raise refusal_of(error) from error
+    except greenstalk.UnknownResponseError as error:
+        answer = b" ".join([error.status, *error.values]) + b"\r\n"
+        raise wrong_greeting(answer) from error
 
 
 class RemoteAsyncProducer(Generic[T]):
@@ -645,10 +656,7 @@ class RemoteAsyncProducer(Generic[T]):
         try:
             async with asyncio.timeout(self.pool.network.answer_timeout):
                 await client.connect()
-                await client.use(DEFAULT_TUBE)  # see `Server.connect`
-        except greenstalk.UnknownResponseError as error:
-            client.end()
-            raise ServerError(error.status.decode("ascii", "replace")) from error
+                await _greet(client)
         except BROKEN as error:
             client.end()
             raise server.note_failure(as_os_error(error)) from error

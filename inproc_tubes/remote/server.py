@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .addresses import Address
     from .codecs import Codec
 
-__all__ = ["Away", "Network", "Server", "as_os_error"]
+__all__ = ["Away", "Network", "Server", "as_os_error", "wrong_greeting"]
 
 _logger = logging.getLogger("inproc_tubes.remote")
 
@@ -69,6 +69,19 @@ def _some(data: bytes) -> bytes:
 def as_os_error(error: Exception) -> OSError:
     """Return an error of a connection as what the system raises."""
     return error if isinstance(error, OSError) else OSError("a broken answer")
+
+
+def wrong_greeting(answer: bytes) -> Exception:
+    """Return the error for an answer to the first command that is no beanstalkd's."""
+    if answer == _GREETING:
+        # The system has connected it to itself, where nobody listens.
+        return ConnectionRefusedError("nobody listens there")
+    return ServerError((answer.split() or [b""])[0].decode("ascii", "replace"))
+
+
+def _check_greeting(answer: bytes) -> None:
+    if answer != _GREETED:
+        raise wrong_greeting(answer)
 
 
 class Server:
@@ -120,7 +133,7 @@ class Server:
                 answer = b""
                 while not answer.endswith(b"\n"):
                     answer += _some(sock.recv(_CHUNK))
-                self._check_greeting(answer)
+                _check_greeting(answer)
             except BaseException:
                 sock.close()
                 raise
@@ -128,15 +141,6 @@ class Server:
             raise self.note_failure(error) from error
         self.note_success()
         return sock
-
-    def _check_greeting(self, answer: bytes) -> None:
-        """Raise `ServerError` if this is no beanstalkd's answer."""
-        if answer == _GREETING:
-            # The system has connected it to itself, where nobody listens.
-            message = "nobody listens there"
-            raise ConnectionRefusedError(message)
-        if answer != _GREETED:
-            raise ServerError((answer.split() or [b""])[0].decode("ascii", "replace"))
 
     async def connect_in_loop(self, patience: float) -> socket.socket:
         """Return a socket that is connected, and do not block the event loop for it.
@@ -164,7 +168,7 @@ class Server:
                         answer = b""
                         while not answer.endswith(b"\n"):
                             answer += _some(await loop.sock_recv(sock, _CHUNK))
-                    self._check_greeting(answer)
+                    _check_greeting(answer)
                     self.note_success()
                     return sock  # noqa: TRY300 - one block, as more may go wrong
                 except OSError as failed:

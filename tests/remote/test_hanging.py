@@ -81,10 +81,13 @@ def answering(answer: bytes) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-@pytest.mark.parametrize("answer", [b"", b"USING def", b"USING default\r\n"])
+@pytest.mark.parametrize(
+    "answer", [b"", b"USING def", b"use default\r\n", b"USING default\r\n"]
+)
 def test_what_takes_connections_and_ends_them_is_away(
     verb: Callable[[Any], object], answer: bytes
 ) -> None:
+    """The last answer is that of a connection which the system has made to itself."""
     with (
         answering(answer) as url,
         connect(url, reconnect_timeout=0) as broker,
@@ -94,13 +97,15 @@ def test_what_takes_connections_and_ends_them_is_away(
 
 
 @pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad\r\n", b"OUT_OF_MEMORY\r\n"])
 def test_what_is_no_beanstalkd_is_told_of_at_once(
-    verb: Callable[[Any], object],
+    verb: Callable[[Any], object], answer: bytes
 ) -> None:
+    word = answer.split()[0].decode()
     with (
-        answering(b"HTTP/1.1 400 Bad\r\n") as url,
+        answering(answer) as url,
         connect(url) as broker,
-        pytest.raises(ServerError, match=r"^the server has answered HTTP/1\.1$"),
+        pytest.raises(ServerError, match=f"^the server has answered {word}$"),
     ):
         verb(broker)
 
