@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from inproc_tubes import BadTubeNameError, NotIgnoredError
+from inproc_tubes.remote import RemoteBroker
 from inproc_tubes.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inproc_tubes.fakes import FakeBeanstalkd
-    from inproc_tubes.remote import RemoteBroker
 
 HUGE = 2**32
 
@@ -113,3 +113,8 @@ def test_a_worker_works_for_brokers_only() -> None:
         TypeError, match=r"^the broker of the Worker is a Broker, not int$"
     ):
         Worker(5)  # type: ignore[arg-type]  # that is the point
+
+
+def test_a_broker_is_made_by_connect_only() -> None:
+    with pytest.raises(TypeError, match=r"^a RemoteBroker is made by connect\(\)$"):
+        RemoteBroker("beanstalk://a")  # type: ignore[arg-type]  # that is the point

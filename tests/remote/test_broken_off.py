@@ -35,7 +35,9 @@ _CALLS = {"CALL", "CALL_KW", "CALL_FUNCTION_EX"}
 
 
 @cache
-def _points(code: CodeType) -> set[int]:
+def _points(
+    code: CodeType,
+) -> set[int]:  # pragma: no cover - a trace function is not traced
     """Return the offsets in front of which a signal handler can run."""
     found = set()
     after_call = False
@@ -109,7 +111,9 @@ def test_a_wait_that_is_broken_off_leaves_nothing(fake: FakeBeanstalkd) -> None:
         with connect(URL, clock=fake.broker.clock, answer_timeout=0.001) as broker:
             consumer = broker.consumer()
 
-            def verb(consumer: Any = consumer) -> None:
+            def verb(
+                consumer: Any = consumer,
+            ) -> None:  # pragma: no cover - here it is the signal that traces
                 with pytest.raises(TimedOutError):
                     consumer.reserve(0)
 

@@ -492,13 +492,14 @@ def test_a_job_that_is_gone_is_told_of_no_deadline(
     assert consumer.reserve(0, default=None) is None
 
 
+@pytest.mark.parametrize("seconds", [10.5, 20])
 def test_a_job_that_has_expired_is_told_of_no_deadline(
-    broker: RemoteBroker, clock: FakeClock
+    broker: RemoteBroker, clock: FakeClock, seconds: float
 ) -> None:
     broker.producer().put(1, ttr=10)
     consumer = broker.consumer()
     assert 10 == consumer.reserve().ttr
-    clock.advance(20)
+    clock.advance(seconds)
     other = broker.consumer()
     assert 1 == other.reserve().body
     assert consumer.reserve(0, default=None) is None

@@ -77,7 +77,54 @@ def test_a_job_that_was_dropped_and_is_gone_frees_its_connection(
     assert [2] == list(held.connection.jobs)
 
 
+def test_a_job_in_hand_that_is_gone_says_so(
+    fake: FakeBeanstalkd, broker: RemoteBroker
+) -> None:
+    broker.producer().put(1)
+    job = broker.consumer().reserve()
+    fake.broker.cancel(job.id)
+    with pytest.raises(NotFoundError) as caught:
+        job.stats()
+    assert NotFoundReason.GONE is caught.value.reason
+
+
 # Connections that have ended
+
+
+def test_the_end_of_a_connection_is_none_of_a_newer_reservation(
+    broker: RemoteBroker,
+) -> None:
+    broker.producer().put_many([1, 2])
+    consumer = broker.consumer()
+    old, new = consumer.reserve(), consumer.reserve()
+    held = consumer.pool.held
+    connection, newer = held[old.id].connection, held[new.id]
+    assert connection is not None
+    # Another thread has just noted that its connection has reserved the job since.
+    held[old.id] = newer
+    connection.close()
+    assert newer is held[old.id]
+
+
+def test_a_connection_ends_where_it_cannot_be_noted_that_its_job_does(
+    fake: FakeBeanstalkd, broker: RemoteBroker
+) -> None:
+    broker.producer().put_many([1, 2])
+    consumer = broker.consumer()
+    first, second = consumer.reserve_many(2)
+
+    class Interrupted(dict[int, Any]):
+        def get(self, *_: Any) -> Any:
+            raise KeyboardInterrupt
+
+    connection = consumer.pool.held[first.id].connection
+    assert connection is not None
+    connection.jobs = Interrupted(connection.jobs)
+    with pytest.raises(KeyboardInterrupt):
+        first.delete()
+    assert second.lost
+    assert not consumer.pool.held
+    wait_until(lambda: fake.broker.stats().current_jobs_ready == 1)
 
 
 def test_nothing_is_kept_of_what_was_lost(
