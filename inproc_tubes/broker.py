@@ -26,6 +26,7 @@ from .core.job import Job, JobState, T, refuse_to_pickle
 from .core.limits import DEFAULT_MAX_JOB_SIZE, DEFAULT_TUBE
 from .core.requests import JoinRequest
 from .core.text import counted, counts, waiting
+from .failures import failure_of
 from .holder import Reservations, target_of
 from .monitor import Monitor
 from .names import check_name
@@ -97,7 +98,7 @@ class Broker(Generic[T]):
     - Looking: `tubes`, `peek`, `peek_ready`, `peek_delayed`, `peek_buried`, `find`,
       `stats`, `stats_tube`, `stats_job`, `jobs`, `snapshot`.
     - Intervening: `kick`, `kick_job`, `delete`, `cancel`, `clear_tube`, `pause_tube`,
-      `limit_tube`, `limit_tries`, `move`, `update`.
+      `limit_tube`, `limit_tries`, `move`, `update`, `bury`.
     - Events: `subscribe`; for coroutines `events`.
     - The end: `drain`, `join` or `async_join`, `stop`, `stop_at_exit`, `close`, or the
       end of a with-block.
@@ -615,6 +616,35 @@ class Broker(Generic[T]):
             delay = check_duration("delay", delay)
         update = self._engine.interventions.update
         self._monitor.run(update, job_id, job, priority, delay)
+
+    def bury(
+        self,
+        job_or_id: Job[T] | int,
+        priority: int | None = None,
+        error: BaseException | None = None,
+    ) -> None:
+        """Put a job that nobody holds aside, until somebody kicks it.
+
+        It may be ready or delayed. Its holder buries a job by `Job.bury`.
+
+        Args:
+            job_or_id: A handle, or a job's id.
+            priority: Its new priority; None keeps the present one.
+            error: Why, to be kept as text in `Job.error`; None keeps what is there.
+
+        Raises:
+            NotFoundError: A consumer holds it, it is buried already, or there is no such
+                job.
+            ClosedError: The broker was closed.
+
+        Cost: O(log n), and with an error that of formatting it.
+        """
+        job_id, job = target_of(job_or_id)
+        if priority is not None:
+            priority = check_priority(priority)
+        failure = None if error is None else failure_of(error)
+        bury = self._engine.interventions.put_aside
+        self._monitor.run(bury, job_id, job, priority, failure)
 
     def delete(self, job_or_id: Job[T] | int) -> None:
         """Delete a job that nobody holds.

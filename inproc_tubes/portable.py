@@ -507,6 +507,17 @@ class AnyBroker(_Handle, Protocol[T]):
         See `Broker.update`.
         """
 
+    def bury(
+        self,
+        job_or_id: Job[T] | int,
+        priority: int | None = None,
+        error: BaseException | None = None,
+    ) -> None:
+        """Put a job that nobody holds aside, until somebody kicks it.
+
+        See `Broker.bury`.
+        """
+
     def pause_tube(self, tube: str, delay: float) -> None:
         """Let no consumer reserve from this tube for so long.
 

@@ -173,6 +173,9 @@ VERBS: dict[str, Callable[[Call], Thunk | None]] = {
     "abandon": Call.abandon,
     "begin_put": Call.begin_put,
     "bury": lambda c: c.of_a_job(c.engine.bury, c.number),
+    "put_aside": lambda c: partial(
+        c.engine.interventions.put_aside, c.now, c.job_id, None, c.number, None
+    ),
     "cancel": Call.cancel,
     "cancel_job": lambda c: partial(c.engine.clients.cancel_job, c.now, c.job_id, None),
     "catch_up": lambda c: partial(c.engine.catch_up, c.now),

@@ -709,6 +709,31 @@ class EngineAgainstModel(EngineAndModel):
             lambda: model_moves.update(self.model, job_id, number, priority, delay),
         )
 
+    @rule(
+        session=which,
+        job=which,
+        kind=fences,
+        priority=st.none() | priorities,
+        failure=failures,
+    )
+    def put_aside(
+        self,
+        session: int,
+        job: int,
+        kind: int | None,
+        priority: int | None,
+        failure: Failure | None,
+    ) -> None:
+        _, job_id = self.pair(session, 4 * job)
+        fence = self.fence(job_id, kind)
+        self.turn()
+        verb, now = self.engine.interventions.put_aside, self.model.now
+        handle, number = fence and fence.job, fence and fence.fence
+        self.both(
+            lambda: self.take_turn(verb, now, job_id, handle, priority, failure),
+            lambda: model_moves.bury(self.model, job_id, number, priority, failure),
+        )
+
     @rule(session=which, job=which, kind=fences, name=tubes, failure=failures)
     def release_to(
         self,

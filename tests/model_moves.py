@@ -71,6 +71,25 @@ def update(
         model.make_ready_in(job, delay)
 
 
+def bury(
+    model: Model,
+    job_id: int,
+    fence: int | None,
+    priority: int | None,
+    failure: Failure | None,
+) -> None:
+    job = unheld(model, job_id, fence)
+    if job.state == "buried":
+        raise model.not_found(job_id, fence)
+    if job.state == "ready":
+        job.life = min(job.life, job.expires_at - model.now)
+        job.expires_at = inf
+    job.priority = job.priority if priority is None else priority
+    job.buries += 1
+    model.note(job, failure)
+    model.set_aside(job)
+
+
 def release(
     model: Model,
     session: int,

@@ -221,6 +221,9 @@ TABLE: dict[str, tuple[Verb, Values]] = {
     "Broker.update.job_or_id": (lambda w, x: w.broker.update(x, 5), NO_JOBS),
     "Broker.update.priority": (lambda w, x: w.broker.update(4, x), NO_PRIORITIES),
     "Broker.update.delay": (lambda w, x: w.broker.update(4, delay=x), NO_SECONDS),
+    "Broker.bury.job_or_id": (lambda w, x: w.broker.bury(x), NO_JOBS),
+    "Broker.bury.priority": (lambda w, x: w.broker.bury(4, x), NO_PRIORITIES),
+    "Broker.bury.error": (lambda w, x: w.broker.bury(4, error=x), NO_ERRORS),
     "Broker.limit_tries.tube": (lambda w, x: w.broker.limit_tries(x, 1), NO_TUBES),
     "Broker.limit_tries.n": (
         lambda w, x: w.broker.limit_tries("jobs", x),
@@ -573,8 +576,10 @@ def take_back_the_count(
         many = name.endswith("Producer.put_many.bodies")
         counts.other_puts -= len(value) if many else 1
     if error is NotFoundError:
-        _, verb, _ = name.split(".")
-        if counter := COUNTED_THOUGH_NOT_FOUND[verb]:
+        cls, verb, _ = name.split(".")
+        # The server knows no "bury" of a job that nobody holds.
+        is_known = (cls, verb) != ("Broker", "bury")
+        if (counter := COUNTED_THOUGH_NOT_FOUND[verb]) and is_known:
             setattr(counts, counter, getattr(counts, counter) - 1)
 
 

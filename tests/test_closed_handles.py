@@ -166,6 +166,7 @@ BROKER_VERBS: dict[str, Callable[[Broker], object]] = {
     "pause_tube": lambda broker: broker.pause_tube("default", 1),
     "move": lambda broker: broker.move(1, "other"),
     "update": lambda broker: broker.update(1, 5),
+    "bury": lambda broker: broker.bury(1),
     "limit_tries": lambda broker: broker.limit_tries("default", 1),
     "limit_tube": lambda broker: broker.limit_tube("default", 1),
     "find": lambda broker: broker.find("key"),

@@ -334,6 +334,17 @@ def test_jobs_are_kicked(broker: Broker, actor: TestClient) -> None:
     assert broker.stats_tube("orders").current_jobs_ready == 2
 
 
+def test_a_job_is_buried(broker: Broker, actor: TestClient) -> None:
+    broker.producer("orders").put("a")
+    page = "job?id=1"
+    assert "Bury</button>" in actor.get(page).text
+    answer = act(actor, page, action="bury", job=1)
+    assert answer.headers["location"] == f"./{page}"
+    assert broker.stats_job(1).state == "buried"
+    assert "Bury</button>" not in actor.get(page).text
+    assert act(actor, page, action="bury", job=1).status_code == 409
+
+
 def test_a_job_is_deleted(broker: Broker, actor: TestClient) -> None:
     broker.producer("orders").put_many(["a", "b"])
     page = "tube?name=orders"

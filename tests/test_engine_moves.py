@@ -250,6 +250,92 @@ def test_a_move_that_is_broken_off_before_it_is_counted_is_counted(
     assert counts(queue, after) == (1, 0)
 
 
+# Burying from outside
+
+
+def bury(
+    queue: Queue,
+    job_id: int,
+    priority: int | None = None,
+    failure: Failure | None = None,
+) -> None:
+    queue.do("put_aside", job_id, None, priority, failure)
+
+
+def test_a_ready_job_is_buried_and_served_no_more(queue: Queue) -> None:
+    queue.put()
+    queue.put()
+    bury(queue, 1)
+    assert queue.state(1) == "buried"
+    assert queue.job(1).buries == 1
+    assert queue.job(1).error is None
+    session = queue.session()
+    assert queue.reserve_all(session) == [2]
+    queue.do("kick", "default", 1)
+    assert queue.reserve_all(session) == [1]
+
+
+def test_a_delayed_job_is_buried_and_is_not_due(queue: Queue) -> None:
+    queue.put(delay=5)
+    bury(queue, 1)
+    assert queue.next_due() == inf
+    queue.to(105.0)
+    assert queue.state(1) == "buried"
+
+
+def test_a_job_that_is_buried_is_the_last_to_be_kicked(queue: Queue) -> None:
+    queue.put()
+    queue.put()
+    bury(queue, 2)
+    bury(queue, 1)
+    assert queue.do("peek_buried", "default").id == 2
+
+
+def test_a_job_is_buried_with_a_priority_and_an_error(queue: Queue) -> None:
+    queue.put(5)
+    bury(queue, 1, 3, Failure("Error", "text", "..."))
+    job = queue.job(1)
+    assert job.priority == 3
+    assert job.error is not None
+    assert (job.error.text, job.error.tube, job.error.attempt) == ("text", "default", 0)
+
+
+def test_a_life_stands_still_while_a_job_is_buried_from_outside(queue: Queue) -> None:
+    keyed(queue, "a", life=30)
+    queue.to(110.0)
+    bury(queue, 1)
+    assert queue.next_due() == inf
+    queue.to(200.0)
+    queue.do("kick", "default", 1)
+    assert queue.next_due() == 220
+
+
+def test_a_join_does_not_wait_for_a_job_that_is_buried(queue: Queue) -> None:
+    queue.put()
+    join = queue.join("default")
+    bury(queue, 1)
+    assert told(join) == 1
+
+
+def test_a_job_that_is_held_or_buried_is_not_buried_from_outside(
+    queue: Queue,
+) -> None:
+    queue.put()
+    queue.put()
+    queue.reserve(queue.session())
+    bury(queue, 2)
+    for job_id, reason in (
+        (1, NotFoundReason.HELD),
+        (2, NotFoundReason.WRONG_STATE),
+        (7, NotFoundReason.NEVER_PUT),
+    ):
+        with pytest.raises(NotFoundError) as info:
+            bury(queue, job_id, 3)
+        assert info.value.reason is reason
+    assert queue.job(2).buries == 1
+    assert queue.count("cmd_bury") == 0
+
+
 # Releasing to another tube
 
 

@@ -71,6 +71,7 @@ def test_what_is_done_to_jobs_and_tubes_is_told(broker: Broker) -> None:
     broker.kick_job(1)
     broker.move(1, "b")
     broker.move(1, "b")
+    broker.bury(1, error=ValueError("why"))
     consumer.reserve_job(1).bury()
     broker.update(1, delay=2)
     broker.cancel(1)
@@ -82,10 +83,15 @@ def test_what_is_done_to_jobs_and_tubes_is_told(broker: Broker) -> None:
     producer.put("p")
     broker.clear_tube("a")
     expected = (
-        "put put updated updated updated kicked kicked moved reserved buried updated "
+        "put put updated updated updated kicked kicked moved buried reserved buried "
+        "updated "
         "cancelled reserved cancelled put expired put deleted"
     )
     assert expected.split() == told.kinds
+    outside, inside = (event for event in told.events if event.kind.value == "buried")
+    assert (outside.consumer, outside.held) == (None, None)
+    assert outside.error is not None
+    assert (inside.held, inside.error) == (0, None)
     check(broker._engine)
 
 

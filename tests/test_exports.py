@@ -39,6 +39,7 @@ VERBS = {
         "limit_tries",
         "move",
         "update",
+        "bury",
         "jobs",
         "clear_tube",
         "join",

@@ -35,7 +35,7 @@ class EventKind(Enum):
     """A job is ready again, and nobody has released it: its consumer was closed or
     dropped, or its reserve was interrupted."""
     BURIED = "buried"
-    """A job was buried, by its consumer or by `Broker.limit_tries`."""
+    """A job was buried: by its consumer, `Broker.bury` or `Broker.limit_tries`."""
     KICKED = "kicked"
     """A buried or delayed job was kicked."""
     MOVED = "moved"

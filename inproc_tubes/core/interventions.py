@@ -5,11 +5,13 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Final
 
+from .failure import JobError
 from .reasons import why_not
 from .record import JobState
 
 if TYPE_CHECKING:
     from .dispatcher import Dispatcher
+    from .failure import Failure
     from .limits import JobId, Seconds
     from .record import AnyJob
 
@@ -94,6 +96,33 @@ class Interventions:
             dispatch.delay(dispatch.tubes[job._tube], job)
         else:
             dispatch.make_ready(now, job)
+
+    def put_aside(
+        self,
+        now: float,
+        job_id: JobId,
+        handle: AnyJob | None,
+        priority: int | None,
+        failure: Failure | None,
+    ) -> None:
+        """Put a ready or delayed job aside until it is kicked. Cost: O(log n)."""
+        job = self._unheld(now, job_id, handle)
+        dispatch = self._dispatch
+        if job._state is _BURIED:
+            dispatch.turn.refuse(why_not(dispatch.store, now, job_id, handle))
+        dispatch.store.leave(job)
+        history = job._own_history()
+        if history.expires_at != inf:
+            dispatch.stop_life(now, job)
+        if priority is not None:
+            job._priority = priority
+        history.buries += 1
+        if failure is not None:
+            history.error = JobError(*failure, job._tube, job._reserves, now)
+        dispatch.store.bury(job)
+        if dispatch.turn.log is not None:
+            dispatch.turn.log.buried(now, job, failure is not None, False)  # noqa: FBT003 - see there
+        dispatch.after_leaving(now, dispatch.tubes[job._tube])
 
     def _updated(self, now: float, job: AnyJob, delay: Seconds | None) -> None:
         log = self._dispatch.turn.log

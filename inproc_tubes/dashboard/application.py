@@ -65,7 +65,7 @@ def app(broker: Broker[Any], *, actions: bool = False) -> Starlette:
 
     Args:
         broker: The broker.
-        actions: Whether visitors may also kick and delete jobs, and pause and clear
+        actions: Whether visitors may also kick, bury and delete jobs, and pause and clear
             tubes. They do so by POST, with a token that other sites do not know.
 
     Returns:
@@ -242,13 +242,20 @@ class _Views:
             case "delete":
                 broker.delete(_whole(form, "job"))
             case "kick_job":
-                job_id = _whole(form, "job")
-                broker.kick_job(job_id)
-                return f"./job?{urlencode({'id': job_id})}"
+                return self._done_to_a_job(broker.kick_job, form)
+            case "bury":
+                return self._done_to_a_job(broker.bury, form)
             case _:
                 raise HTTPException(400, "there is no such action")
         still_there = tube in broker.tubes()
         return f"./tube?{urlencode({'name': tube})}" if still_there else "./"
+
+    def _done_to_a_job(
+        self, verb: Callable[[int], None], form: Mapping[str, str]
+    ) -> str:
+        job_id = _whole(form, "job")
+        verb(job_id)
+        return f"./job?{urlencode({'id': job_id})}"
 
 
 def _count(stats: TubeStats, state: JobState) -> int:

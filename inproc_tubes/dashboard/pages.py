@@ -338,6 +338,8 @@ def _job_forms(stats: JobStats, token: str) -> Html:
     forms = []
     if stats.state in {"buried", "delayed"}:
         forms.append(_form("kick_job", token, _submit("Kick"), job=stats.id))
+    if stats.state in {"ready", "delayed"}:
+        forms.append(_form("bury", token, _submit("Bury"), job=stats.id))
     if stats.state != "reserved":
         where = {"job": stats.id, "tube": stats.tube}
         sure = _form("delete", token, _submit("Delete it for good"), **where)

@@ -702,6 +702,28 @@ class RemoteBroker(Generic[T]):
         what = "way to change a job that nobody holds"
         raise NotSupportedError(what, "reserve_job it, and release it")
 
+    def bury(
+        self,
+        job_or_id: Job[T] | int,
+        priority: int | None = None,
+        error: BaseException | None = None,
+    ) -> NoReturn:
+        """Not supported: on a beanstalkd only who holds a job can bury it.
+
+        Args:
+            job_or_id: A handle, or a job's id.
+            priority: A priority.
+            error: An error.
+
+        Raises:
+            NotSupportedError: Always.
+
+        Cost: O(1).
+        """
+        del job_or_id, priority, error
+        what = "way to bury a job that nobody holds"
+        raise NotSupportedError(what, "reserve_job it, and bury it")
+
     def clear_tube(
         self, tube: str, state: JobState | UnheldStateName | None = None
     ) -> int:

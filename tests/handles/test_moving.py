@@ -68,6 +68,25 @@ def test_a_job_is_changed(
         broker.update(1, 5)
 
 
+@pytest.mark.parametrize("by", BY)
+def test_a_job_is_buried_from_outside(
+    broker: Broker,
+    producer: Producer,
+    consumer: Consumer,
+    by: Callable[[Job], Target],
+) -> None:
+    producer.put_many(["a", "b"])
+    broker.bury(by(broker.peek(1)), priority=3, error=ValueError("torn"))
+    job = broker.peek_buried()
+    assert (job.id, job.priority) == (1, 3)
+    assert job.error is not None
+    assert job.error.headline == "ValueError: torn"
+    assert consumer.reserve(0).body == "b"
+    for job_id in (1, 2):
+        with pytest.raises(NotFoundError):
+            broker.bury(job_id)
+
+
 def test_a_consumer_releases_its_job_to_another_tube(
     broker: Broker, producer: Producer, consumer: Consumer
 ) -> None:

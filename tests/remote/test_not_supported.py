@@ -31,6 +31,7 @@ REFUSED: list[Any] = [
     pytest.param(lambda b: b.limit_tries("default", 5), id="tries"),
     pytest.param(lambda b: b.move(1, "a"), id="move"),
     pytest.param(lambda b: b.update(1, priority=5), id="update"),
+    pytest.param(lambda b: b.bury(1), id="bury"),
     pytest.param(lambda b: b.consumer().release(1, tube="a"), id="release"),
     pytest.param(lambda b: b.producer(context=True), id="contexts"),
     pytest.param(lambda b: b.async_producer(context=True), id="async contexts"),

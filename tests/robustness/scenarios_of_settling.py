@@ -418,6 +418,20 @@ def move_of_a_buried_job(world: World) -> Verb:
 
 
 @scenario
+def bury_of_a_ready_job(world: World) -> Verb:
+    world.bury("a")
+    world.put("b", "c", expires=5)
+    return lambda: world.broker.bury(2, 3, ValueError("why"))
+
+
+@scenario
+def bury_of_a_delayed_job_that_is_joined(world: World) -> Verb:
+    world.put("a", delay=5)
+    world.wait_to_join("work")
+    return lambda: world.broker.bury(1)
+
+
+@scenario
 def update_of_a_priority(world: World) -> Verb:
     world.put("a", "b", expires=5)
     return lambda: world.broker.update(2, priority=1)

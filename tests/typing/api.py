@@ -492,6 +492,9 @@ assert_type(broker.move(broker.peek(1), tube="other"), None)
 assert_type(broker.update(1, priority=5), None)
 assert_type(broker.update(broker.peek(1), 5, 1.5), None)
 broker.update(1, delay="soon")  # type: ignore[arg-type]  # seconds
+assert_type(broker.bury(1), None)
+assert_type(broker.bury(broker.peek(1), 5, error=ValueError("why")), None)
+broker.bury(1, error="why")  # type: ignore[arg-type]  # no exception
 assert_type(broker.limit_tries("jobs", 3), None)
 assert_type(broker.limit_tries(tube="jobs", n=None), None)
 assert_type(broker.find("key"), Job | None)
