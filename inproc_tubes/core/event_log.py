@@ -230,7 +230,12 @@ class EventLog:
         error: JobError | None = None,
         source: str | None = None,
     ) -> None:
-        """Record what has happened to a job."""
+        """Record what has happened to a job, if anybody wants to know."""
+        for subscriber in self.subscribers:
+            if kind in subscriber.kinds:
+                break
+        else:
+            return
         age = max(0.0, now - job._created_at)
         waited = None
         if kind is EventKind.RESERVED and job._reserves == 1:
