@@ -81,6 +81,7 @@ class World:
         self.sleepers: list[ThreadSleeper] = []
         self.told: list[Event] = []
         self.follows: Subscription | None = None
+        self.blocks: list[Subscription] = []
 
     # Preparing
 
@@ -239,6 +240,7 @@ class World:
 
     def _verify_events(self) -> None:
         """Check that events are in order, and go on."""
+        self.blocks.clear()
         log = self.monitor.turn.log
         if self.follows is None:
             # Nobody has the subscription, so it is over.
