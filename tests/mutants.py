@@ -39,7 +39,15 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "inproc_tubes"
 FOLDERS = ("core", "protocol")
 # What the tests read.
-COPIED = (PACKAGE, "tests", "examples", "pyproject.toml", "README.md")
+COPIED = (
+    PACKAGE,
+    "tests",
+    "docs",
+    "examples",
+    "mkdocs.yml",
+    "pyproject.toml",
+    "README.md",
+)
 
 TESTS = (
     "test_ready_jobs.py",

@@ -227,7 +227,9 @@ def tree(tmp_path: Path) -> Path:
         "inproc_tubes/protocol/__init__.py": "",
         "tests/test_largest.py": TESTED,
         "tests/conftest.py": PROFILE,
+        "docs/index.md": "",
         "examples/README": "",
+        "mkdocs.yml": "",
         "pyproject.toml": "",
         "README.md": "",
     }
