@@ -12,7 +12,8 @@ threads and coroutines of one program: in memory, with no server and no network.
     ...         print(job.id, job.body)
     1 {'sku': 7}
 
-For tests there is `inproc_tubes.testing`.
+For workers there is `inproc_tubes.worker`, and for tests `inproc_tubes.testing`. The
+documentation is at https://inproc-tubes.readthedocs.io/.
 """
 
 from __future__ import annotations

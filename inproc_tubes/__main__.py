@@ -23,6 +23,7 @@ def main() -> None:
         prog="python -m inproc_tubes",
         description=f"inproc_tubes {__version__}: beanstalkd's work queue, inside your "
         "process.",
+        epilog="Documentation: https://inproc-tubes.readthedocs.io/",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", metavar="command")
