@@ -1,6 +1,7 @@
 """The status page in a real browser, headless, from a real server.
 
-The pictures are kept where INPROC_TUBES_SCREENSHOTS names a folder.
+The pictures are kept where INPROC_TUBES_SCREENSHOTS names a folder. Those of the shop are
+in the documentation: ``docs/figures/shop-tubes.png`` and ``shop-orders.png``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from starlette.routing import Mount, Route
 
 from inproc_tubes import Broker
 from inproc_tubes.dashboard import app
+from inproc_tubes.testing import FakeClock
 from tests.threads import LONG
 
 if TYPE_CHECKING:
@@ -185,6 +187,38 @@ def test_the_page_is_shown_and_updates_itself(
         assert not browser.find_elements(By.TAG_NAME, "img")
         # A message of the policy would be here, and a script that has failed.
         assert refused(browser) == []
+
+
+def test_a_shop_is_shown_as_in_the_documentation(tmp_path: Path) -> None:
+    clock = FakeClock()
+    with (
+        Broker(clock=clock) as broker,
+        served(broker) as url,
+        browsing(tmp_path / "profile") as browser,
+    ):
+        orders = broker.producer("orders", name="shop")
+        emails = broker.producer("emails", name="mailer")
+        packer = broker.consumer("orders", name="packer-1")
+        clerk = broker.consumer("emails", name="clerk")
+        orders.put_many(["anvil", {"item": "piano", "to": "Ann"}, "scarf", "vase"])
+        orders.put("voucher", priority=0, delay=3600)
+        browser.get(url)  # from here on there are rates
+        packer.reserve().bury(error=ValueError("too heavy"))
+        packer.reserve()
+        packer.reserve().delete()
+        emails.put_many(["the scarf is on its way", "we have new pianos"])
+        clock.advance(10)
+        assert clerk.reserve().body == "the scarf is on its way"
+        browser.set_window_size(1280, 980)
+        browser.get(url)
+        shown = browser.find_element(By.TAG_NAME, "main").text
+        assert "packer-1 orders 10" in shown
+        assert "clerk consumer emails" in shown
+        keep_picture(browser, tmp_path, "shop-tubes.png")
+        browser.find_element(By.LINK_TEXT, "orders").click()
+        wait(browser, lambda page: page.title.startswith("Tube orders"))
+        assert "too heavy" in browser.find_element(By.TAG_NAME, "main").text
+        keep_picture(browser, tmp_path, "shop-orders.png")
 
 
 def test_all_is_done_by_the_keyboard_and_without_scripts(
