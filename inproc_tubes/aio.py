@@ -80,18 +80,18 @@ class _LoopConsumer(BaseConsumer[LoopAnswer[ReserveRequest, Job[T]], T]):
 class AsyncConsumer(Generic[T]):
     """A `Consumer` for coroutines. Made by `Broker.async_consumer`.
 
-    What may wait is awaited: `reserve`, `reserve_many`, and iteration. All else is a
-    plain method, as it never waits, `reserve_nowait` too, and so is a job: ``with await
-    consumer.reserve() as job``.
+    Await what may wait: `reserve`, `reserve_many`, and iteration. Everything else never
+    waits and is a plain method, `reserve_nowait` too, and so are the verbs of a job:
+    ``with await consumer.reserve() as job``.
 
     `reserve` does not yield to the event loop if a job is ready, as `asyncio.Queue.get`
-    does not. ``async for job in consumer`` does before each job, so that a full tube
-    does not keep the loop's other tasks from running.
+    does not. ``async for job in consumer`` does so before each job, so that a full tube
+    does not keep the other tasks of the loop from running.
 
     A cancelled `reserve` has no effect. If it is cancelled in the moment in which it is
     answered, the job goes back to its place, or to the consumer that waits next.
 
-    It may be shared by event loops and by threads, which then hold their jobs in common.
+    It may be shared by event loops and threads, which then hold their jobs in common.
     ``async with`` and ``with`` are the same: closing does not wait.
     """
 
@@ -104,7 +104,7 @@ class AsyncConsumer(Generic[T]):
 
     @property
     def name(self) -> str:
-        """What it is called: see `Broker.consumer`."""
+        """Its name: see `Broker.consumer`."""
         return self._consumer.name
 
     @overload
@@ -125,21 +125,21 @@ class AsyncConsumer(Generic[T]):
     ) -> Job[T] | D:
         """Take the most urgent job of all watched tubes; wait for one if need be.
 
-        The same as `Consumer.reserve`, awaited. Cancelled, it has no effect.
+        The same as `Consumer.reserve`, awaited. If it is cancelled, it has no effect.
 
         Args:
             timeout: Seconds to wait, None for ever, 0 not at all.
-            default: What is returned if there was no job within the timeout. Left out,
-                `TimedOutError` is raised.
+            default: What is returned if there was no job within the timeout. Without
+                it, `TimedOutError` is raised.
 
         Returns:
             The job, or the default. The job is this consumer's for ``job.ttr`` seconds.
 
         Raises:
             TimedOutError: There was no job within the timeout. Do not catch it as a
-                ``TimeoutError``: that may be one of the job's with-block, too.
+                ``TimeoutError``: the job's with-block may raise one, too.
             DeadlineSoonError: There is no job, and one that this handle holds already
-                expires within a second. This is told once: the next `reserve` waits,
+                expires within a second. It is raised once: the next `reserve` waits,
                 unless the job was touched.
             StoppedError: The consumer or the broker was stopped, maybe while this waited.
             ClosedError: The consumer or the broker was closed, maybe while this waited.
@@ -163,8 +163,8 @@ class AsyncConsumer(Generic[T]):
     def reserve_nowait(self) -> Job[T] | None:
         """Take the most urgent job of all watched tubes, if there is one; never wait.
 
-        As `reserve` with the timeout 0 and the default None, but that nothing is told
-        of jobs that expire soon. In statistics it counts if there is a job.
+        It is like `reserve` with the timeout 0 and the default None, but it never
+        raises `DeadlineSoonError`. It counts in the statistics only if there is a job.
 
         Returns:
             The job, or None. The job is this consumer's for ``job.ttr`` seconds.
@@ -180,7 +180,8 @@ class AsyncConsumer(Generic[T]):
     async def reserve_many(self, n: int, timeout: float | None = None) -> list[Job[T]]:  # noqa: ASYNC109 - as above
         """Take up to ``n`` jobs at once; wait for the first if need be.
 
-        The same as `Consumer.reserve_many`, awaited. Cancelled, it has no effect.
+        The same as `Consumer.reserve_many`, awaited. If it is cancelled, it has no
+        effect.
 
         Args:
             n: How many at most, 1 or more.
@@ -192,7 +193,7 @@ class AsyncConsumer(Generic[T]):
         Raises:
             TimedOutError: There was no job within the timeout. See `reserve`.
             DeadlineSoonError: There is no job, and one that this handle holds already
-                expires within a second. This is told once, see `reserve`.
+                expires within a second. It is raised once, see `reserve`.
             StoppedError: The consumer or the broker was stopped, maybe while this waited.
             ClosedError: The consumer or the broker was closed, maybe while this waited.
 
@@ -237,7 +238,7 @@ class AsyncConsumer(Generic[T]):
             raise
 
     def reserve_job(self, job_id: int) -> Job[T]:
-        """Take this job, from whatever tube and in whatever order; never wait.
+        """Take this job, whatever its tube and its place; never wait.
 
         It may be ready, in a paused tube too, delayed or buried.
 
@@ -345,7 +346,7 @@ class AsyncConsumer(Generic[T]):
         self._consumer.touch(job_or_id)
 
     def watch(self, *tubes: str) -> int:
-        """Reserve from these tubes too, also where a reserve is waiting already.
+        """Reserve from these tubes too; a reserve that waits already does so as well.
 
         Args:
             tubes: Names; watching a tube twice is the same as once.
@@ -364,7 +365,7 @@ class AsyncConsumer(Generic[T]):
         return self._consumer.watch(*tubes)
 
     def ignore(self, tube: str) -> int:
-        """Reserve from this tube no longer; it need not be watched.
+        """Stop reserving from this tube; it need not be watched.
 
         Args:
             tube: The name of a tube.
@@ -387,7 +388,7 @@ class AsyncConsumer(Generic[T]):
     def watching(self) -> list[str]:
         """Return the names of the tubes it watches, in beanstalkd's order.
 
-        None, once it was stopped.
+        A consumer that was stopped watches none.
 
         Raises:
             ClosedError: The consumer or the broker was closed.
@@ -397,14 +398,16 @@ class AsyncConsumer(Generic[T]):
         return self._consumer.watching()
 
     def stop(self) -> None:
-        """Take no more jobs; those in hand stay valid until they are settled or expire.
+        """Take no more jobs; those in hand stay valid.
 
         A reserve that waits raises `StoppedError`, and so does each later one; a loop
-        over the consumer ends. It watches no tube any more. `close` gives back what is
-        left then. Stopping twice, or after closing, has no effect.
+        over the consumer ends. The consumer watches no tube any more. `close` gives
+        back the jobs that are left then. Stopping twice, or after closing, has no
+        effect.
 
-        It may be called from any thread, and at any moment: also by a signal handler or
-        a finaliser in the middle of another verb, at the end of which it is carried out.
+        It may be called from any thread, and at any moment. If a signal handler or a
+        finaliser calls it in the middle of another verb, it is carried out at the end
+        of that verb.
 
         Cost: O(log n) for each reserve that waits, and O(1) for each tube.
         """
@@ -482,8 +485,8 @@ class _LoopProducer(BaseProducer[Awaitable[int], Awaitable[list[int]], T]):
 class AsyncProducer(Generic[T]):
     """A `Producer` for coroutines. Made by `Broker.async_producer`.
 
-    What may wait is awaited: `put`, `put_many`, `submit`. All else is a plain method, as
-    it never waits.
+    Await what may wait: `put`, `put_many` and `submit`. Everything else never waits and
+    is a plain method.
 
     It may be shared by event loops and by threads. ``async with`` and ``with`` are the
     same: closing does not wait.
@@ -498,7 +501,7 @@ class AsyncProducer(Generic[T]):
 
     @property
     def name(self) -> str:
-        """What it is called: see `Broker.producer`."""
+        """Its name: see `Broker.producer`."""
         return self._producer.name
 
     async def put(
@@ -515,34 +518,35 @@ class AsyncProducer(Generic[T]):
     ) -> int:
         """Put a job into a tube; if that is full, wait for room.
 
-        The same as `Producer.put`, awaited. Cancelled while it waits, it has no effect.
+        The same as `Producer.put`, awaited. If it is cancelled while it waits, it has
+        no effect.
 
         Args:
-            body: Any object. It is handed over by reference, and never looked into.
-            priority: 0 to 2**32 - 1, the lower the more urgent.
+            body: Any object. It is handed over by reference, and never inspected.
+            priority: 0 to 2**32 - 1; the lower, the more urgent.
             delay: Seconds until it is ready, 0 to 2**32 - 1.
             ttr: Time to run: the seconds that a consumer has for the job once it has
                 reserved it, up to 2**32 - 1; 0 becomes 1.
             tube: The tube for this job alone, None for the one that is used.
             timeout: Seconds to wait for room, None for ever, 0 not at all.
-            key: A name for the job, which is unique in its tube as long as the job is there,
-                whatever its state. None: it has none.
+            key: A name for the job, which is unique in its tube as long as the job is
+                there, whatever its state; None for no name.
             on_duplicate: What to do if a job of the tube has this key. "raise": raise
                 `DuplicateJobError`. "keep": put nothing, and return the id of that job.
-                "replace": put this one and delete that one, unless somebody holds it;
-                that raises. A job that replaces another needs no room.
-            expires: Seconds for which it may be ready before it is deleted; None for ever.
-                They run while it could be reserved, in a paused tube too, and stand
-                still while it is reserved, delayed or buried: after that it has what is
-                left.
+                "replace": put this one and delete that one; if somebody holds that one,
+                raise. A job that replaces another needs no room.
+            expires: Seconds for which it may be ready before it is deleted; None for
+                ever. They run while it could be reserved, in a paused tube too, and
+                stand still while it is reserved, delayed or buried. After that it has
+                what is left.
 
         Returns:
             The job's id; the first is 1, and they rise.
 
         Raises:
             TubeFullError: There was no room within the timeout.
-            DuplicateJobError: A job of the tube has this key, see ``on_duplicate``; also
-                if it got there while this waited.
+            DuplicateJobError: A job of the tube has this key, see ``on_duplicate``;
+                maybe one that was put while this waited.
             JobTooBigError: The body is ``str``, ``bytes``, ``bytearray`` or
                 ``memoryview``, and larger than the broker's ``max_job_size``.
             DrainingError: `Broker.drain` was called, maybe while this waited.
@@ -573,8 +577,8 @@ class AsyncProducer(Generic[T]):
     ) -> list[int]:
         """Put several jobs into a tube at once: all of them, or none.
 
-        The same as `Producer.put_many`, awaited. Cancelled while it waits, it has no
-        effect.
+        The same as `Producer.put_many`, awaited. If it is cancelled while it waits, it
+        has no effect.
 
         Args:
             bodies: Any objects. All of them are taken from the iterable before anything
@@ -594,8 +598,8 @@ class AsyncProducer(Generic[T]):
             The jobs' ids, in the order of the bodies; those of new jobs rise.
 
         Raises:
-            TubeFullError: There was no room for all of them within the timeout; at once
-                if they are more than the tube may ever have.
+            TubeFullError: There was no room for all of them within the timeout; raised
+                at once if they are more than the tube may ever have.
             DuplicateJobError: A job of the tube has the key of one of them, see
                 ``on_duplicate``; none of them was put.
             ValueError: Two of the bodies have the same key, and ``on_duplicate`` is not
@@ -634,27 +638,27 @@ class AsyncProducer(Generic[T]):
         on_duplicate: Literal["raise", "replace"] = RAISE,
         expires: float | None = None,
     ) -> JobFuture[T, Any]:
-        """Put a job, and return a future for what becomes of it.
+        """Put a job as `put` does, and return a future of its result.
 
-        The same as `Producer.submit`, awaited. The future is awaited then: ``await
-        future``. Cancelled while it waits for room, this has no effect.
+        The same as `Producer.submit`, awaited. Then await the future: ``await future``.
+        If this is cancelled while it waits for room, it has no effect.
 
         Args:
-            body: Any object. It is handed over by reference, and never looked into.
-            priority: 0 to 2**32 - 1, the lower the more urgent.
+            body: Any object. It is handed over by reference, and never inspected.
+            priority: 0 to 2**32 - 1; the lower, the more urgent.
             delay: Seconds until it is ready, 0 to 2**32 - 1.
             ttr: Time to run, see `put`.
             tube: The tube for this job alone, None for the one that is used.
-            timeout: Seconds to wait for room, None for ever, 0 not at all. The future
-                waits as long as it is waited for.
+            timeout: Seconds to wait for room, None for ever, 0 not at all. It does not
+                limit how long the future waits.
             key: A name for the job, see `put`.
-            on_duplicate: "raise" or "replace", see `put`. Who has submitted the job that
-                is replaced finds it cancelled.
+            on_duplicate: "raise" or "replace", see `put`. The future of the job that is
+                replaced is cancelled.
             expires: Seconds for which it may be ready before it is deleted, and the
                 future cancelled; None for ever.
 
         Returns:
-            The future. `JobFuture` tells when it is done.
+            The future. See `JobFuture` for when it is done.
 
         Raises:
             TubeFullError: There was no room within the timeout.
@@ -665,7 +669,8 @@ class AsyncProducer(Generic[T]):
             StoppedError: There is no room, and the broker was stopped, maybe while this
                 waited.
             ClosedError: The producer or the broker was closed, maybe while this waited.
-            ReentrantCallError: This is in the middle of a verb of this thread.
+            ReentrantCallError: It was called in the middle of another verb of this
+                thread.
 
         Cost: that of `Producer.put`, and of making a future.
         """
@@ -701,7 +706,7 @@ class AsyncProducer(Generic[T]):
         return self._producer.using()
 
     def close(self) -> None:
-        """Put no more; a put that waits for room on it raises `ClosedError`.
+        """Close the handle; a put that waits for room on it raises `ClosedError`.
 
         Closing twice has no effect.
 

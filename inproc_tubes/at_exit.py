@@ -32,7 +32,7 @@ def stop_at_exit(monitor: Stoppable) -> None:
     """Stop a broker as the program ends. A second call has no effect.
 
     Raises:
-        RuntimeError: The program has come to its end already.
+        RuntimeError: The program is ending already.
     """
     _register()
     _monitors.add(monitor)

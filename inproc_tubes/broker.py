@@ -103,11 +103,12 @@ class Broker(Generic[T]):
     - The end: `drain`, `join` or `async_join`, `stop`, `stop_at_exit`, `close`, or the
       end of a with-block.
 
-    It may be shared by threads and event loops, and has none of its own. Jobs live in
-    memory, and end with it. After a fork it is the parent's: the child's copy is closed.
+    It may be shared by threads and event loops, and has no thread of its own. Jobs live
+    in memory, and end with it. After a fork it belongs to the parent, and the child's
+    copy is closed.
 
     Args:
-        clock: What tells it the time; the machine's monotonic clock if None.
+        clock: The clock; None for the machine's monotonic clock.
         max_job_size: The largest body in bytes that is accepted, for bodies that have a
             size (``str``, counted as UTF-8, and bytes); None for no limit.
     """
@@ -140,7 +141,7 @@ class Broker(Generic[T]):
 
     @property
     def clock(self) -> Clock:
-        """What tells it the time. Cost: O(1)."""
+        """The clock that tells it the time. Cost: O(1)."""
         return self._monitor.clock
 
     @overload
@@ -174,11 +175,12 @@ class Broker(Generic[T]):
             tube: Its name.
             context: Whether each job keeps a copy of the context, see `contextvars`, in
                 which it was put: `Job.context`. A handler that runs in it sees the
-                request's id, the language or the span of tracing of whoever put the job.
-            name: What it is called in its repr and in `snapshot`; None for the name of
-                the task or the thread that makes it.
-            body: The type of the bodies, for type checkers alone. It is a promise that
-                nobody checks as the program runs.
+                request id, the language or the tracing span of the code that put the
+                job.
+            name: Its name in its repr and in `snapshot`; None for the name of the task
+                or the thread that makes it.
+            body: The type of the bodies, for type checkers only. Nothing checks it
+                while the program runs.
 
         Raises:
             BadTubeNameError: That is no tube name.
@@ -213,11 +215,11 @@ class Broker(Generic[T]):
         Once the broker was stopped, the handle is stopped from the beginning.
 
         Args:
-            tubes: Their names; none stands for "default".
-            name: What it is called, for whoever asks who holds a job: see `Job.holder`.
-                None for the name of the task or the thread that makes it.
-            body: The type of the bodies, for type checkers alone. It is a promise that
-                nobody checks as the program runs.
+            tubes: Their names. If there are none, it is "default".
+            name: Its name, which `Job.holder` shows; None for the name of the task or
+                the thread that makes it.
+            body: The type of the bodies, for type checkers only. Nothing checks it
+                while the program runs.
 
         Raises:
             BadTubeNameError: One of them is no tube name.
@@ -259,11 +261,12 @@ class Broker(Generic[T]):
             tube: Its name.
             context: Whether each job keeps a copy of the context, see `contextvars`, in
                 which it was put: `Job.context`. A handler that runs in it sees the
-                request's id, the language or the span of tracing of whoever put the job.
-            name: What it is called in its repr and in `snapshot`; None for the name of
-                the task or the thread that makes it.
-            body: The type of the bodies, for type checkers alone. It is a promise that
-                nobody checks as the program runs.
+                request id, the language or the tracing span of the code that put the
+                job.
+            name: Its name in its repr and in `snapshot`; None for the name of the task
+                or the thread that makes it.
+            body: The type of the bodies, for type checkers only. Nothing checks it
+                while the program runs.
 
         Raises:
             BadTubeNameError: That is no tube name.
@@ -302,11 +305,11 @@ class Broker(Generic[T]):
         Once the broker was stopped, the handle is stopped from the beginning.
 
         Args:
-            tubes: Their names; none stands for "default".
-            name: What it is called, for whoever asks who holds a job: see `Job.holder`.
-                None for the name of the task or the thread that makes it.
-            body: The type of the bodies, for type checkers alone. It is a promise that
-                nobody checks as the program runs.
+            tubes: Their names. If there are none, it is "default".
+            name: Its name, which `Job.holder` shows; None for the name of the task or
+                the thread that makes it.
+            body: The type of the bodies, for type checkers only. Nothing checks it
+                while the program runs.
 
         Raises:
             BadTubeNameError: One of them is no tube name.
@@ -346,9 +349,9 @@ class Broker(Generic[T]):
     def snapshot(self) -> BrokerSnapshot:
         """Return the statistics of all there is, and who holds what, from one instant.
 
-        What one asks for piece by piece need not fit together: a tube that `tubes` has
-        named may be gone when `stats_tube` asks for it. In statistics this counts as one
-        `stats`.
+        Answers that are asked for one by one need not fit together: a tube that `tubes`
+        has named may be gone when `stats_tube` asks for it. In the statistics this
+        counts as one `stats`.
 
             >>> from inproc_tubes import Broker
             >>> from inproc_tubes.testing import FakeClock
@@ -500,12 +503,12 @@ class Broker(Generic[T]):
     def jobs(
         self, tube: str, state: JobState | StateName | None = None
     ) -> list[Job[T]]:
-        """Return all jobs of this tube, or those in one state, as they are served.
+        """Return all jobs of this tube, or those in one state, in the order of service.
 
         That is the order of `JobState`: first the ready ones, the most urgent first;
-        then those that consumers hold, the one that expires first first; then the
-        delayed, the soonest first; then the buried, the longest buried first. All of
-        them are seen in one instant. Looking reserves nothing.
+        then those that consumers hold, beginning with the one that expires first; then
+        the delayed ones, the soonest first; then the buried ones, the longest buried
+        first. All of them are seen in one instant. Looking reserves nothing.
 
         Args:
             tube: The tube's name; one that does not exist has no jobs.
@@ -600,7 +603,7 @@ class Broker(Generic[T]):
         Args:
             job_or_id: A handle, or a job's id.
             priority: Its new priority; None keeps the present one.
-            delay: Seconds from now until it is ready, 0 for at once; None leaves it as it
+            delay: Seconds from now until it is ready, 0 for now; None leaves it as it
                 is.
 
         Raises:
@@ -664,9 +667,10 @@ class Broker(Generic[T]):
     def cancel(self, job_or_id: Job[T] | int) -> None:
         """Delete a job, even while a consumer holds it.
 
-        Its holder is not interrupted. But from now on its `Job.lost` is true, and its
-        verbs raise `NotFoundError` with the reason ``CANCELLED``; a with-block that ends
-        is quiet about it. So a long job asks for `Job.lost` now and then, and gives up.
+        Its holder is not interrupted. But from now on `Job.lost` is true there, and the
+        verbs of the job raise `NotFoundError` with the reason ``CANCELLED``. The end of
+        its with-block raises nothing. So a long handler asks for `Job.lost` now and
+        then, and gives up.
 
             >>> from inproc_tubes import Broker, NotFoundError
             >>> broker = Broker()
@@ -681,11 +685,11 @@ class Broker(Generic[T]):
             ...     print(error)
             job 1 was cancelled
 
-        In statistics it counts as a delete.
+        In the statistics it counts as a delete.
 
         Args:
-            job_or_id: A job's id, or any handle of it: also one that was looked at
-                before somebody has reserved the job.
+            job_or_id: A job's id, or any handle of it, also one of a job that was only
+                looked at and has been reserved since.
 
         Raises:
             NotFoundError: There is no such job (any more).
@@ -697,10 +701,10 @@ class Broker(Generic[T]):
         self._monitor.run(self._engine.clients.cancel_job, job_id, job)
 
     def pause_tube(self, tube: str, delay: float) -> None:
-        """Let no consumer reserve from this tube for so long.
+        """Let no consumer reserve from this tube for some time.
 
         Nothing else stops: jobs are put, kicked and peeked at, delays and reservations
-        run out, and `Consumer.reserve_job` takes what it names.
+        end, and `Consumer.reserve_job` still takes the job that it names.
 
         Args:
             tube: The tube's name.
@@ -719,12 +723,12 @@ class Broker(Generic[T]):
         self._monitor.run(self._engine.pause_tube, name, delay)
 
     def limit_tube(self, tube: str, maxsize: int) -> None:
-        """Let this tube have so many jobs at most; `Producer.put` waits for room.
+        """Limit how many jobs this tube may have; `Producer.put` waits for room.
 
-        All jobs of the tube count, whatever their state. There may be more already:
-        they stay, and jobs that are in come back from a reservation, a delay or a
-        burial without asking for room. A limited tube does not vanish when its last
-        job does. Puts that wait and have room by now are let in.
+        All jobs of the tube count, whatever their state. If there are more already,
+        they stay. Only puts wait for room: a job that is in the tube comes back from a
+        reservation, a delay or a burial in any case. A limited tube does not vanish
+        when its last job does. Puts that wait and have room now are let in.
 
         Args:
             tube: The tube's name.
@@ -740,16 +744,17 @@ class Broker(Generic[T]):
         self._monitor.run(self._engine.limit_tube, name, check_maxsize(maxsize))
 
     def limit_tries(self, tube: str, n: int | None) -> None:
-        """Let each job of this tube be reserved so often; after that it is buried.
+        """Limit how often a job of this tube may be reserved; after that it is buried.
 
         When the reservation of a job that was reserved ``n`` times ends by a release,
         whatever its delay, or by an expiry, the job is buried instead. Its `Job.error`
         has the type "tries", and tells what it failed with before. So a job that kills
         or hangs its workers does not come back for ever.
 
-        All reservations of a job count, also those before the limit and in another tube.
-        Who kicks it gives it one more try. A consumer that is closed gives its jobs back
-        all the same. A tube with such a limit does not vanish when its last job does.
+        All reservations of a job count, also those before the limit and in another
+        tube. A kick gives it one more try. A consumer that is closed gives its jobs
+        back in any case. A tube with such a limit does not vanish when its last job
+        does.
 
         Args:
             tube: The tube's name.
@@ -770,12 +775,12 @@ class Broker(Generic[T]):
     ) -> int:
         """Delete all jobs of this tube that nobody holds, or those in one state.
 
-        In statistics each counts as a delete. The room is for puts that wait.
+        In the statistics each counts as a delete. The room goes to puts that wait.
 
         Args:
             tube: The tube's name; one that does not exist has no jobs.
             state: READY, DELAYED or BURIED of `JobState`, or its name; None for all
-                three. Jobs that consumers hold are theirs to delete.
+                three. Jobs that consumers hold stay.
 
         Returns:
             How many.
@@ -801,7 +806,7 @@ class Broker(Generic[T]):
         *,
         bodies: bool = False,
     ) -> Subscription:
-        """Have a function called for each event: a job was put, reserved, buried...
+        """Call a function for each event: a job was put, reserved, buried and so on.
 
             >>> from inproc_tubes import Broker
             >>> broker = Broker()
@@ -813,21 +818,23 @@ class Broker(Generic[T]):
             put 1 orders
             deleted 1 orders
 
-        It is called when the verb that has made the event is done, and before that
-        returns, in its thread: without the broker's lock, so that it may call verbs
-        itself, and be as slow as the verb may be. It runs in a copy of the context of
-        the verb, see `contextvars`. What falls due (a reservation that ends) is told by
-        whoever keeps the time.
+        It is called after the verb that caused the event, and before the verb returns,
+        in the same thread. The broker's lock is free: the function may call verbs
+        itself, and delays only the verb that called it. It runs in a copy of the
+        context of the verb, see `contextvars`. What becomes due, such as the end of a
+        reservation, is delivered by the thread or the event loop that keeps the time.
 
-        All subscribers are told in the order in which things have happened, one event at
-        a time. So a thread that ends a verb while another one is telling, or in a
-        callback, leaves its events to that one: they are told soon, but not by then.
-        While a callback blocks, the events of all others wait for it, in memory.
+        All subscribers get the events in the order in which they happened, one at a
+        time. If a verb ends while another thread delivers events, or is called by a
+        callback, its events are delivered by that other thread, or after that callback:
+        soon, but maybe after the verb has returned. While a callback blocks, the events
+        of all others wait for it, in memory.
 
-        A callback that raises is logged, by ``logging.getLogger("inproc_tubes.events")``,
-        and disturbs nothing. Each event is told at most once. Where an exception comes in
-        the middle of a verb (Ctrl-C, `RecursionError`), what has happened in it may be
-        missing; if the broker had to recover, `EventKind.RECOVERED` says so.
+        A callback that raises is logged, by
+        ``logging.getLogger("inproc_tubes.events")``, and disturbs nothing. Each event
+        is delivered at most once. Where an exception comes in the middle of a verb
+        (Ctrl-C, `RecursionError`), what has happened in it may be missing; if the
+        broker had to recover, `EventKind.RECOVERED` says so.
 
         Args:
             callback: Called with each `Event`.
@@ -864,18 +871,18 @@ class Broker(Generic[T]):
                 async for event in events:
                     print(event.job_id, event.error)
 
-        It begins with the block, and ends with it, or when the broker is closed. What it
-        yields is told in the same order as to the callbacks of `subscribe`.
+        It begins with the block, and ends with it, or when the broker is closed. It
+        yields the events in the same order as the callbacks of `subscribe` get them.
 
         Args:
             kinds: Which events, as `EventKind` or their values; None for all.
-            buffer: How many events wait at most until they are asked for. What does not
-                fit is dropped, and counted: ``events.dropped``.
+            buffer: How many events are kept at most until they are asked for. What does
+                not fit is dropped, and counted in ``events.dropped``.
             bodies: Whether the events show the bodies of the jobs.
 
         Returns:
-            The stream, which subscribes when its block begins. A broker that is closed by
-            then raises `ClosedError` there.
+            The stream, which subscribes when its block begins. If the broker is closed by
+            then, that raises `ClosedError`.
 
         Cost: O(1), and that of `subscribe` at the beginning of the block.
         """
@@ -888,13 +895,13 @@ class Broker(Generic[T]):
     def join(self, *tubes: str, timeout: float | None = None) -> int:
         """Wait until these tubes have no ready, delayed or reserved job left.
 
-        A put that waits for room there is work to come, too. Buried jobs wait for
-        somebody to kick them, and nobody waits for them. Who puts a job for each that
-        he deletes should put first, or a join may end between the two.
+        A put that waits for room counts as work, too. This does not wait for buried
+        jobs, as they wait for somebody to kick them. Code that puts a new job for each
+        job that it deletes should put first: otherwise a join may end between the two.
 
         Args:
-            tubes: Their names; none stands for all tubes, also those still to be made.
-                One that does not exist has no jobs.
+            tubes: Their names. If there are none, these are all tubes, also those still
+                to be made. One that does not exist has no jobs.
             timeout: Seconds to wait, None for ever, 0 not at all.
 
         Returns:
@@ -917,10 +924,11 @@ class Broker(Generic[T]):
     async def async_join(self, *tubes: str, timeout: float | None = None) -> int:  # noqa: ASYNC109 - the engine's
         """Wait until these tubes have no ready, delayed or reserved job left.
 
-        The same as `Broker.join`, awaited. Cancelled, it has no effect.
+        The same as `Broker.join`, awaited. If it is cancelled, it has no effect.
 
         Args:
-            tubes: Their names; none stands for all tubes, also those still to be made.
+            tubes: Their names. If there are none, these are all tubes, also those still
+                to be made.
             timeout: Seconds to wait, None for ever, 0 not at all.
 
         Returns:
@@ -944,7 +952,7 @@ class Broker(Generic[T]):
         )
 
     def drain(self) -> None:
-        """Refuse every put from now on, for ever; all else goes on.
+        """Refuse every put from now on, for ever; everything else goes on.
 
         A put that waits for room raises `DrainingError`.
 
@@ -957,16 +965,18 @@ class Broker(Generic[T]):
         self._monitor.run(self._engine.drain)
 
     def stop(self) -> None:
-        """Stop all consumers, so that everybody finishes what is in hand, and ends.
+        """Stop all consumers: they finish the jobs in hand, and take no more.
 
-        What waits raises `StoppedError`: a reserve, a put that waits for room, as nobody
-        makes any, and a join, as nobody does the work. So does what comes later and
-        would have to wait, and each later reserve; a loop over a consumer ends. Jobs in
-        hand stay valid, and jobs are put where there is room. Connections of fake
-        clients go on. Stopping twice, or after closing, has no effect.
+        What waits raises `StoppedError`: a reserve; a put that waits for room, as
+        nobody makes room now; and a join, as nobody does the work now. Each later
+        reserve raises it too, and each later put or join that would have to wait. A
+        loop over a consumer ends. Jobs in hand stay valid, and jobs are still put where
+        there is room. Connections of fake clients go on. Stopping twice, or after
+        closing, has no effect.
 
-        It may be called from any thread, and at any moment: also by a signal handler or
-        a finaliser in the middle of another verb, at the end of which it is carried out.
+        It may be called from any thread, and at any moment. If a signal handler or a
+        finaliser calls it in the middle of another verb, it is carried out at the end
+        of that verb.
 
             >>> from contextlib import suppress
             >>> from inproc_tubes import Broker
@@ -987,9 +997,10 @@ class Broker(Generic[T]):
     def stop_at_exit(self) -> None:
         """Stop the broker as the program ends, before its threads have to have ended.
 
-        The interpreter waits for all threads that are no daemons before it calls any
-        function of `atexit`: one that waits for a job would keep the program alive for
-        ever. This comes before the waiting, as with `concurrent.futures`::
+        The interpreter waits for all threads that are not daemons before it calls any
+        function of `atexit`. A thread that waits for a job would keep the program alive
+        for ever. This stops the broker before that, as `concurrent.futures` does with
+        its threads::
 
             broker = Broker()
             broker.stop_at_exit()
@@ -1001,17 +1012,17 @@ class Broker(Generic[T]):
 
             Thread(target=work).start()  # ends after its job when the main thread ends
 
-        The broker may be dropped nevertheless. A second call has no effect.
+        It does not keep the broker alive. A second call has no effect.
 
         Raises:
-            RuntimeError: The program has come to its end already.
+            RuntimeError: The program is ending already.
 
         Cost: O(1).
         """
         stop_at_exit(self._monitor)
 
     def close(self) -> None:
-        """End everything: what waits raises `ClosedError`, and the jobs are gone.
+        """Close the broker: what waits raises `ClosedError`, and the jobs are gone.
 
         Closing twice has no effect.
 

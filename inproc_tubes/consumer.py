@@ -82,7 +82,7 @@ class BaseConsumer(Holder[T], Generic[W, T]):
 
     @property
     def name(self) -> str:
-        """What it is called: see `Broker.consumer`."""
+        """Its name: see `Broker.consumer`."""
         return self._session.name
 
     @overload
@@ -103,17 +103,17 @@ class BaseConsumer(Holder[T], Generic[W, T]):
 
         Args:
             timeout: Seconds to wait, None for ever, 0 not at all.
-            default: What is returned if there was no job within the timeout. Left out,
-                `TimedOutError` is raised.
+            default: What is returned if there was no job within the timeout. Without
+                it, `TimedOutError` is raised.
 
         Returns:
             The job, or the default. The job is this consumer's for ``job.ttr`` seconds.
 
         Raises:
             TimedOutError: There was no job within the timeout. Do not catch it as a
-                ``TimeoutError``: that may be one of the job's with-block, too.
+                ``TimeoutError``: the job's with-block may raise one, too.
             DeadlineSoonError: There is no job, and one that this handle holds already
-                expires within a second. This is told once: the next `reserve` waits,
+                expires within a second. It is raised once: the next `reserve` waits,
                 unless the job was touched.
             StoppedError: The consumer or the broker was stopped, maybe while this waited.
             ClosedError: The consumer or the broker was closed, maybe while this waited.
@@ -138,8 +138,8 @@ class BaseConsumer(Holder[T], Generic[W, T]):
     def reserve_nowait(self) -> Job[T] | None:
         """Take the most urgent job of all watched tubes, if there is one; never wait.
 
-        As `reserve` with the timeout 0 and the default None, but that nothing is told
-        of jobs that expire soon. In statistics it counts if there is a job.
+        It is like `reserve` with the timeout 0 and the default None, but it never
+        raises `DeadlineSoonError`. It counts in the statistics only if there is a job.
 
         Returns:
             The job, or None. The job is this consumer's for ``job.ttr`` seconds.
@@ -160,7 +160,7 @@ class BaseConsumer(Holder[T], Generic[W, T]):
             raise
 
     def watch(self, *tubes: str) -> int:
-        """Reserve from these tubes too, also where a reserve is waiting already.
+        """Reserve from these tubes too; a reserve that waits already does so as well.
 
         Args:
             tubes: Names; watching a tube twice is the same as once.
@@ -180,7 +180,7 @@ class BaseConsumer(Holder[T], Generic[W, T]):
         return self._monitor.run(self._engine.clients.watch, self._session, names)
 
     def ignore(self, tube: str) -> int:
-        """Reserve from this tube no longer; it need not be watched.
+        """Stop reserving from this tube; it need not be watched.
 
         Args:
             tube: The name of a tube.
@@ -204,7 +204,7 @@ class BaseConsumer(Holder[T], Generic[W, T]):
     def watching(self) -> list[str]:
         """Return the names of the tubes it watches, in beanstalkd's order.
 
-        None, once it was stopped.
+        A consumer that was stopped watches none.
 
         Raises:
             ClosedError: The consumer or the broker was closed.
@@ -215,7 +215,7 @@ class BaseConsumer(Holder[T], Generic[W, T]):
         return run(questions.list_tubes_watched, self._engine, self._session)
 
     def reserve_job(self, job_id: int) -> Job[T]:
-        """Take this job, from whatever tube and in whatever order; never wait.
+        """Take this job, whatever its tube and its place; never wait.
 
         It may be ready, in a paused tube too, delayed or buried.
 
@@ -250,14 +250,16 @@ class BaseConsumer(Holder[T], Generic[W, T]):
             raise
 
     def stop(self) -> None:
-        """Take no more jobs; those in hand stay valid until they are settled or expire.
+        """Take no more jobs; those in hand stay valid.
 
         A reserve that waits raises `StoppedError`, and so does each later one; a loop
-        over the consumer ends. It watches no tube any more. `close` gives back what is
-        left then. Stopping twice, or after closing, has no effect.
+        over the consumer ends. The consumer watches no tube any more. `close` gives
+        back the jobs that are left then. Stopping twice, or after closing, has no
+        effect.
 
-        It may be called from any thread, and at any moment: also by a signal handler or
-        a finaliser in the middle of another verb, at the end of which it is carried out.
+        It may be called from any thread, and at any moment. If a signal handler or a
+        finaliser calls it in the middle of another verb, it is carried out at the end
+        of that verb.
 
         Cost: O(log n) for each reserve that waits, and O(1) for each tube.
         """
@@ -357,13 +359,13 @@ class Consumer(BaseConsumer[Job[T], T]):
       iteration: ``for job in consumer`` waits for ever, and ends when the consumer or
       the broker is stopped or closed.
     - With a job that it holds: `delete`, `release`, `bury`, `touch`.
-    - The end: `stop`, to finish what is in hand; then `close`, or the end of a
-      with-block. Its jobs are ready again then, as they are when it is garbage
-      collected, but for those that its user still has.
+    - The end: `stop`, to finish the jobs in hand; then `close`, or the end of a
+      with-block, which makes its jobs ready again. Garbage collection does the same,
+      except for jobs that the program still refers to.
 
     It may be shared by threads, which then hold their jobs in common, as the users of
-    one connection would: each may delete what another one has reserved, and each is told
-    DEADLINE_SOON.
+    one connection would: each may delete what another one has reserved, and each may
+    get a `DeadlineSoonError` because of it.
     """
 
     def __init__(self, *_arguments: object, **_more: object) -> None:
@@ -373,8 +375,8 @@ class Consumer(BaseConsumer[Job[T], T]):
     def reserve_many(self, n: int, timeout: float | None = None) -> list[Job[T]]:
         """Take up to ``n`` jobs at once; wait for the first if need be.
 
-        It does not wait for more than one: when that has come, it takes what else is
-        ready by then. In statistics each job counts as a reserve.
+        It waits for one job only. Together with it, it takes the others that are ready
+        by then. In statistics each job counts as a reserve.
 
         Args:
             n: How many at most, 1 or more.
@@ -382,13 +384,13 @@ class Consumer(BaseConsumer[Job[T], T]):
 
         Returns:
             The jobs, the most urgent first, at least one. Each is this consumer's for
-            its own ``ttr``, and all of these begin now: the last job has to wait for the
-            others.
+            its own ``ttr``. All of these times begin now, also that of the job that is
+            done last.
 
         Raises:
             TimedOutError: There was no job within the timeout. See `reserve`.
             DeadlineSoonError: There is no job, and one that this handle holds already
-                expires within a second. This is told once, see `reserve`.
+                expires within a second. It is raised once, see `reserve`.
             StoppedError: The consumer or the broker was stopped, maybe while this waited.
             ClosedError: The consumer or the broker was closed, maybe while this waited.
 

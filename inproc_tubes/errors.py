@@ -196,7 +196,7 @@ class NotIgnoredError(TubesError):
 
 
 class TimedOutError(TubesError, TimeoutError):
-    """There was no job within the timeout, no result, or still work to do (join).
+    """The timeout has passed: no job (reserve), no result, or still work to do (join).
 
     Try again, or go and do something else. A put that waits for room raises
     `TubeFullError` instead.
@@ -208,7 +208,7 @@ class TimedOutError(TubesError, TimeoutError):
 
     Attributes:
         timeout: The timeout in seconds that has passed.
-        missing: What there was not.
+        missing: What was waited for.
     """
 
     def __init__(self, timeout: float, missing: str = "no job") -> None:
@@ -226,9 +226,9 @@ class TimedOutError(TubesError, TimeoutError):
 class DeadlineSoonError(TubesError):
     """A job that this handle holds expires within a second.
 
-    Finish it, ``touch`` it or ``release`` it, and then reserve again. This is told once
-    of each reservation, and again of one that was touched: whoever reserves again all
-    the same waits as if nothing were due.
+    Finish it, ``touch`` it or ``release`` it, and then reserve again. This is raised
+    once for each reservation, and again after a touch: a `reserve` after it waits as if
+    nothing were due.
 
     Attributes:
         job_id: The job that expires first.
@@ -332,7 +332,7 @@ class TooManyTriesError(TubesError):
     """The job was reserved as often as `Broker.limit_tries` lets it be, and is buried.
 
     What a `JobFuture` has failed with. Its consumers may have died, hung, or given it
-    back each time: `Job.error` tells what the last one told.
+    back each time. `Job.error` has the last failure that is known.
 
     Attributes:
         job_id: The job.
@@ -355,7 +355,7 @@ class TooManyTriesError(TubesError):
 
 
 class DrainingError(TubesError):
-    """The broker is being drained: jobs are worked off, and none is taken in."""
+    """The broker is being drained: it takes no new jobs, and those it has are done."""
 
     def __str__(self) -> str:
         return "the broker is draining and takes no new jobs"
@@ -386,10 +386,10 @@ class StoppedError(ClosedError):
 class ReentrantCallError(TubesError, RuntimeError):
     """A verb was called in the middle of another verb of the same broker and thread.
 
-    A finaliser that the collector runs, a weak reference's callback, a signal handler or
-    a profiler's hook may interrupt a verb at any point. There it may `put`, `put_many`,
-    stop and close: that is carried out at the end of the interrupted verb. All else
-    would have to wait for the thread that it runs on, for ever. Call it later, or from
+    A finaliser that the collector runs, a weak reference's callback, a signal handler
+    or a profiler's hook may interrupt a verb at any point. There it may `put`,
+    `put_many`, stop and close: that is carried out at the end of the interrupted verb.
+    Any other verb would wait for its own thread, for ever. Call it later, or from
     another thread.
     """
 
@@ -402,9 +402,10 @@ class ReentrantCallError(TubesError, RuntimeError):
 class ConnectionLostError(TubesError, ConnectionError):
     """The connection to a beanstalkd was lost, and the verb cannot be repeated safely.
 
-    The answer to a put or a kick has not come: it may have been carried out or not. Put
-    the job again if doing it twice is no harm. Or no server could be reached for as long
-    as `inproc_tubes.remote.connect` was told to wait: then nothing has happened.
+    Either the answer to a put or a kick has not come: nobody knows whether it was
+    carried out. Put the job again if doing it twice is no harm. Or no server could be
+    reached for as long as `inproc_tubes.remote.connect` was told to wait: then nothing
+    has happened.
 
     Attributes:
         verb: What was to be done.
@@ -439,10 +440,10 @@ class NotSupportedError(TubesError, NotImplementedError):
 
 
 class ServerError(TubesError):
-    """The beanstalkd could not do it, or it is none.
+    """The beanstalkd could not do it, or the server is no beanstalkd.
 
     Attributes:
-        answer: What it said, such as OUT_OF_MEMORY.
+        answer: The answer of the server, such as OUT_OF_MEMORY.
     """
 
     def __init__(self, answer: str) -> None:
@@ -454,7 +455,7 @@ class ServerError(TubesError):
 
 
 class DeadlockError(TubesError):
-    """Under an autojumping `FakeClock`: nobody could ever go on.
+    """Under an autojumping `FakeClock`, nothing could ever go on.
 
     Without it the test would hang. The likely cause is a job that was never put,
     or put into a tube that nobody watches, or never deleted; or a thread or a coroutine
@@ -462,7 +463,7 @@ class DeadlockError(TubesError):
 
     Attributes:
         verb: The wait that this ends, and its tubes: ``"reserve from 'orders'"``; "" if
-            it was none.
+            it was no wait.
         why: Why it would never have ended.
         waits: Where each thread and coroutine stands, and what it waits for: a line each.
         advice: What can be done about it.

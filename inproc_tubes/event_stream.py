@@ -83,7 +83,7 @@ class EventStream:
     closed. ``async for`` iterates over the events, in order; it yields to the event loop
     only where it has to wait for one.
 
-    Its buffer takes so many events, which are not asked for yet. What comes to a full
+    Its buffer keeps events until they are asked for. An event that comes to a full
     buffer is dropped, and counted in `dropped`. The broker never waits for it.
     """
 

@@ -55,7 +55,7 @@ class _Condition(_thread.RLock):  # type: ignore[misc]  # only typeshed says it 
 
 
 class JobFuture(Future[R], Generic[T, R]):
-    """What becomes of a job, for whoever has submitted it. Made by `Producer.submit`.
+    """The future result of a job. Made by `Producer.submit`.
 
     It is a `concurrent.futures.Future`: there are ``result``, ``exception``,
     ``add_done_callback``, and the functions ``wait`` and ``as_completed``. In an event
@@ -67,11 +67,12 @@ class JobFuture(Future[R], Generic[T, R]):
     - it is buried for good: by `Job.fail`, by the end of its with-block, or by a worker
       that does not try it again. It has failed with that exception, or with
       `TooManyTriesError` where `Broker.limit_tries` has buried it;
-    - it has left the queue, and nobody has done it, as by `cancel` or
-      `Broker.clear_tube`: the future is cancelled;
+    - it leaves the queue without being done, as by `cancel` or `Broker.clear_tube`: the
+      future is cancelled;
     - the broker is closed or dropped: it has failed with `ClosedError`.
 
-    A job that is released, has expired or was buried by `Job.bury` may still be done.
+    A job that is released, whose reservation expires, or that is buried by `Job.bury`
+    may still be done: the future waits.
 
     ``result``, ``exception`` and ``await future`` keep time for the broker while they
     wait: a job expires then although no verb is called. The functions of
@@ -97,13 +98,14 @@ class JobFuture(Future[R], Generic[T, R]):
         raise TypeError(message)
 
     def cancel(self) -> bool:
-        """Take the job out of the queue, unless somebody holds it, or has done it.
+        """Take the job out of the queue, unless it is done or somebody holds it.
 
         Returns:
-            Whether it is cancelled now.
+            Whether it is cancelled.
 
         Raises:
-            ReentrantCallError: This is in the middle of a verb of this thread.
+            ReentrantCallError: It was called in the middle of another verb of this
+                thread.
 
         Cost: O(1) amortised.
         """
@@ -124,10 +126,12 @@ class JobFuture(Future[R], Generic[T, R]):
             What `Job.finish` was given.
 
         Raises:
-            concurrent.futures.CancelledError: Nobody has done the job, nor will.
-            TimedOutError: It is not over after the timeout.
+            concurrent.futures.CancelledError: The job has left the queue without being
+                done.
+            TimedOutError: The job was not done within the timeout.
             ClosedError: The broker was closed, or dropped.
-            ReentrantCallError: This is in the middle of a verb of this thread.
+            ReentrantCallError: It was called in the middle of another verb of this
+                thread.
             BaseException: What the job has failed with.
 
         Cost: O(1), O(log n) with a timeout.
@@ -150,9 +154,11 @@ class JobFuture(Future[R], Generic[T, R]):
             job was done.
 
         Raises:
-            concurrent.futures.CancelledError: Nobody has done the job, nor will.
-            TimedOutError: It is not over after the timeout.
-            ReentrantCallError: This is in the middle of a verb of this thread.
+            concurrent.futures.CancelledError: The job has left the queue without being
+                done.
+            TimedOutError: The job was not done within the timeout.
+            ReentrantCallError: It was called in the middle of another verb of this
+                thread.
 
         Cost: O(1), O(log n) with a timeout.
         """
@@ -160,17 +166,17 @@ class JobFuture(Future[R], Generic[T, R]):
         return super().exception(0)
 
     def add_done_callback(self, fn: Callable[[Self], object]) -> None:
-        """Call a function with this future when it is over, at once if it is.
+        """Call a function with this future when it is done; now, if it is done already.
 
         Args:
-            fn: The function. An exception of it is logged.
+            fn: The function. If it raises an exception, that is logged.
 
         Cost: O(1).
         """
         super().add_done_callback(fn)  # type: ignore[arg-type]  # it is called with this
 
     def set_running_or_notify_cancel(self) -> NoReturn:
-        """Refuse: the broker says what becomes of a job.
+        """Refuse: the broker decides what becomes of a job.
 
         Raises:
             TypeError: Always.
@@ -178,7 +184,7 @@ class JobFuture(Future[R], Generic[T, R]):
         raise TypeError(_NOT_SET)
 
     def set_result(self, result: R) -> NoReturn:  # noqa: ARG002 - the base's
-        """Refuse: the broker says what becomes of a job.
+        """Refuse: the broker decides what becomes of a job.
 
         Raises:
             TypeError: Always.
@@ -186,7 +192,7 @@ class JobFuture(Future[R], Generic[T, R]):
         raise TypeError(_NOT_SET)
 
     def set_exception(self, exception: BaseException | None) -> NoReturn:  # noqa: ARG002 - the base's
-        """Refuse: the broker says what becomes of a job.
+        """Refuse: the broker decides what becomes of a job.
 
         Raises:
             TypeError: Always.
@@ -196,15 +202,15 @@ class JobFuture(Future[R], Generic[T, R]):
     # The base takes its lock for these.
 
     def done(self) -> bool:
-        """Tell whether it is over, as the base does."""
+        """Return whether it has a result or an exception, or was cancelled."""
         return self._state != "PENDING"
 
     def cancelled(self) -> bool:
-        """Tell whether it was cancelled, as the base does."""
+        """Return whether it was cancelled."""
         return self._state == "CANCELLED_AND_NOTIFIED"
 
     def running(self) -> bool:
-        """Tell whether a consumer holds the job just now. Cost: O(1)."""
+        """Return whether a consumer holds the job now. Cost: O(1)."""
         monitor = self._monitor()
         job = None if monitor is None else monitor.engine.jobs.get(self.job_id)
         return (

@@ -52,8 +52,9 @@ def log_events(
 ) -> Subscription:
     """Log the events of a broker, one line each; no body is shown.
 
-    What the level of the logger leaves out costs little, but it is recorded; what
-    ``kinds`` leaves out is not. Each record has the event as its attribute ``event``.
+    An event that the level of the logger leaves out still costs a little; one that
+    ``kinds`` leaves out costs nothing. Each record has the event as its attribute
+    ``event``.
 
     Args:
         broker: The broker.

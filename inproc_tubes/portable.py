@@ -218,7 +218,7 @@ class _Holder(_Handle, Protocol[T]):
         """
 
     def reserve_job(self, job_id: int) -> Job[T]:
-        """Take this job, from whatever tube and in whatever order; never wait.
+        """Take this job, whatever its tube and its place; never wait.
 
         See `Consumer.reserve_job`.
         """
@@ -230,13 +230,13 @@ class _Holder(_Handle, Protocol[T]):
         """
 
     def watch(self, *tubes: str) -> int:
-        """Reserve from these tubes too, also where a reserve is waiting already.
+        """Reserve from these tubes too; a reserve that waits already does so as well.
 
         See `Consumer.watch`.
         """
 
     def ignore(self, tube: str) -> int:
-        """Reserve from this tube no longer; it need not be watched.
+        """Stop reserving from this tube; it need not be watched.
 
         See `Consumer.ignore`.
         """
@@ -248,7 +248,7 @@ class _Holder(_Handle, Protocol[T]):
         """
 
     def stop(self) -> None:
-        """Take no more jobs; those in hand stay valid until they are settled or expire.
+        """Take no more jobs; those in hand stay valid.
 
         See `Consumer.stop`.
         """
@@ -321,7 +321,7 @@ class AnyBroker(_Handle, Protocol[T]):
 
     @property
     def clock(self) -> Clock:
-        """What tells it the time. Cost: O(1).
+        """The clock that tells it the time. Cost: O(1).
 
         See `Broker.clock`.
         """
@@ -461,7 +461,7 @@ class AnyBroker(_Handle, Protocol[T]):
     def jobs(
         self, tube: str, state: JobState | StateName | None = None
     ) -> list[Job[T]]:
-        """Return all jobs of this tube, or those in one state, as they are served.
+        """Return all jobs of this tube, or those in one state, in the order of service.
 
         See `Broker.jobs`.
         """
@@ -519,19 +519,19 @@ class AnyBroker(_Handle, Protocol[T]):
         """
 
     def pause_tube(self, tube: str, delay: float) -> None:
-        """Let no consumer reserve from this tube for so long.
+        """Let no consumer reserve from this tube for some time.
 
         See `Broker.pause_tube`.
         """
 
     def limit_tube(self, tube: str, maxsize: int) -> None:
-        """Let this tube have so many jobs at most; `Producer.put` waits for room.
+        """Limit how many jobs this tube may have; `Producer.put` waits for room.
 
         See `Broker.limit_tube`.
         """
 
     def limit_tries(self, tube: str, n: int | None) -> None:
-        """Let each job of this tube be reserved so often; after that it is buried.
+        """Limit how often a job of this tube may be reserved; after that it is buried.
 
         See `Broker.limit_tries`.
         """
@@ -551,7 +551,7 @@ class AnyBroker(_Handle, Protocol[T]):
         *,
         bodies: bool = False,
     ) -> Subscription:
-        """Have a function called for each event: a job was put, reserved, buried...
+        """Call a function for each event: a job was put, reserved, buried and so on.
 
         See `Broker.subscribe`.
         """
@@ -581,13 +581,13 @@ class AnyBroker(_Handle, Protocol[T]):
         """
 
     def drain(self) -> None:
-        """Refuse every put from now on, for ever; all else goes on.
+        """Refuse every put from now on, for ever; everything else goes on.
 
         See `Broker.drain`.
         """
 
     def stop(self) -> None:
-        """Stop all consumers, so that everybody finishes what is in hand, and ends.
+        """Stop all consumers: they finish the jobs in hand, and take no more.
 
         See `Broker.stop`.
         """
@@ -608,7 +608,7 @@ def make_broker(
         url: ``memory://``, or ``beanstalk://host:11300`` and so on: see
             `inproc_tubes.remote.connect`. That needs the extra ``inproc_tubes[remote]``.
         codec: How bodies become bytes, on a beanstalkd.
-        clock: What tells the time; the machine's monotonic clock if None.
+        clock: The clock; None for the machine's monotonic clock.
 
     Raises:
         ValueError: That is no such URL or codec.

@@ -79,7 +79,7 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
 
     @property
     def name(self) -> str:
-        """What it is called: see `Broker.producer`."""
+        """Its name: see `Broker.producer`."""
         return self._session.name
 
     def put(
@@ -96,41 +96,41 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
     ) -> int | W:
         """Put a job into a tube; if that is full, wait for room.
 
-        If a consumer waits for such a job, it has it when this returns. Puts are let
-        into a tube that `Broker.limit_tube` limits in the order in which they came. A
-        job that has waited gets its id, and its delay begins, as it is let in. A put
-        that is interrupted while it waits leaves nothing behind.
+        If a consumer waits for such a job, it has the job when this returns. Where
+        `Broker.limit_tube` limits the tube, puts are let in in the order in which they
+        came. A job that has waited gets its id, and its delay begins, when it is let
+        in. A put that is interrupted while it waits leaves nothing behind.
 
-        A finaliser, a weak reference's callback or a signal handler may call this in the
-        middle of another verb: the id is returned at once, and the job is put when that
-        verb ends, into a full tube too.
+        A finaliser, a weak reference's callback or a signal handler may call this in
+        the middle of another verb: the id is returned at once, and the job is put when
+        that verb ends, even into a full tube.
 
         Args:
-            body: Any object. It is handed over by reference, and never looked into.
-            priority: 0 to 2**32 - 1, the lower the more urgent.
+            body: Any object. It is handed over by reference, and never inspected.
+            priority: 0 to 2**32 - 1; the lower, the more urgent.
             delay: Seconds until it is ready, 0 to 2**32 - 1.
             ttr: Time to run: the seconds that a consumer has for the job once it has
                 reserved it, up to 2**32 - 1; 0 becomes 1.
             tube: The tube for this job alone, None for the one that is used.
             timeout: Seconds to wait for room, None for ever, 0 not at all.
-            key: A name for the job, which is unique in its tube as long as the job is there,
-                whatever its state. None: it has none.
+            key: A name for the job, which is unique in its tube as long as the job is
+                there, whatever its state; None for no name.
             on_duplicate: What to do if a job of the tube has this key. "raise": raise
                 `DuplicateJobError`. "keep": put nothing, and return the id of that job.
-                "replace": put this one and delete that one, unless somebody holds it;
-                that raises. A job that replaces another needs no room.
-            expires: Seconds for which it may be ready before it is deleted; None for ever.
-                They run while it could be reserved, in a paused tube too, and stand
-                still while it is reserved, delayed or buried: after that it has what is
-                left.
+                "replace": put this one and delete that one; if somebody holds that one,
+                raise. A job that replaces another needs no room.
+            expires: Seconds for which it may be ready before it is deleted; None for
+                ever. They run while it could be reserved, in a paused tube too, and
+                stand still while it is reserved, delayed or buried. After that it has
+                what is left.
 
         Returns:
             The job's id; the first is 1, and they rise.
 
         Raises:
             TubeFullError: There was no room within the timeout.
-            DuplicateJobError: A job of the tube has this key, see ``on_duplicate``; also
-                if it got there while this waited.
+            DuplicateJobError: A job of the tube has this key, see ``on_duplicate``;
+                maybe one that was put while this waited.
             JobTooBigError: The body is ``str``, ``bytes``, ``bytearray`` or
                 ``memoryview``, and larger than the broker's ``max_job_size``.
             DrainingError: `Broker.drain` was called, maybe while this waited.
@@ -220,8 +220,8 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
             The jobs' ids, in the order of the bodies; those of new jobs rise.
 
         Raises:
-            TubeFullError: There was no room for all of them within the timeout; at once
-                if they are more than the tube may ever have.
+            TubeFullError: There was no room for all of them within the timeout; raised
+                at once if they are more than the tube may ever have.
             DuplicateJobError: A job of the tube has the key of one of them, see
                 ``on_duplicate``; none of them was put.
             ValueError: Two of the bodies have the same key, and ``on_duplicate`` is not
@@ -318,7 +318,7 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
         return run(questions.list_tube_used, self._engine, self._session)
 
     def close(self) -> None:
-        """Put no more; a put that waits for room on it raises `ClosedError`.
+        """Close the handle; a put that waits for room on it raises `ClosedError`.
 
         Closing twice has no effect.
 
@@ -479,9 +479,10 @@ def _give_keys(jobs: list[AnyJob], keys: list[str | None] | None) -> bool:
 class Producer(BaseProducer[int, list[int], T]):
     """Puts jobs into the tube it uses. Made by `Broker.producer`.
 
-    - Putting: `put`, `put_many`; `submit`, for who waits for the result.
+    - Putting: `put`, `put_many`; `submit`, if you want the result.
     - Tubes: `use`, `using`.
-    - The end: `close`, or the end of a with-block; a put that waits is told of it.
+    - The end: `close`, or the end of a with-block. A put that waits then raises
+      `ClosedError`.
 
     It may be shared by threads. It is a context manager that closes itself.
     """
@@ -504,26 +505,24 @@ class Producer(BaseProducer[int, list[int], T]):
         on_duplicate: Literal["raise", "replace"] = RAISE,
         expires: float | None = None,
     ) -> JobFuture[T, Any]:
-        """Put a job, and return a future for what becomes of it.
-
-        As `put` otherwise.
+        """Put a job as `put` does, and return a future of its result.
 
         Args:
-            body: Any object. It is handed over by reference, and never looked into.
-            priority: 0 to 2**32 - 1, the lower the more urgent.
+            body: Any object. It is handed over by reference, and never inspected.
+            priority: 0 to 2**32 - 1; the lower, the more urgent.
             delay: Seconds until it is ready, 0 to 2**32 - 1.
             ttr: Time to run, see `put`.
             tube: The tube for this job alone, None for the one that is used.
-            timeout: Seconds to wait for room, None for ever, 0 not at all. The future
-                waits as long as it is waited for.
+            timeout: Seconds to wait for room, None for ever, 0 not at all. It does not
+                limit how long the future waits.
             key: A name for the job, see `put`.
-            on_duplicate: "raise" or "replace", see `put`. Who has submitted the job that
-                is replaced finds it cancelled.
+            on_duplicate: "raise" or "replace", see `put`. The future of the job that is
+                replaced is cancelled.
             expires: Seconds for which it may be ready before it is deleted, and the
                 future cancelled; None for ever.
 
         Returns:
-            The future. `JobFuture` tells when it is done.
+            The future. See `JobFuture` for when it is done.
 
         Raises:
             TubeFullError: There was no room within the timeout.
@@ -534,7 +533,8 @@ class Producer(BaseProducer[int, list[int], T]):
             StoppedError: There is no room, and the broker was stopped, maybe while this
                 waited.
             ClosedError: The producer or the broker was closed, maybe while this waited.
-            ReentrantCallError: This is in the middle of a verb of this thread.
+            ReentrantCallError: It was called in the middle of another verb of this
+                thread.
 
         Cost: that of `Producer.put`, and of making a future.
         """

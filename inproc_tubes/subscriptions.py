@@ -63,7 +63,7 @@ class Listener:
 
 
 class Subscription:
-    """Whoever is called for the events of a broker. Made by `Broker.subscribe`.
+    """A subscription to the events of a broker. Made by `Broker.subscribe`.
 
     It lasts until `unsubscribe`, or until the broker is closed. As a context manager it
     ends with its block.

@@ -40,8 +40,8 @@ def watch(
 ) -> None:
     """Show a live table of the tubes, and who holds what, until the broker is closed.
 
-    Ctrl-C ends it, too. It is for a thread of its own where the thread that calls it has
-    something else to do: the table stays where it is while others print, by `print` too.
+    Ctrl-C ends it, too. It blocks: call it in a thread of its own if the program has
+    something else to do. The table stays in its place while other threads print.
 
     Args:
         broker: The broker.

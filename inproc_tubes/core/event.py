@@ -17,7 +17,7 @@ __all__ = ["ALL_KINDS", "Event", "EventKind", "with_body"]
 
 
 class EventKind(Enum):
-    """What an event tells of."""
+    """The kinds of events."""
 
     PUT = "put"
     """A job was put."""
@@ -70,7 +70,7 @@ ALL_KINDS = frozenset(EventKind)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What has happened. None stands for what does not apply, or is not known."""
+    """Something that has happened. What does not apply, or is not known, is None."""
 
     kind: EventKind
     """What it tells of."""

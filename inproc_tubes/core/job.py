@@ -122,18 +122,18 @@ class JobHolder(BlockHolder, Protocol):
 class Job(JobRecord, Generic[T]):
     """A job that was reserved, or looked at.
 
-    A reserved job is a context manager. A block that is left normally deletes the job.
-    A block that fails, by an `Exception`, buries it, and the job keeps what it failed
-    with: `error`. A block that is interrupted releases it, to its old place: by any other
-    exception, such as `asyncio.CancelledError`, `KeyboardInterrupt`, `SystemExit` or
-    `GeneratorExit`. What the block itself did with the job stands. If the job is `lost`
-    inside the block and that ends normally, it is deleted if nobody has reserved it,
-    else `NotFoundError` is raised; where it was cancelled, nothing is left to be done.
+    A reserved job is a context manager. At its normal end the block deletes the job. If
+    the block raises an `Exception`, the job is buried and keeps the exception: `error`.
+    If it raises anything else, such as `asyncio.CancelledError`, `KeyboardInterrupt`,
+    `SystemExit` or `GeneratorExit`, the job is released to its old place. If the block
+    itself has deleted, released or buried the job, its end does nothing. If the job is
+    `lost` at the normal end of the block, it is deleted where nobody else has reserved
+    it, nothing happens where it was cancelled, and otherwise `NotFoundError` is raised.
     The block of a job that was only looked at changes nothing.
 
-    A handle is *fenced*. When its reservation is over and the job is reserved again, by
-    the same consumer too, the verbs of the handle raise `NotFoundError`, and its
-    attributes stay as they were at that moment. May be shared by threads.
+    A handle is *fenced*. When its reservation is over and the job is reserved again,
+    even by the same consumer, the verbs of the handle raise `NotFoundError`, and its
+    attributes stay as they were at that moment. It may be shared by threads.
     """
 
     __slots__ = ("__weakref__",)
@@ -206,29 +206,30 @@ class Job(JobRecord, Generic[T]):
     def holder(self) -> str | None:
         """The name of the consumer that holds it, None if nobody does.
 
-        That is what was given to `Broker.consumer`, else the name of the thread or the
-        task that has made the consumer. Of a job that was only looked at, it is who held
-        it in that moment.
+        It is the name that was given to `Broker.consumer`, or else the name of the
+        thread or the task that made the consumer. For a job that was only looked at, it
+        is the holder at that moment.
         """
         return self._holder._name if self._state is JobState.RESERVED else None
 
     @property
     def error(self) -> JobError | None:
-        """What it failed with last, None if nobody told.
+        """What it failed with last; None if that is not known.
 
-        Its with-block tells, and so do `release` and `bury` if they are given an
-        exception. It stays with the job until another failure replaces it.
+        Its with-block sets it, and so do `release`, `bury` and `fail` with the
+        exception that they are given. It stays with the job until another failure
+        replaces it.
         """
         return self._history.error
 
     @property
     def key(self) -> str | None:
-        """What it is unique by in its tube, None for nothing: see `Producer.put`."""
+        """Its key, which is unique in its tube; None for no key. See `Producer.put`."""
         return self._history.key
 
     @property
     def context(self) -> Context | None:
-        """The context of its put, None if its producer did not keep it.
+        """The context of its put; None if its producer did not keep it.
 
         It is a new copy each time, so that ``job.context.run`` is always possible. See
         `Broker.producer`.
@@ -240,14 +241,14 @@ class Job(JobRecord, Generic[T]):
     def lost(self) -> bool:
         """Whether the reservation is over, and this consumer did not end it.
 
-        It has expired, or the job was cancelled, or the consumer or the broker closed.
-        Somebody else may have the job by now, or have done it: what this handle has
-        worked out comes too late.
-        A job that was deleted, released or buried by its consumer is not lost, nor is
-        one that was only looked at.
+        It has expired, or the job was cancelled, or the consumer or the broker was
+        closed. Somebody else may have the job now, or have done it: the result of this
+        handle comes too late. A job that was deleted, released or buried by its
+        consumer is not lost, and neither is one that was only looked at.
 
         Raises:
-            ReentrantCallError: This is in the middle of a verb of this thread.
+            ReentrantCallError: It was called in the middle of another verb of this
+                thread.
 
         Cost: O(1), and a turn.
         """
@@ -276,7 +277,8 @@ class Job(JobRecord, Generic[T]):
     ) -> None:
         """Give this job back to its tube.
 
-        By keyword only: ``release(30)`` would be a priority, and look like a delay.
+        All arguments are keywords: ``release(30)`` would set the priority, and look
+        like a delay.
 
         Args:
             priority: Its new priority; None keeps the present one.
@@ -318,10 +320,10 @@ class Job(JobRecord, Generic[T]):
         self._holder.bury(self, priority, error)
 
     def finish(self, result: object = None) -> None:
-        """Delete this job: it is done, and this has come of it.
+        """Delete this job, as it is done, and give its result.
 
-        The result is that of the `JobFuture` of whoever has submitted the job. If nobody
-        has, it is dropped.
+        If the job was submitted, this is the result of its `JobFuture`. Otherwise the
+        result is dropped.
 
         Args:
             result: Any object. It is handed over by reference.
@@ -337,8 +339,8 @@ class Job(JobRecord, Generic[T]):
     def fail(self, error: BaseException, *, priority: int | None = None) -> None:
         """Bury this job for good: it has failed, and is not tried again.
 
-        As `bury`, and the `JobFuture` of whoever has submitted the job fails with the
-        exception. Somebody may kick the job all the same; nobody is told its result then.
+        It is like `bury`, but if the job was submitted, its `JobFuture` fails with the
+        exception. The job may still be kicked; the future does not change then.
 
         Args:
             error: What it failed with, to be kept as text in `error`, too.

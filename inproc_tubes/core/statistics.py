@@ -272,7 +272,7 @@ class HandleStats:
     """A producer or a consumer, for threads or for coroutines; or a client's connection.
 
     Attributes:
-        name: What it is called: see `Broker.consumer`.
+        name: Its name; see `Broker.consumer`.
         kind: ``"producer"``, ``"consumer"``, or ``"connection"`` of a client over the
             protocol. A consumer that was dropped while its user had jobs in hand is one
             as long as it holds them.

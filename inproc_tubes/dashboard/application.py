@@ -57,11 +57,11 @@ def app(broker: Broker[Any], *, actions: bool = False) -> Starlette:
     """Return a status page as an ASGI application, to be mounted in your own server.
 
     It shows the tubes with their counts and rates, who holds what and since when, the
-    jobs of a tube, and what buried jobs have failed with. It shows bodies, too: who may
-    see the page is for your server to decide, and this asks for no password.
+    jobs of a tube, and what buried jobs have failed with. It shows bodies, too, and
+    asks for no password: let your server decide who may see the page.
 
-    It may be mounted under any path, and opens no port. Without JavaScript it works; with
-    it, it updates itself. A broker that is closed has a page that says so.
+    It may be mounted under any path, and opens no port. It works without JavaScript,
+    and updates itself with it. A broker that is closed has a page that says so.
 
     Args:
         broker: The broker.
@@ -72,7 +72,7 @@ def app(broker: Broker[Any], *, actions: bool = False) -> Starlette:
         The application. It has no lifespan of its own.
 
     Raises:
-        TypeError: That is no broker, or ``actions`` is no bool.
+        TypeError: That is not a broker, or ``actions`` is not a bool.
 
     Cost: O(1). A look costs that of `Broker.snapshot`; at a tube, that of `Broker.jobs`
     for each state in which it has no more than 10,000 jobs.

@@ -44,20 +44,20 @@ class FakeBeanstalkd:
     - Beyond this process: `listen`.
 
     Blocking clients reach it in their own thread, and clients of asyncio and uvloop in
-    their loop's: it has no thread and no port, unless it is to `listen`. What cannot be
-    connected in memory (trio, Twisted, Tornado, selectors, eventlet) is refused with an
-    `OSError`; nothing goes to a real server at its address. Every other address behaves
-    as ever. Several may be active at once, each at its own address. May be shared by
-    threads. Entered again, it is as if just started.
+    the thread of their loop. It has no thread and no port, unless `listen` is called.
+    What cannot be connected in memory (trio, Twisted, Tornado, selectors, eventlet) is
+    refused with an `OSError`; nothing goes to a real server at its address. Every other
+    address behaves as before. Several may be active at once, each at its own address.
+    It may be shared by threads. When it is entered again, it is as if just started.
 
-    It stays the parent's in a forked child, where it refuses everything.
+    In a forked child it refuses everything, as it belongs to the parent.
 
     Args:
         address: Host and port, or the path of a Unix socket. The host may be a name
             that does not resolve. "localhost", "127.0.0.1" and "::1" are one place,
-            but for a server that is made for another one of them.
-        clock: What tells it the time; if None, a new `FakeClock` that jumps to the
-            next due moment whenever all of its users wait.
+            unless another server is made for one of them.
+        clock: The clock; None for a new `FakeClock` that jumps to the next due moment
+            whenever all of its users wait.
         version: The version of beanstalkd whose protocol it speaks, "1.12" or "1.13".
         max_job_size: The largest body in bytes that it takes.
 
@@ -137,7 +137,7 @@ class FakeBeanstalkd:
         self.restore()
 
     def refuse(self) -> None:
-        """Refuse new connections; those that are stay.
+        """Refuse new connections; open ones stay.
 
         Cost: O(1).
         """
@@ -146,7 +146,7 @@ class FakeBeanstalkd:
         self._refuses = True
 
     def restore(self) -> None:
-        """Take new connections again.
+        """Accept new connections again.
 
         Cost: O(1).
         """
@@ -155,9 +155,10 @@ class FakeBeanstalkd:
             listener.restore()
 
     def drop(self) -> None:
-        """End all connections now, also one that waits for a job.
+        """End all open connections now, also those that wait for a job.
 
-        Their jobs are given back. A client reads what it was sent, and then the end.
+        Their jobs are given back. A client reads what it was sent before, and then the
+        end.
 
         Cost: O(number of connections), and what closing each of them costs.
         """
@@ -174,15 +175,16 @@ class FakeBeanstalkd:
     def listen(self, port: int = 0, host: str = "127.0.0.1") -> tuple[str, int]:
         """Serve the same broker on a real port as well, from a thread of its own.
 
-        For what connects from outside this process (child processes, other languages,
-        tools), and for what cannot be connected in memory. It ends with the server.
-        There is no autojump for clients in other processes: no clock knows whether they
-        wait. So the server goes by a `MonotonicClock`, or a `FakeClock` moved by hand.
+        This is for clients outside this process (child processes, other languages,
+        tools), and for those that cannot be connected in memory. It ends with the
+        server. The clock cannot jump by itself, as it does not know whether clients in
+        other processes wait: give the server a `MonotonicClock`, or a `FakeClock` that
+        is moved by hand.
 
         Args:
-            port: The port; 0 for one that is free. It may be that of its own address,
-                where this process goes on to reach it in memory.
-            host: Where on loopback. It is never on another network.
+            port: The port; 0 for a free one. It may be that of its own address: this
+                process still reaches it in memory there.
+            host: An address of loopback. It never listens on another network.
 
         Returns:
             Host and port.

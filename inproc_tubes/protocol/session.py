@@ -60,14 +60,15 @@ class ProtocolSession:
     Nothing here blocks. A ``reserve`` that finds no job leaves the session `waiting`;
     commands that come meanwhile are carried out after it was answered.
 
-    It is not to be used by several threads at once.
+    Do not use it in several threads at once.
 
     Args:
         broker: Whose jobs these are.
         version: The beanstalkd that it answers like, "1.12" or "1.13".
         on_output: Called when a reserve that was waiting is answered: `take` has
-            something now, and commands behind the reserve can go on. The broker's
-            lock is held, and by any thread, so it may do no more than set a flag or release a lock.
+            something now, and commands behind the reserve can go on. It is called in
+            any thread, while the broker's lock is held: it may only set a flag or
+            release a lock.
 
     Raises:
         ValueError: There is no such version.

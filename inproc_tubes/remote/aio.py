@@ -170,8 +170,8 @@ class RemoteAsyncConsumer(BaseRemoteConsumer[T]):
     iteration are awaited, and all others are plain methods, as are those of its jobs.
     Each of these blocks the event loop for a round trip to the server.
 
-    A cancelled `reserve` has no effect, but that a job which it had got already counts as
-    reserved once more.
+    A cancelled `reserve` has no effect, except that a job which it had already got
+    counts as reserved once more.
     """
 
     @overload
@@ -192,12 +192,13 @@ class RemoteAsyncConsumer(BaseRemoteConsumer[T]):
     ) -> Job[T] | D:
         """Take the most urgent job of all watched tubes; wait for one if need be.
 
-        The same as `RemoteConsumer.reserve`, awaited. Cancelled, it has no effect.
+        The same as `RemoteConsumer.reserve`, awaited. If it is cancelled, it has no
+        effect.
 
         Args:
             timeout: Seconds to wait, None for ever, 0 not at all.
-            default: What is returned if there was no job within the timeout. Left out,
-                `TimedOutError` is raised.
+            default: What is returned if there was no job within the timeout. Without
+                it, `TimedOutError` is raised.
 
         Returns:
             The job, or the default. The job is this consumer's for ``job.ttr`` seconds.
@@ -205,7 +206,7 @@ class RemoteAsyncConsumer(BaseRemoteConsumer[T]):
         Raises:
             TimedOutError: There was no job within the timeout.
             DeadlineSoonError: There is no job, and one that this handle holds already
-                expires within a second. This is told once: the next `reserve` waits,
+                expires within a second. It is raised once: the next `reserve` waits,
                 unless the job was touched.
             StoppedError: The consumer or the broker was stopped, maybe while this waited.
             ClosedError: The consumer or the broker was closed, maybe while this waited.
@@ -228,7 +229,8 @@ class RemoteAsyncConsumer(BaseRemoteConsumer[T]):
     ) -> list[Job[T]]:
         """Take up to ``n`` jobs at once; wait for the first if need be.
 
-        The same as `RemoteConsumer.reserve_many`, awaited. Cancelled, it has no effect.
+        The same as `RemoteConsumer.reserve_many`, awaited. If it is cancelled, it has
+        no effect.
 
         Args:
             n: How many at most, 1 or more.
@@ -240,7 +242,7 @@ class RemoteAsyncConsumer(BaseRemoteConsumer[T]):
         Raises:
             TimedOutError: There was no job within the timeout.
             DeadlineSoonError: There is no job, and one that this handle holds already
-                expires within a second. This is told once: the next `reserve` waits,
+                expires within a second. It is raised once: the next `reserve` waits,
                 unless the job was touched.
             StoppedError: The consumer or the broker was stopped, maybe while this waited.
             ClosedError: The consumer or the broker was closed, maybe while this waited.
@@ -371,7 +373,7 @@ class RemoteAsyncProducer(Generic[T]):
 
         Args:
             body: What the codec of the broker can encode.
-            priority: 0 to 2**32 - 1, the lower the more urgent.
+            priority: 0 to 2**32 - 1; the lower, the more urgent.
             delay: Seconds until it is ready, rounded up to whole ones.
             ttr: Time to run: the seconds that a consumer has for the job once it has
                 reserved it, rounded up to whole ones; 0 becomes 1.

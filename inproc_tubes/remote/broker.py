@@ -88,13 +88,13 @@ def connect(
         url: ``beanstalk://host:11300``, or several: ``beanstalk://a:11300,b:11300``.
         codec: How bodies become bytes: "json", "bytes", "str", "pickle" (unsafe, and
             warned of), or an object with ``encode`` and ``decode``.
-        clock: What tells the time to what waits here; the machine's if None. Give it
-            that of a `FakeBeanstalkd`, in a test with one.
-        answer_timeout: Seconds after which a server that does not answer is given up,
-            and connected anew.
+        clock: The clock for what waits in this process; None for the machine's. In a
+            test with a `FakeBeanstalkd`, give it the clock of that.
+        answer_timeout: Seconds after which a connection whose server does not answer is
+            given up, and a new one made.
         reconnect_timeout: For how many seconds a verb waits for a server that is away,
-            before it raises `ConnectionLostError`; None for ever. A reserve that may wait
-            for a job waits for the server as well, so long as its own timeout allows.
+            before it raises `ConnectionLostError`; None for ever. A reserve waits for
+            the server as long as its own timeout allows.
 
     Raises:
         ValueError: That is no such URL or codec, or a number is out of its range.
@@ -126,11 +126,12 @@ class RemoteBroker(Generic[T]):
     It has the verbs of `inproc_tubes.Broker`. What a beanstalkd cannot do raises
     `NotSupportedError`. Jobs outlive it: `close` ends its handles, and nothing else.
 
-    With several servers, puts go round those that are there; reserves are served by all
-    of them; the id of a job tells its server. What looks at a tube looks at all.
+    With several servers, puts go in turn to those that can be reached; reserves are
+    served by all of them; the id of a job says on which server it is. Verbs that look
+    at a tube look at all servers.
 
     It may be shared by threads and event loops, and has no thread of its own. After a
-    fork it is the parent's: the child's copy is closed.
+    fork it belongs to the parent, and the child's copy is closed.
     """
 
     def __init__(self, network: Network) -> None:
@@ -219,7 +220,7 @@ class RemoteBroker(Generic[T]):
         Once the broker was stopped, the handle is stopped from the beginning.
 
         Args:
-            tubes: Their names; none stands for "default".
+            tubes: Their names. If there are none, it is "default".
             name: What it is called in its repr and for `Job.holder`; None for the name of
                 the task or the thread that makes it. The server is not told.
             body: The type of the bodies, for type checkers alone.
@@ -310,7 +311,7 @@ class RemoteBroker(Generic[T]):
         Once the broker was stopped, the handle is stopped from the beginning.
 
         Args:
-            tubes: Their names; none stands for "default".
+            tubes: Their names. If there are none, it is "default".
             name: What it is called in its repr and for `Job.holder`; None for the name of
                 the task or the thread that makes it. The server is not told.
             body: The type of the bodies, for type checkers alone.
@@ -596,10 +597,10 @@ class RemoteBroker(Generic[T]):
         raise NotSupportedError(what, "delete one that nobody holds")
 
     def pause_tube(self, tube: str, delay: float) -> None:
-        """Let no consumer reserve from this tube for so long.
+        """Let no consumer reserve from this tube for some time.
 
         Nothing else stops: jobs are put, kicked and peeked at, delays and reservations
-        run out, and `Consumer.reserve_job` takes what it names.
+        end, and `Consumer.reserve_job` still takes the job that it names.
 
         Args:
             tube: The tube's name.
@@ -809,8 +810,8 @@ class RemoteBroker(Generic[T]):
         beanstalkd cannot tell: this looks again and again, at most once a second.
 
         Args:
-            tubes: Their names; none stands for all tubes, also those still to be made.
-                One that does not exist has no jobs.
+            tubes: Their names. If there are none, these are all tubes, also those still
+                to be made. One that does not exist has no jobs.
             timeout: Seconds to wait, None for ever, 0 not at all.
 
         Returns:
@@ -834,10 +835,11 @@ class RemoteBroker(Generic[T]):
     async def async_join(self, *tubes: str, timeout: float | None = None) -> int:  # noqa: ASYNC109 - that of `join`
         """Wait until these tubes have no ready, delayed or reserved job left.
 
-        The same as `RemoteBroker.join`, awaited. Cancelled, it has no effect.
+        The same as `RemoteBroker.join`, awaited. If it is cancelled, it has no effect.
 
         Args:
-            tubes: Their names; none stands for all tubes, also those still to be made.
+            tubes: Their names. If there are none, these are all tubes, also those still
+                to be made.
             timeout: Seconds to wait, None for ever, 0 not at all.
 
         Returns:
@@ -891,7 +893,7 @@ class RemoteBroker(Generic[T]):
         See `inproc_tubes.Broker.stop_at_exit`. A second call has no effect.
 
         Raises:
-            RuntimeError: The program has come to its end already.
+            RuntimeError: The program is ending already.
 
         Cost: O(1).
         """

@@ -25,7 +25,7 @@ __all__ = [
 
 
 class Codec(Protocol):
-    """What makes bytes of a body, and a body of bytes. It may be shared by threads."""
+    """Turns a body into bytes, and bytes into a body. It may be shared by threads."""
 
     def encode(self, body: Any, /) -> bytes:
         """Return a body as bytes; raise any `Exception` if it cannot be.
@@ -115,11 +115,11 @@ class StrCodec:
 
 
 class UnsafePickleCodec:
-    """Pickles: nearly any object, and a way in for whoever may put a job.
+    """Pickles: nearly any object, but a security risk.
 
-    To load a pickle is to run what is in it. Whoever reaches the beanstalkd, which asks
-    for no password, can run any code in the consumers. Use it only where all who reach
-    the server may do that anyway. ``codec="pickle"`` is this with a warning.
+    To load a pickle is to run what is in it. Whoever can reach the beanstalkd, which asks
+    for no password, can run any code in the consumers. Use it only where everybody who
+    can reach the server may do that anyway. ``codec="pickle"`` is this with a warning.
     """
 
     def encode(self, body: Any, /) -> bytes:

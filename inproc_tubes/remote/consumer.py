@@ -56,8 +56,8 @@ class BaseRemoteConsumer(RemoteHolder[T]):
     def reserve_nowait(self) -> Job[T] | None:
         """Take the most urgent job of all watched tubes, if there is one; never wait.
 
-        As `reserve` with the timeout 0 and the default None, but that nothing is told
-        of jobs that expire soon.
+        It is like `reserve` with the timeout 0 and the default None, but it never
+        raises `DeadlineSoonError`.
 
         Returns:
             The job, or None. The job is this consumer's for ``job.ttr`` seconds.
@@ -75,7 +75,7 @@ class BaseRemoteConsumer(RemoteHolder[T]):
             return None
 
     def watch(self, *tubes: str) -> int:
-        """Reserve from these tubes too, also where a reserve is waiting already.
+        """Reserve from these tubes too; a reserve that waits already does so as well.
 
         Args:
             tubes: Names; watching a tube twice is the same as once.
@@ -103,7 +103,7 @@ class BaseRemoteConsumer(RemoteHolder[T]):
         return len(reserving.watched)
 
     def ignore(self, tube: str) -> int:
-        """Reserve from this tube no longer; it need not be watched.
+        """Stop reserving from this tube; it need not be watched.
 
         Args:
             tube: Its name.
@@ -138,7 +138,7 @@ class BaseRemoteConsumer(RemoteHolder[T]):
     def watching(self) -> list[str]:
         """Return the names of the tubes it watches, in beanstalkd's order.
 
-        None, once it was stopped.
+        A consumer that was stopped watches none.
 
         Raises:
             ClosedError: The consumer or the broker was closed.
@@ -150,7 +150,7 @@ class BaseRemoteConsumer(RemoteHolder[T]):
         return [] if reserving.stopped is not None else list(reserving.watched)
 
     def reserve_job(self, job_id: int) -> RemoteJob[T]:
-        """Take this job, from whatever tube and in whatever order; never wait.
+        """Take this job, whatever its tube and its place; never wait.
 
         It may be ready, in a paused tube too, delayed or buried.
 
@@ -176,11 +176,12 @@ class BaseRemoteConsumer(RemoteHolder[T]):
         return self._reserving.reserve_job(number)
 
     def stop(self) -> None:
-        """Take no more jobs; those in hand stay valid until they are settled or expire.
+        """Take no more jobs; those in hand stay valid.
 
         A reserve that waits raises `StoppedError`, and so does each later one; a loop
-        over the consumer ends. It watches no tube any more. `close` gives back what is
-        left then. Stopping twice, or after closing, has no effect.
+        over the consumer ends. The consumer watches no tube any more. `close` gives
+        back the jobs that are left then. Stopping twice, or after closing, has no
+        effect.
 
         It may be called from any thread, by a signal handler, and while the server is
         away.
@@ -238,8 +239,8 @@ class RemoteConsumer(BaseRemoteConsumer[T]):
     """Reserves jobs from the tubes it watches. Made by `RemoteBroker.consumer`.
 
     It has the verbs of `inproc_tubes.Consumer`, and may be shared by threads as that.
-    Each job in hand and each reserve that waits has a connection of its own, so that
-    nobody waits for a reserve but who has called it.
+    Each job in hand and each reserve that waits has a connection of its own, so that a
+    reserve that waits holds up nothing else.
     """
 
     def __init__(self, looking: Pool, tubes: Iterable[str], name: str | None) -> None:
@@ -263,8 +264,8 @@ class RemoteConsumer(BaseRemoteConsumer[T]):
 
         Args:
             timeout: Seconds to wait, None for ever, 0 not at all.
-            default: What is returned if there was no job within the timeout. Left out,
-                `TimedOutError` is raised.
+            default: What is returned if there was no job within the timeout. Without
+                it, `TimedOutError` is raised.
 
         Returns:
             The job, or the default. The job is this consumer's for ``job.ttr`` seconds.
@@ -272,7 +273,7 @@ class RemoteConsumer(BaseRemoteConsumer[T]):
         Raises:
             TimedOutError: There was no job within the timeout.
             DeadlineSoonError: There is no job, and one that this handle holds already
-                expires within a second. This is told once: the next `reserve` waits,
+                expires within a second. It is raised once: the next `reserve` waits,
                 unless the job was touched.
             StoppedError: The consumer or the broker was stopped, maybe while this waited.
             ClosedError: The consumer or the broker was closed, maybe while this waited.
@@ -306,7 +307,7 @@ class RemoteConsumer(BaseRemoteConsumer[T]):
         Raises:
             TimedOutError: There was no job within the timeout.
             DeadlineSoonError: There is no job, and one that this handle holds already
-                expires within a second. This is told once: the next `reserve` waits,
+                expires within a second. It is raised once: the next `reserve` waits,
                 unless the job was touched.
             StoppedError: The consumer or the broker was stopped, maybe while this waited.
             ClosedError: The consumer or the broker was closed, maybe while this waited.

@@ -23,15 +23,15 @@ __all__ = ["RemoteJob", "new_job"]
 
 
 class RemoteJob(Job[T]):
-    """A `Job` on a beanstalkd. What is not its id or its body is asked for when needed.
+    """A `Job` on a beanstalkd. All but its id and body is asked for when needed.
 
-    The server sends but these two with a job. So the first look at its tube, priority,
-    ``ttr`` or counts costs a round trip (``stats-job``), and raises what that may raise:
-    `NotFoundError` if the job was deleted. Further looks cost nothing, and show the job
-    as it was at the first one; `stats` asks again.
+    With a job the server sends only these two. So the first look at its tube, priority,
+    ``ttr`` or counts costs a round trip (``stats-job``), and raises what that may
+    raise: `NotFoundError` if the job was deleted. Further looks cost nothing, and show
+    the job as it was at the first one; `stats` asks again.
 
-    `error` is what this very handle was given up for; the server does not keep it. There
-    is no `context`.
+    `error` is the exception that was given to this handle; the server does not keep it.
+    There is no `context`.
     """
 
     __slots__ = ("_reservation",)

@@ -142,7 +142,7 @@ class RemoteProducer(Generic[T]):
 
         Args:
             body: What the codec of the broker can encode.
-            priority: 0 to 2**32 - 1, the lower the more urgent.
+            priority: 0 to 2**32 - 1; the lower, the more urgent.
             delay: Seconds until it is ready, rounded up to whole ones.
             ttr: Time to run: the seconds that a consumer has for the job once it has
                 reserved it, rounded up to whole ones; 0 becomes 1.

@@ -61,7 +61,7 @@ class _Seen(NamedTuple):
 
 
 class Drained(NamedTuple):
-    """What became of the jobs that `drain` has run; each run counts."""
+    """What became of the jobs that `drain` ran; each run counts."""
 
     deleted: int
     buried: int
@@ -81,12 +81,12 @@ def assert_put(
     ttr: Any = _anything,
     tolerance: float = 0.5,
 ) -> Job:
-    """Assert that there is a job in this tube to which all that is given applies.
+    """Assert that there is a job in this tube to which all arguments apply.
 
-    Each of ``body``, ``priority``, ``delay`` and ``ttr`` is a value, or a function
-    that is asked about the job's. Values are compared by ``==``. Where that gives no bool,
-    as with arrays of numpy and tables of pandas, two are equal if they have the same
-    ``shape`` and ``all()`` of the comparison is true.
+    Each of ``body``, ``priority``, ``delay`` and ``ttr`` is a value, or a function that
+    is called with the job's value. Values are compared by ``==``. Where that gives no
+    bool, as with arrays of numpy and tables of pandas, two are equal if they have the
+    same ``shape`` and ``all()`` of the comparison is true.
 
     Args:
         broker: The broker, such as that of a fake server, whose bodies are bytes.
@@ -95,8 +95,8 @@ def assert_put(
         priority: The priority that it has now.
         delay: The delay in seconds with which it was last put or released.
         ttr: The time to run in seconds.
-        tolerance: By how many seconds a delay may differ. By default whole seconds
-            are told apart, and the fractions that a computed one has do not matter.
+        tolerance: By how many seconds a delay may differ. The default tells whole
+            seconds apart, and ignores the fractions of a computed delay.
 
     Returns:
         The first such job.
@@ -179,9 +179,10 @@ def drain(
 ) -> Drained:
     """Run every ready job of this tube, one after the other, until none is left.
 
-    A job that the handler returns from is deleted, one that it fails with is buried,
-    and one that it has settled itself stays as it is. Jobs that become ready meanwhile
-    are run too, so a handler that puts a new job for each that it is given never ends.
+    A job is deleted when the handler returns, and buried when it fails. If the handler
+    itself has deleted, released or buried the job, nothing more happens to it. Jobs
+    that become ready meanwhile are run too: if the handler puts a new job for each job,
+    this never ends.
 
     Args:
         broker: The broker.
@@ -191,8 +192,8 @@ def drain(
             the tube's pause, until no such job is left either.
 
     Raises:
-        AssertionError: The handler has raised it: it is the test's own, and hidden it
-            would let the test pass. Or the handler gives a job back for ever.
+        AssertionError: The handler has raised it: it is an assertion of the test, which
+            must not be hidden. Or the handler gives a job back for ever.
         TypeError: The clock of the broker cannot be moved, or an argument has the wrong
             type.
         BadTubeNameError: That is no tube name.

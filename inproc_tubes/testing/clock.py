@@ -54,27 +54,29 @@ _ADVICE = "Put the job that is waited for, watch its tube, or wait with a timeou
 class FakeClock:
     """A clock that stands still until it is moved. Several brokers may go by it.
 
-    Moving it carries out all that falls due on the way, moment by moment in order, as
-    if time had flowed: threads and coroutines that are blocked in a broker are answered.
+    When it is moved, everything that becomes due on the way happens, moment by moment
+    in order, as if time had passed. Threads and coroutines that are blocked in a broker
+    wake up.
 
     Args:
-        start: The time at which it starts, in seconds; None for that of ``wall``, or else
-            1,000,000, far from any real clock's, so that code that forgot the clock is
-            found out.
+        start: The time at which it starts, in seconds; None for that of ``wall``, or
+            else 1,000,000, far from any real clock, so that code that does not use the
+            clock is found.
         autojump: Let time jump to the next due moment whenever everybody waits: every
             living thread that has used one of the clock's brokers, and the thread that
             has made the clock, waits in one of them, or runs an event loop in which all
             tasks wait for one of them, or for each other. If nothing will ever be due
-            then, all of them are answered `DeadlockError`. Time does not jump over the
-            head of what waits elsewhere: for a thread, a process, a network, or a timer of
+            then, all of them get a `DeadlockError`. Time does not jump while one of
+            them waits for something else: a thread, a process, a network, or a timer of
             the event loop that is due before.
         loop_time: Run the timers of the event loops that use the clock by the clock, too:
             ``asyncio.sleep``, ``asyncio.timeout``, ``loop.call_later``. That begins with
             the first use in a loop, or if the clock is made there; see `drive`.
-        grace: How many real seconds a thread or a task that waits elsewhere may hold an
-            autojumping clock. If nothing has moved for so long, all that waits in the
-            clock's brokers is answered `DeadlockError`, and if nothing does, time jumps
-            to the next timer of ``loop_time``. Give it inf under a debugger.
+        grace: For how many real seconds a thread or a task that waits for something
+            else may hold up an autojumping clock. If nothing has moved for that time,
+            everything that waits in the clock's brokers gets a `DeadlockError`; and if
+            nothing waits there, time jumps to the next timer of ``loop_time``. Use
+            ``math.inf`` under a debugger.
         wall: What ``time_machine.travel`` or ``freezegun.freeze_time`` has returned as it
             was entered. It is moved along whenever the clock is.
 
@@ -153,7 +155,7 @@ class FakeClock:
         return inf
 
     def advance(self, seconds: float) -> None:
-        """Let so many seconds pass, through every due moment on the way.
+        """Let time pass, through every due moment on the way.
 
         Args:
             seconds: How many; fractions count.
@@ -211,9 +213,9 @@ class FakeClock:
     def drive(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Run the timers of an event loop by this clock, as ``loop_time`` does.
 
-        That is ``asyncio.sleep``, ``asyncio.timeout``, ``loop.call_later``, and ``loop.time``
-        itself. Timers that are set already go by the loop's own time still. When the
-        clock is gone, the others do so again, too.
+        That is ``asyncio.sleep``, ``asyncio.timeout``, ``loop.call_later``, and
+        ``loop.time`` itself. Timers that were set before still go by the loop's own
+        time. When the clock is gone, all timers do.
 
         Args:
             loop: The loop, None for the running one. Another one must not run.
@@ -404,11 +406,12 @@ def _poll(clock: weakref.ref[FakeClock]) -> None:
 
 
 def wait_until_waiting(broker: Broker, n: int, timeout: float = 10) -> None:
-    """Block until at least ``n`` verbs wait in this broker, whatever for.
+    """Block until at least ``n`` verbs wait in this broker.
 
-    A reserve waits for a job, a put for room, a join for the end. This sleeps on a
-    condition that each of them announces as it begins to wait. It blocks the thread:
-    in a coroutine write ``await asyncio.to_thread(wait_until_waiting, broker, n)``.
+    A reserve waits for a job, a put for room, and a join for the end of the work. This
+    sleeps on a condition that each of them announces as it begins to wait. It blocks
+    the thread: in a coroutine write ``await asyncio.to_thread(wait_until_waiting,
+    broker, n)``.
 
     Args:
         broker: The broker.
@@ -416,7 +419,7 @@ def wait_until_waiting(broker: Broker, n: int, timeout: float = 10) -> None:
         timeout: Real seconds after which the test has a bug.
 
     Raises:
-        AssertionError: So many did not wait within the timeout.
+        AssertionError: Fewer verbs waited within the timeout.
         TypeError: That is no broker in memory, or no number.
         ValueError: ``n`` is negative.
 

@@ -1,4 +1,4 @@
-"""Workers: what does the jobs, again and again, until it is told to stop.
+"""Workers: they do jobs until they are told to stop.
 
     >>> from inproc_tubes import Broker
     >>> from inproc_tubes.testing import FakeClock
@@ -10,7 +10,7 @@
     scarf
     1
 
-A worker is built on what `inproc_tubes` offers to everybody, and on nothing else.
+A worker uses the public interface of `inproc_tubes`, and nothing else.
 """
 
 from __future__ import annotations

@@ -29,14 +29,14 @@ _MAX_FACTOR = 2**32 - 1  # far more than anybody wants: it is the longest delay,
 class Backoff:
     """How often a failed job is tried, and how long it waits before each new try.
 
-    After the first try it waits for ``first`` seconds, and after each later one
-    ``factor`` times as long as before, but never longer than ``max_delay``. A random
-    part of the delay, up to the fraction ``jitter`` of it, is left out, so that jobs
+    After the first try it waits for ``first`` seconds, and after each later try
+    ``factor`` times as long as before, but never longer than ``max_delay``. Each delay
+    is shortened by a random part, up to the fraction ``jitter`` of it, so that jobs
     that have failed together are not tried together again.
 
-    A job that has failed ``max_tries`` times is buried. Kicked after that, it may be
-    tried as often again. Every reservation of a job counts as a try, also one that has
-    expired, or that was given back because its worker had to stop.
+    A job that has failed ``max_tries`` times is buried. After a kick it may be tried as
+    often again. Every reservation of a job counts as a try, also one that has expired,
+    or that was given back because its worker had to stop.
 
     Args:
         first: Seconds after the first try.
@@ -44,8 +44,8 @@ class Backoff:
         max_delay: The longest delay in seconds.
         jitter: From 0, for the exact delays, to 1.
         max_tries: 1 or more; None for any number.
-        random: What the jitter is drawn from. A `random.Random` with a seed makes it
-            the same each time.
+        random: The generator for the jitter. A `random.Random` with a seed makes it the
+            same each time.
 
     Raises:
         TypeError: One of them has the wrong type.
@@ -104,7 +104,7 @@ class Backoff:
 
 
 class Retry(Exception):  # noqa: N818 - it is no error, but an order
-    """Raised by a handler: give the job back, and try it again later.
+    """Raised by a handler to give the job back, and try it again later.
 
     It is tried again however often it was tried before.
 
@@ -134,10 +134,10 @@ class Retry(Exception):  # noqa: N818 - it is no error, but an order
 
 
 class Bury(Exception):  # noqa: N818 - as above
-    """Raised by a handler: bury the job at once, as it makes no sense to try it again.
+    """Raised by a handler to bury the job at once, as another try makes no sense.
 
     Args:
-        reason: Why; it is the text of the job's error.
+        reason: Why; it becomes the text of the job's error.
         priority: Its new priority; None keeps the present one.
 
     Raises:

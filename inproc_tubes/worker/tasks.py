@@ -46,22 +46,23 @@ __all__ = ["AsyncWorker"]
 class AsyncWorker(BaseWorker[T]):
     """Does the jobs of some tubes, in tasks of an event loop.
 
-    The same as `Worker`, but that handlers are coroutine functions, and that `run` is
-    awaited, and the with-block is an ``async with``. A handler that is a plain function
-    runs in a thread, by `asyncio.to_thread`.
+    It is like `Worker`, except that handlers are coroutine functions, `run` is awaited,
+    and the with-block is an ``async with``. A handler that is a plain function runs in
+    a thread, by `asyncio.to_thread`.
 
-    The run belongs to the event loop in which it has begun, the worker to none. A
-    handler that blocks the loop stops the heartbeat of all jobs.
+    A run belongs to the event loop in which it began; the worker itself belongs to no
+    loop. A handler that blocks the loop stops the heartbeat of all jobs.
 
     Args:
         broker: The broker.
-        handlers: Functions, each by the name of the tube whose jobs it does.
+        handlers: The handlers: a dict from the name of a tube to the function that does
+            its jobs.
         tasks: How many jobs are done at once.
         retry: What becomes of a job whose handler fails; None buries it at once.
-        max_runtime: For how many seconds at most a job is touched; None for ever. Then a
-            warning is logged each 10 ``ttr``.
-        stop_timeout: The timeout in seconds, see `stop`, of a stop by a signal, by the
-            end of the with-block, or by the end of the program; None for no end.
+        max_runtime: For how many seconds at most a job is touched; None for ever, with
+            a warning in the log each 10 ``ttr``.
+        stop_timeout: The timeout in seconds, see `stop`, for a stop by a signal, by the
+            end of the with-block, or by the end of the program; None for no limit.
         log_bodies: Whether the log shows the bodies of jobs, shortened.
 
     Raises:
@@ -96,16 +97,17 @@ class AsyncWorker(BaseWorker[T]):
         self._group: _Group[T] | None = None  # of the last run
 
     async def run(self) -> None:
-        """Do jobs until SIGINT, SIGTERM or `stop` comes, and the current ones are done.
+        """Do jobs until SIGINT, SIGTERM or `stop` comes; then finish the current ones.
 
-        A second signal ends this at once, and gives back what is in hand. The signals'
-        handlers are put back at the end. Signals come to the main thread alone: called
-        in a loop of another one, this waits for `stop`. Cancelled, it ends at once, too.
+        A second signal ends this at once, and gives back the jobs in hand. The handlers
+        of the signals are restored at the end. Only the main thread gets signals: in an
+        event loop of another thread, this waits for `stop`. If it is cancelled, it ends
+        at once, too.
 
         Raises:
-            BaseException: A handler has raised it, and it is no `Exception`.
-            KeyboardInterrupt: A second SIGINT has cut jobs short.
-            SystemExit: A second SIGTERM has: the exit code is 143.
+            BaseException: A handler has raised it, and it is not an `Exception`.
+            KeyboardInterrupt: A second SIGINT has come.
+            SystemExit: A second SIGTERM has come: the exit code is 143.
             RuntimeError: The worker is running already, or has no handlers.
             ClosedError: The broker was closed before.
 
@@ -118,18 +120,18 @@ class AsyncWorker(BaseWorker[T]):
         group.run.raise_what_ended_it()
 
     def stop(self, timeout: float | None = None) -> None:
-        """Take no more jobs, and end when the current ones are done. Do not wait for it.
+        """Take no more jobs, and end when the current ones are done; do not wait.
 
-        What is still in hand after the timeout is given back, and its tasks are
-        cancelled. A plain function in a thread cannot be: it runs on, and nobody waits
-        for it but the thread pool of the event loop. Of several timeouts the one counts
-        that is over first.
+        Jobs that are still in hand after the timeout are given back, and their tasks
+        are cancelled. A plain function in a thread cannot be cancelled: it runs on, and
+        only the thread pool of the event loop waits for it. Of several timeouts, the
+        one that ends first counts.
 
-        It may be called from any thread, by a handler, and by a signal handler. Where
-        the worker is not running it has no effect.
+        It may be called from any thread, by a handler, and by a signal handler. If the
+        worker is not running, it has no effect.
 
         Args:
-            timeout: Seconds, None for no end, 0 to give back everything at once.
+            timeout: Seconds; None for no limit, 0 to give back everything at once.
 
         Raises:
             ValueError: The timeout is out of its range.

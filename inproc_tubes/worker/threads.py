@@ -55,25 +55,26 @@ class Worker(BaseWorker[T]):
     handler has settled it. When it raises an `Exception`, the job is released with the
     delay of the `Backoff`, or buried after too many tries, and keeps the exception as
     `Job.error`. `Retry` and `Bury` decide otherwise. Any other exception gives the job
-    back and ends the worker, which raises it.
+    back and ends the worker: `run` raises it.
 
     A job that is still being done after half of its ``ttr`` is touched, so that it does
-    not expire. A handler that has lost its job all the same finds ``job.lost``
-    true, and its result is not counted. Where the producer of a job keeps the context,
-    see `Broker.producer`, the handler runs in that.
+    not expire. If a handler has lost its job in spite of that, ``job.lost`` is true,
+    and its result is dropped. If the producer of a job keeps the context, see
+    `Broker.producer`, the handler runs in it.
 
     All times are by the broker's clock. What happens is logged as "inproc_tubes.worker".
     A worker may run again after it has ended. It may be shared by threads.
 
     Args:
         broker: The broker.
-        handlers: Functions, each by the name of the tube whose jobs it does.
+        handlers: The handlers: a dict from the name of a tube to the function that does
+            its jobs.
         threads: How many jobs are done at once. With 0 it has no threads.
         retry: What becomes of a job whose handler fails; None buries it at once.
-        max_runtime: For how many seconds at most a job is touched; None for ever. Then a
-            warning is logged each 10 ``ttr``.
-        stop_timeout: The timeout in seconds, see `stop`, of a stop by a signal, by the
-            end of the with-block, or by the end of the program; None for no end.
+        max_runtime: For how many seconds at most a job is touched; None for ever, with
+            a warning in the log each 10 ``ttr``.
+        stop_timeout: The timeout in seconds, see `stop`, for a stop by a signal, by the
+            end of the with-block, or by the end of the program; None for no limit.
         log_bodies: Whether the log shows the bodies of jobs, shortened.
 
     Raises:
@@ -108,16 +109,16 @@ class Worker(BaseWorker[T]):
         self._pool: _Pool[T] | None = None
 
     def run(self) -> None:
-        """Do jobs until SIGINT, SIGTERM or `stop` comes, and the current ones are done.
+        """Do jobs until SIGINT, SIGTERM or `stop` comes; then finish the current ones.
 
-        A second signal ends this at once, and gives back what is in hand. The signals'
-        handlers are put back at the end. Signals come to the main thread alone: called
-        in another one, this waits for `stop`.
+        A second signal ends this at once, and gives back the jobs in hand. The handlers
+        of the signals are restored at the end. Only the main thread gets signals: in
+        another thread, this waits for `stop`.
 
         Raises:
-            BaseException: A handler has raised it, and it is no `Exception`.
-            KeyboardInterrupt: A second SIGINT has cut jobs short.
-            SystemExit: A second SIGTERM has: the exit code is 143.
+            BaseException: A handler has raised it, and it is not an `Exception`.
+            KeyboardInterrupt: A second SIGINT has come.
+            SystemExit: A second SIGTERM has come: the exit code is 143.
             RuntimeError: The worker is running already, or has no handlers or no
                 threads.
             ClosedError: The broker was closed before.
@@ -134,17 +135,17 @@ class Worker(BaseWorker[T]):
         pool.run.raise_what_ended_it()
 
     def stop(self, timeout: float | None = None) -> None:
-        """Take no more jobs, and end when the current ones are done. Do not wait for it.
+        """Take no more jobs, and end when the current ones are done; do not wait.
 
-        What is still in hand after the timeout is given back. The threads of such
-        handlers are abandoned: they run on, but nobody waits for them, not even the
-        program to end. Of several timeouts the one counts that is over first.
+        Jobs that are still in hand after the timeout are given back. The threads of
+        their handlers are abandoned: they run on, but nothing waits for them, not even
+        the end of the program. Of several timeouts, the one that ends first counts.
 
-        It may be called from any thread, by a handler, and by a signal handler. Where
-        the worker is not running it has no effect.
+        It may be called from any thread, by a handler, and by a signal handler. If the
+        worker is not running, it has no effect.
 
         Args:
-            timeout: Seconds, None for no end, 0 to give back everything at once.
+            timeout: Seconds; None for no limit, 0 to give back everything at once.
 
         Raises:
             ValueError: The timeout is out of its range.
@@ -191,19 +192,20 @@ class Worker(BaseWorker[T]):
     # Without threads
 
     def run_pending(self) -> int:
-        """Do in this thread, one after the other, all jobs that are ready now.
+        """Do all jobs that are ready now, one after the other, in this thread.
 
-        Jobs that become ready meanwhile are done too. With ``threads=0`` only. The
-        worker runs from the first such call until `stop`, or the end of its with-block:
-        so long it puts what `every` was asked for.
+        Jobs that become ready meanwhile are done too. Only with ``threads=0``. The
+        worker runs from the first such call until `stop`, or the end of its with-block.
+        During that time it puts the jobs of `every`.
 
-        A job is touched only if the clock is moved by hand: nobody else keeps time.
+        A job is touched only when the clock is moved by hand, as no other thread keeps
+        time.
 
         Returns:
             How many.
 
         Raises:
-            BaseException: A handler has raised it, and it is no `Exception`.
+            BaseException: A handler has raised it, and it is not an `Exception`.
             RuntimeError: The worker has threads, or no handlers.
             ClosedError: The broker was closed.
 
@@ -212,17 +214,17 @@ class Worker(BaseWorker[T]):
         return self._pending_pool().run_pending()
 
     def run_until_empty(self) -> int:
-        """Do in this thread all jobs, and those that are delayed or retried as well.
+        """Do all jobs in this thread, also those that are delayed or retried.
 
-        The clock is moved on to the next moment at which anything is due, until no job
-        is ready, delayed or reserved in the tubes that have a handler. With
-        ``threads=0`` and a `FakeClock` only.
+        It moves the clock on to the next moment at which anything is due, until no job
+        is ready, delayed or reserved in the tubes that have a handler. Only with
+        ``threads=0`` and a `FakeClock`.
 
         Returns:
-            How many; each try counts.
+            How many jobs; each try counts.
 
         Raises:
-            BaseException: A handler has raised it, and it is no `Exception`.
+            BaseException: A handler has raised it, and it is not an `Exception`.
             TypeError: The clock of the broker cannot be moved.
             RuntimeError: The worker has threads, or no handlers.
             ClosedError: The broker was closed.
