@@ -10,6 +10,7 @@ defaults, and the types that a handle returns, which the source has as type vari
 from __future__ import annotations
 
 import re
+import textwrap
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -18,7 +19,6 @@ from griffe import Extension
 from markdown.extensions import Extension as MarkdownExtension
 from markdown.inlinepatterns import InlineProcessor
 
-from inproc_tubes.consumer import NO_DEFAULT
 from inproc_tubes.core import limits
 from inproc_tubes.core.keys import RAISE
 
@@ -77,8 +77,13 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     return config
 
 
-# The constants that the handles have as defaults.
-CONSTANTS = {**vars(limits), "RAISE": RAISE, "NO_DEFAULT": NO_DEFAULT}
+# How constants are shown that are defaults. Three dots: it is as if it was left out.
+CONSTANTS = {
+    **{name: repr(value) for name, value in vars(limits).items()},
+    "RAISE": repr(RAISE),
+    "NO_DEFAULT": "...",
+    "_anything": "...",
+}
 
 
 class Plain(Extension):
@@ -88,14 +93,24 @@ class Plain(Extension):
         """Show the values of constants, and types without the bases' variables."""
         for parameter in func.parameters:
             if (default := str(parameter.default)) in CONSTANTS:
-                parameter.default = repr(CONSTANTS[default])
+                parameter.default = CONSTANTS[default]
         if (returns := str(func.returns)) != (
             plain := re.sub(r" \| [WM]\b", "", returns)
         ):
             func.returns = plain
 
     def on_object(self, *, obj: Object, **_: Any) -> None:
-        """Give what a verb costs, and where it comes from, lines of their own."""
+        """Make Markdown of a docstring."""
         if obj.docstring:
-            text = obj.docstring.value
-            obj.docstring.value = re.sub(r"(?m)^(Cost|Source): ", r"\n**\1**: ", text)
+            paragraphs = obj.docstring.value.split("\n\n")
+            text = "\n\n".join(map(_as_markdown, paragraphs))
+            # What a verb costs, and where it comes from, are lines of their own.
+            text = re.sub(r"(?m)^(Cost|Source): ", r"\n**\1**: ", text)
+            obj.docstring.value = re.sub(r"::$", ":", text, flags=re.MULTILINE)
+
+
+def _as_markdown(paragraph: str) -> str:
+    """Fence an example: ``>>>`` would be a quotation."""
+    if not paragraph.lstrip().startswith(">>> "):
+        return paragraph
+    return f"```pycon\n{textwrap.dedent(paragraph)}\n```"

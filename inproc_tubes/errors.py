@@ -2,7 +2,7 @@
 
 One class for each answer of beanstalkd, in its words, flat under one base; only the two
 ends of a handle are one inside the other.
-Where a stranger would reach for a builtin, the class is that builtin too::
+Where you would expect a builtin exception, the class is a subclass of that, too::
 
     TubesError
     ├── NotFoundError        (LookupError)   no such job or tube, or not yours now:
@@ -24,7 +24,7 @@ Where a stranger would reach for a builtin, the class is that builtin too::
     ├── ServerError                          (remote) the server could not do it
     └── DeadlockError                        (testing) nobody could ever go on
 
-Misuse is the plain builtin: `ValueError` for a number out of range, `TypeError`
+Misuse raises a plain builtin: `ValueError` for a number out of range, `TypeError`
 for a wrong type. Any other exception out of a verb is a bug in inproc_tubes.
 """
 

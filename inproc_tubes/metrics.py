@@ -119,7 +119,7 @@ class BrokerCollector(Collector):
         self._subscription = broker.subscribe(self._take)
 
     def close(self) -> None:
-        """Count no more. Twice has no effect."""
+        """Stop counting. Calling this twice has no effect."""
         self._subscription.unsubscribe()
 
     def __enter__(self) -> Self:
@@ -150,10 +150,10 @@ class BrokerCollector(Collector):
         into[tube].add(seconds)
 
     def describe(self) -> Iterable[Metric]:
-        """Return the metrics as they are now, of no tube. The registry asks for them.
+        """Return the metrics that do not depend on a tube's jobs, for the registry.
 
         Returns:
-            What `collect` yields, but for the jobs. The broker is not asked.
+            What `collect` yields, without the jobs: the broker is not asked.
         """
         yield self._jobs({})
         with self._lock:

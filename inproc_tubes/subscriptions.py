@@ -89,11 +89,11 @@ class Subscription:
         return self._listener.bodies
 
     def unsubscribe(self) -> None:
-        """Be called no more, also not for what has happened before. Twice has no effect.
+        """End it: the callback is called no more. Calling this twice has no effect.
 
-        It may be called at any moment, by the callback too. A call that is under way in
-        another thread is not waited for. If it is interrupted, as by Ctrl-C, it may be
-        called again.
+        Events that have happened before are not delivered any more, either. It may be
+        called at any moment, by the callback too. It does not wait for a call that is
+        under way in another thread. If it is interrupted, as by Ctrl-C, call it again.
 
         Cost: O(number of subscriptions), and O(number of tubes) for the last one.
         """

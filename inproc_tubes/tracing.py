@@ -60,7 +60,7 @@ _ERRORS = {EventKind.TIMED_OUT, EventKind.BURIED}
 class Tracing:
     """Makes spans of what happens in a broker, from now on.
 
-    As a context manager it ends with its block. No body gets into a span.
+    As a context manager it ends with its block. Spans do not show bodies.
 
     Args:
         broker: The broker.
@@ -84,7 +84,7 @@ class Tracing:
         self._subscription = broker.subscribe(self._take, _KINDS)
 
     def close(self) -> None:
-        """Make no more spans, and end those that are open. Twice has no effect."""
+        """Make no more spans, and end open ones. Calling this twice has no effect."""
         self._subscription.unsubscribe()
         self._end_all()
 

@@ -73,7 +73,7 @@ class Event:
     """Something that has happened. What does not apply, or is not known, is None."""
 
     kind: EventKind
-    """What it tells of."""
+    """What has happened."""
     at: float
     """When that happened, by the clock of the broker."""
     tube: str | None = None
@@ -87,7 +87,7 @@ class Event:
     waited: float | None = None
     """RESERVED for the first time: seconds since the job was put, less its delay."""
     held: float | None = None
-    """Seconds for which it was in hand, where a reservation has ended or was touched."""
+    """Where a reservation has ended, or was touched: how many seconds it has lasted."""
     consumer: str | None = None
     """The name of the consumer that has the job or had it, or of the one itself."""
     priority: int | None = None
@@ -100,7 +100,7 @@ class Event:
     source: str | None = None
     """MOVED: the name of the tube that the job was in before."""
     error: JobError | None = None
-    """RELEASED, BURIED: what the job has failed with, where that was told."""
+    """RELEASED, BURIED: what the job has failed with, if that is known."""
     body: object = None
     """The body of the job, where bodies were asked for."""
 

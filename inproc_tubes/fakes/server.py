@@ -62,7 +62,7 @@ class FakeBeanstalkd:
         max_job_size: The largest body in bytes that it takes.
 
     Raises:
-        TypeError: That is no address, or no size.
+        TypeError: The address or the size has a wrong type.
         ValueError: There is no such version, or the size is negative.
     """
 
@@ -108,7 +108,7 @@ class FakeBeanstalkd:
 
     @property
     def broker(self) -> ServedBroker:
-        """The broker behind it: to look into, to put jobs into, to take them out."""
+        """The broker behind it, to look into, and to put and reserve jobs."""
         return self._broker
 
     @property
@@ -124,9 +124,9 @@ class FakeBeanstalkd:
         self._broker.drain()
 
     def reset(self) -> None:
-        """Be as if just started: no connection, no job, no refusal; ids begin with 1.
+        """Start anew: no connection, no job, no refusal; ids begin with 1.
 
-        `broker` is a new one then. The clock goes on.
+        `broker` is a new one after that. The clock goes on.
 
         Cost: O(number of connections and jobs).
         """

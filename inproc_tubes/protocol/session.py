@@ -55,16 +55,16 @@ def _ignore() -> None:
 
 
 class ProtocolSession:
-    """One connection: what the client has sent goes in, what the server says comes out.
+    """One connection: what the client sends goes in, what the server answers comes out.
 
     Nothing here blocks. A ``reserve`` that finds no job leaves the session `waiting`;
-    commands that come meanwhile are carried out after it was answered.
+    commands that come meanwhile are carried out after its answer.
 
     Do not use it in several threads at once.
 
     Args:
         broker: Whose jobs these are.
-        version: The beanstalkd that it answers like, "1.12" or "1.13".
+        version: The version of beanstalkd whose answers it gives, "1.12" or "1.13".
         on_output: Called when a reserve that was waiting is answered: `take` has
             something now, and commands behind the reserve can go on. It is called in
             any thread, while the broker's lock is held: it may only set a flag or
@@ -133,7 +133,7 @@ class ProtocolSession:
     def waiting(self) -> bool:
         """Whether a reserve waits for its answer.
 
-        What is received meanwhile is only kept: the server would not read it.
+        What is received meanwhile is only kept, as the server would not read it.
         """
         return self._request is not None and self._request.outcome is None
 
@@ -144,9 +144,10 @@ class ProtocolSession:
         return "" if request is None else request.describe()
 
     def receive(self, data: bytes) -> None:
-        """Take in what the client has sent, in whatever pieces.
+        """Take in what the client has sent, in pieces of any size.
 
-        After `closed` it goes nowhere. With ``b""`` it goes on where it can.
+        After `closed` it is dropped. With ``b""`` the session only goes on with what it
+        has.
 
         Args:
             data: Some bytes.
@@ -172,9 +173,9 @@ class ProtocolSession:
         self._go_on()
 
     def take(self) -> bytes:
-        """Go on where it can, and return what there is to send.
+        """Carry out what has been received, and return what is to be sent.
 
-        To be called until it returns nothing.
+        Call it until it returns nothing.
 
         Raises:
             DeadlockError: As `receive`.
@@ -187,7 +188,7 @@ class ProtocolSession:
         return output
 
     def close(self) -> None:
-        """Drop the connection; its jobs are ready again. Twice does no harm.
+        """Drop the connection; its jobs are ready again. Closing twice has no effect.
 
         Cost: O(log n) for each job and tube.
         Source: connclose (conn.c).

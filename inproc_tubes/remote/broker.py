@@ -152,7 +152,7 @@ class RemoteBroker(Generic[T]):
 
     @property
     def clock(self) -> Clock:
-        """What tells the time to what waits here. Cost: O(1)."""
+        """The clock for what waits here. Cost: O(1)."""
         return self._network.clock
 
     @overload
@@ -185,9 +185,9 @@ class RemoteBroker(Generic[T]):
         Args:
             tube: Its name.
             context: Not supported: a context cannot leave its process.
-            name: What it is called in its repr; None for the name of the task or the
-                thread that makes it. The server is not told.
-            body: The type of the bodies, for type checkers alone.
+            name: Its name in its repr; None for the name of the task or the thread that
+                makes it. The server is not told.
+            body: The type of the bodies, for type checkers only.
 
         Raises:
             NotSupportedError: A context was asked for.
@@ -221,9 +221,9 @@ class RemoteBroker(Generic[T]):
 
         Args:
             tubes: Their names. If there are none, it is "default".
-            name: What it is called in its repr and for `Job.holder`; None for the name of
-                the task or the thread that makes it. The server is not told.
-            body: The type of the bodies, for type checkers alone.
+            name: Its name in its repr and for `Job.holder`; None for the name of the
+                task or the thread that makes it. The server is not told.
+            body: The type of the bodies, for type checkers only.
 
         Raises:
             BadTubeNameError: One of them is no tube name.
@@ -269,9 +269,9 @@ class RemoteBroker(Generic[T]):
         Args:
             tube: Its name.
             context: Not supported: a context cannot leave its process.
-            name: What it is called in its repr; None for the name of the task or the
-                thread that makes it. The server is not told.
-            body: The type of the bodies, for type checkers alone.
+            name: Its name in its repr; None for the name of the task or the thread that
+                makes it. The server is not told.
+            body: The type of the bodies, for type checkers only.
 
         Raises:
             NotSupportedError: A context was asked for.
@@ -312,9 +312,9 @@ class RemoteBroker(Generic[T]):
 
         Args:
             tubes: Their names. If there are none, it is "default".
-            name: What it is called in its repr and for `Job.holder`; None for the name of
-                the task or the thread that makes it. The server is not told.
-            body: The type of the bodies, for type checkers alone.
+            name: Its name in its repr and for `Job.holder`; None for the name of the
+                task or the thread that makes it. The server is not told.
+            body: The type of the bodies, for type checkers only.
 
         Raises:
             BadTubeNameError: One of them is no tube name.

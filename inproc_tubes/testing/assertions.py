@@ -64,7 +64,9 @@ class Drained(NamedTuple):
     """What became of the jobs that `drain` ran; each run counts."""
 
     deleted: int
+    """Deleted, since the handler returned, or by the handler itself."""
     buried: int
+    """Buried, since the handler failed, or by the handler itself."""
     released: int
     """Given back by the handler, or lost because their time had run out."""
     errors: tuple[Exception, ...]

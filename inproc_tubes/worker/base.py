@@ -33,13 +33,13 @@ class BaseWorker(Generic[T]):
 
         Args:
             tubes: Their names, at least one.
-            retry: What becomes of a job that the function fails with; left out, what
-                the worker was told.
+            retry: What becomes of a job that the function fails with; by default, that
+                of the worker.
 
         Raises:
             BadTubeNameError: One of them is no tube name.
             ValueError: One of them has a handler already.
-            TypeError: The function is none, or it returns coroutines and the worker is
+            TypeError: It is not a function, or it returns coroutines and the worker is
                 for threads.
             RuntimeError: The worker is running.
 
@@ -64,13 +64,13 @@ class BaseWorker(Generic[T]):
     ) -> None:
         """Put a job again and again, while the worker runs.
 
-        The first one is put after so many seconds. A beat is left out if the job of an
-        earlier one is still ready, delayed or reserved, if the tube is full, and if the
-        time of the next has come already.
+        The first job is put after ``seconds``. A put is left out if an earlier job of
+        it is still ready, delayed or reserved, if the tube is full, and if it is
+        already time for the next one.
 
         Args:
-            seconds: From one beat to the next, more than 0.
-            tube: Where to, whoever does its jobs.
+            seconds: From one put to the next; more than 0.
+            tube: The tube. Any worker may do its jobs.
             body: The body of all these jobs.
             priority: Their priority, see `Producer.put`.
             ttr: Their time to run.
