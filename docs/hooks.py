@@ -42,7 +42,13 @@ MODULES = (
     "inproc_tubes.terminal",
     "inproc_tubes.tracing",
 )
-HOMES = {name: home for home in MODULES for name in import_module(home).__all__}
+# A plain word such as `drain` or `watch` may as well be a verb of a handle.
+HOMES = {
+    name: home
+    for home in MODULES
+    for name in import_module(home).__all__
+    if not name.isalpha() or not name.islower()
+}
 
 
 class Names(InlineProcessor):
