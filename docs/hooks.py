@@ -92,6 +92,10 @@ CONSTANTS = {
 }
 
 
+# Where the docstrings of public classes are, if not there.
+BASES = {"BaseConsumer": "Consumer", "BaseProducer": "Producer", "Holder": "Consumer"}
+
+
 class Plain(Extension):
     """Signatures and docstrings as a reader wants them."""
 
@@ -108,15 +112,36 @@ class Plain(Extension):
     def on_object(self, *, obj: Object, **_: Any) -> None:
         """Make Markdown of a docstring."""
         if obj.docstring:
-            paragraphs = obj.docstring.value.split("\n\n")
-            text = "\n\n".join(map(_as_markdown, paragraphs))
+            home = _public_class(obj)
+            text = "\n\n".join(
+                _as_markdown(paragraph, home)
+                for paragraph in obj.docstring.value.split("\n\n")
+            )
             # What a verb costs, and where it comes from, are lines of their own.
             text = re.sub(r"(?m)^(Cost|Source): ", r"\n**\1**: ", text)
             obj.docstring.value = re.sub(r"::$", ":", text, flags=re.MULTILINE)
 
 
-def _as_markdown(paragraph: str) -> str:
-    """Fence an example: ``>>>`` would be a quotation."""
-    if not paragraph.lstrip().startswith(">>> "):
+def _public_class(obj: Object) -> str | None:
+    """Return the public class that an object belongs to, or that inherits it."""
+    owner = obj if obj.is_class or obj.parent is None else obj.parent
+    name = BASES.get(owner.name, owner.name)
+    return name if name in HOMES else None
+
+
+def _as_markdown(paragraph: str, home: str | None) -> str:
+    """Fence an example, as ``>>>`` would be a quotation; else link the class's verbs."""
+    if paragraph.lstrip().startswith(">>> "):
+        return f"```pycon\n{textwrap.dedent(paragraph)}\n```"
+    if home is None:
         return paragraph
-    return f"```pycon\n{textwrap.dedent(paragraph)}\n```"
+    members = dir(getattr(import_module(HOMES[home]), home))
+
+    def link(match: re.Match[str]) -> str:
+        verb = match[1]
+        if verb not in members:
+            return match[0]
+        target = f"{HOMES[home]}.{home}.{verb}"
+        return f'<autoref identifier="{target}" optional><code>{verb}</code></autoref>'
+
+    return re.sub(r"(?<!`)`([a-z]\w*)`(?!`)", link, paragraph)
