@@ -299,7 +299,7 @@ class AsyncConsumer(Generic[T]):
             NotFoundError: This consumer does not hold it (any more).
             TubeFullError: The other tube has no room: this does not wait.
             DuplicateJobError: A job of the other tube has its key.
-            BadTubeNameError: ``tube`` is no tube name.
+            BadTubeNameError: ``tube`` is not a valid tube name.
             ClosedError: The consumer or the broker was closed.
 
         Cost: O(log n), and with an error that of formatting it.
@@ -355,7 +355,7 @@ class AsyncConsumer(Generic[T]):
             How many tubes it watches now.
 
         Raises:
-            BadTubeNameError: One of them is no tube name; none is watched then.
+            BadTubeNameError: One of the names is not valid; none is watched then.
             StoppedError: The consumer or the broker was stopped.
             ClosedError: The consumer or the broker was closed.
 
@@ -375,7 +375,7 @@ class AsyncConsumer(Generic[T]):
 
         Raises:
             NotIgnoredError: It is the only one that is watched.
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             StoppedError: The consumer or the broker was stopped.
             ClosedError: The consumer or the broker was closed.
 
@@ -550,7 +550,7 @@ class AsyncProducer(Generic[T]):
             JobTooBigError: The body is ``str``, ``bytes``, ``bytearray`` or
                 ``memoryview``, and larger than the broker's ``max_job_size``.
             DrainingError: `Broker.drain` was called, maybe while this waited.
-            BadTubeNameError: ``tube`` is no tube name.
+            BadTubeNameError: ``tube`` is not a valid tube name.
             StoppedError: There is no room, and the broker was stopped, maybe while this
                 waited.
             ClosedError: The producer or the broker was closed, maybe while this waited.
@@ -606,7 +606,7 @@ class AsyncProducer(Generic[T]):
                 "keep".
             JobTooBigError: One of the bodies is too large, see `put`.
             DrainingError: `Broker.drain` was called, maybe while this waited.
-            BadTubeNameError: ``tube`` is no tube name.
+            BadTubeNameError: ``tube`` is not a valid tube name.
             StoppedError: There is no room, and the broker was stopped, maybe while this
                 waited.
             ClosedError: The producer or the broker was closed, maybe while this waited.
@@ -665,7 +665,7 @@ class AsyncProducer(Generic[T]):
             DuplicateJobError: A job of the tube has this key, see ``on_duplicate``.
             JobTooBigError: The body is too large, see `put`.
             DrainingError: `Broker.drain` was called, maybe while this waited.
-            BadTubeNameError: ``tube`` is no tube name.
+            BadTubeNameError: ``tube`` is not a valid tube name.
             StoppedError: There is no room, and the broker was stopped, maybe while this
                 waited.
             ClosedError: The producer or the broker was closed, maybe while this waited.
@@ -687,7 +687,7 @@ class AsyncProducer(Generic[T]):
             tube: The tube's name.
 
         Raises:
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ClosedError: The producer or the broker was closed.
 
         Cost: O(1).

@@ -183,7 +183,7 @@ class Broker(Generic[T]):
                 while the program runs.
 
         Raises:
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ClosedError: The broker was closed.
 
         Cost: O(1).
@@ -222,7 +222,7 @@ class Broker(Generic[T]):
                 while the program runs.
 
         Raises:
-            BadTubeNameError: One of them is no tube name.
+            BadTubeNameError: One of the names is not valid.
             ClosedError: The broker was closed.
 
         Cost: O(number of tubes).
@@ -269,7 +269,7 @@ class Broker(Generic[T]):
                 while the program runs.
 
         Raises:
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ClosedError: The broker was closed.
 
         Cost: O(1).
@@ -312,7 +312,7 @@ class Broker(Generic[T]):
                 while the program runs.
 
         Raises:
-            BadTubeNameError: One of them is no tube name.
+            BadTubeNameError: One of the names is not valid.
             ClosedError: The broker was closed.
 
         Cost: O(number of tubes).
@@ -347,7 +347,7 @@ class Broker(Generic[T]):
         return self._stats(known, self._monitor.now())
 
     def snapshot(self) -> BrokerSnapshot:
-        """Return the statistics of all there is, and who holds what, from one instant.
+        """Return all statistics, and who holds which job, from one instant.
 
         Answers that are asked for one by one need not fit together: a tube that `tubes`
         has named may be gone when `stats_tube` asks for it. In the statistics this
@@ -391,7 +391,7 @@ class Broker(Generic[T]):
 
         Raises:
             NotFoundError: There is no such tube (now).
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ClosedError: The broker was closed.
 
         Cost: O(1).
@@ -438,7 +438,7 @@ class Broker(Generic[T]):
 
         Raises:
             NotFoundError: The tube has no ready job.
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ClosedError: The broker was closed.
 
         Cost: O(1).
@@ -454,7 +454,7 @@ class Broker(Generic[T]):
 
         Raises:
             NotFoundError: The tube has no delayed job.
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ClosedError: The broker was closed.
 
         Cost: O(1).
@@ -470,7 +470,7 @@ class Broker(Generic[T]):
 
         Raises:
             NotFoundError: The tube has no buried job.
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ClosedError: The broker was closed.
 
         Cost: O(1).
@@ -491,7 +491,7 @@ class Broker(Generic[T]):
             The job, None if there is no such job (any more).
 
         Raises:
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ClosedError: The broker was closed.
 
         Cost: O(1).
@@ -515,7 +515,7 @@ class Broker(Generic[T]):
             state: A `JobState`, or its name such as "buried"; None for all.
 
         Raises:
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ClosedError: The broker was closed.
 
         Cost: O(n log n), and O(number of handles and of all reserved jobs) for those
@@ -539,7 +539,7 @@ class Broker(Generic[T]):
             How many.
 
         Raises:
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ClosedError: The broker was closed.
 
         Cost: O(log n) for each job.
@@ -580,7 +580,7 @@ class Broker(Generic[T]):
             NotFoundError: A consumer holds it, or there is no such job.
             TubeFullError: The other tube has no room: this does not wait.
             DuplicateJobError: A job of the other tube has its key.
-            BadTubeNameError: ``tube`` is no tube name.
+            BadTubeNameError: ``tube`` is not a valid tube name.
             ClosedError: The broker was closed.
 
         Cost: O(log n).
@@ -712,7 +712,7 @@ class Broker(Generic[T]):
 
         Raises:
             NotFoundError: There is no such tube (now).
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ClosedError: The broker was closed.
 
         Cost: O(log n).
@@ -735,7 +735,7 @@ class Broker(Generic[T]):
             maxsize: How many, 0 for any number.
 
         Raises:
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ClosedError: The broker was closed.
 
         Cost: O(number of puts that wait there), and that of those let in.
@@ -761,7 +761,7 @@ class Broker(Generic[T]):
             n: How often, 1 or more; None for any number of times.
 
         Raises:
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ClosedError: The broker was closed.
 
         Cost: O(1).
@@ -786,7 +786,7 @@ class Broker(Generic[T]):
             How many.
 
         Raises:
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ClosedError: The broker was closed.
 
         Cost: O(log n) for each job. The broker serves nobody meanwhile.
@@ -909,7 +909,7 @@ class Broker(Generic[T]):
 
         Raises:
             TimedOutError: There is still work to do after the timeout.
-            BadTubeNameError: One of them is no tube name.
+            BadTubeNameError: One of the names is not valid.
             StoppedError: There is still work to do, and the broker was stopped, maybe
                 while this waited.
             ClosedError: The broker was closed, maybe while this waited.
@@ -936,7 +936,7 @@ class Broker(Generic[T]):
 
         Raises:
             TimedOutError: There is still work to do after the timeout.
-            BadTubeNameError: One of them is no tube name.
+            BadTubeNameError: One of the names is not valid.
             StoppedError: There is still work to do, and the broker was stopped, maybe
                 while this waited.
             ClosedError: The broker was closed, maybe while this waited.

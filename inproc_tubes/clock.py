@@ -80,7 +80,7 @@ class Clock(Protocol):
         """
 
     def attach(self, timed: Timed) -> None:
-        """Learn of the monitor of a broker that goes by this clock.
+        """Register the monitor of a broker that goes by this clock.
 
         Args:
             timed: The monitor.
@@ -98,10 +98,10 @@ class Clock(Protocol):
         """
 
     def seconds_until(self, moment: float) -> float:
-        """Return how soon an event loop is to look again, which cannot be parked.
+        """Return for how many real seconds an event loop may sleep, as it cannot be parked.
 
-        That is in how many real seconds it will be ``moment``, 0 or less if it is past;
-        inf for never, and where somebody moves the time by hand, and tells the brokers.
+        That is how long it takes until ``moment``; 0 or less if it is past; inf for
+        never, and for a clock that is moved by hand and tells the brokers itself.
 
         Args:
             moment: The moment, inf for never.

@@ -169,7 +169,7 @@ class BaseConsumer(Holder[T], Generic[W, T]):
             How many tubes it watches now.
 
         Raises:
-            BadTubeNameError: One of them is no tube name; none is watched then.
+            BadTubeNameError: One of the names is not valid; none is watched then.
             StoppedError: The consumer or the broker was stopped.
             ClosedError: The consumer or the broker was closed.
 
@@ -190,7 +190,7 @@ class BaseConsumer(Holder[T], Generic[W, T]):
 
         Raises:
             NotIgnoredError: It is the only one that is watched.
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             StoppedError: The consumer or the broker was stopped.
             ClosedError: The consumer or the broker was closed.
 

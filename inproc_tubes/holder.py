@@ -76,7 +76,7 @@ class Holder(EndTurn, Generic[T]):
             NotFoundError: This consumer does not hold it (any more).
             TubeFullError: The other tube has no room: this does not wait.
             DuplicateJobError: A job of the other tube has its key.
-            BadTubeNameError: ``tube`` is no tube name.
+            BadTubeNameError: ``tube`` is not a valid tube name.
             ClosedError: The consumer or the broker was closed.
 
         Cost: O(log n), and with an error that of formatting it.

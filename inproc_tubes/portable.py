@@ -447,7 +447,7 @@ class AnyBroker(_Handle, Protocol[T]):
         """
 
     def snapshot(self) -> BrokerSnapshot:
-        """Return the statistics of all there is, and who holds what, from one instant.
+        """Return all statistics, and who holds which job, from one instant.
 
         See `Broker.snapshot`.
         """
@@ -611,7 +611,7 @@ def make_broker(
         clock: The clock; None for the machine's monotonic clock.
 
     Raises:
-        ValueError: That is no such URL or codec.
+        ValueError: The URL or the codec is not valid.
         TypeError: One of them has the wrong type.
         ModuleNotFoundError: The extra is not installed.
 

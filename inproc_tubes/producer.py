@@ -134,7 +134,7 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
             JobTooBigError: The body is ``str``, ``bytes``, ``bytearray`` or
                 ``memoryview``, and larger than the broker's ``max_job_size``.
             DrainingError: `Broker.drain` was called, maybe while this waited.
-            BadTubeNameError: ``tube`` is no tube name.
+            BadTubeNameError: ``tube`` is not a valid tube name.
             StoppedError: There is no room, and the broker was stopped, maybe while this
                 waited.
             ClosedError: The producer or the broker was closed, maybe while this waited.
@@ -228,7 +228,7 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
                 "keep".
             JobTooBigError: One of the bodies is too large, see `put`.
             DrainingError: `Broker.drain` was called, maybe while this waited.
-            BadTubeNameError: ``tube`` is no tube name.
+            BadTubeNameError: ``tube`` is not a valid tube name.
             StoppedError: There is no room, and the broker was stopped, maybe while this
                 waited.
             ClosedError: The producer or the broker was closed, maybe while this waited.
@@ -296,7 +296,7 @@ class BaseProducer(PutTurn, Generic[W, M, T]):
             tube: The tube's name.
 
         Raises:
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ClosedError: The producer or the broker was closed.
 
         Cost: O(1).
@@ -529,7 +529,7 @@ class Producer(BaseProducer[int, list[int], T]):
             DuplicateJobError: A job of the tube has this key, see ``on_duplicate``.
             JobTooBigError: The body is too large, see `put`.
             DrainingError: `Broker.drain` was called, maybe while this waited.
-            BadTubeNameError: ``tube`` is no tube name.
+            BadTubeNameError: ``tube`` is not a valid tube name.
             StoppedError: There is no room, and the broker was stopped, maybe while this
                 waited.
             ClosedError: The producer or the broker was closed, maybe while this waited.

@@ -97,7 +97,7 @@ def connect(
             the server as long as its own timeout allows.
 
     Raises:
-        ValueError: That is no such URL or codec, or a number is out of its range.
+        ValueError: The URL or the codec is not valid, or a number is out of its range.
         TypeError: One of them has the wrong type.
 
     Cost: O(number of servers).
@@ -191,7 +191,7 @@ class RemoteBroker(Generic[T]):
 
         Raises:
             NotSupportedError: A context was asked for.
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ClosedError: The broker was closed.
 
         Cost: a connection.
@@ -226,7 +226,7 @@ class RemoteBroker(Generic[T]):
             body: The type of the bodies, for type checkers only.
 
         Raises:
-            BadTubeNameError: One of them is no tube name.
+            BadTubeNameError: One of the names is not valid.
             ClosedError: The broker was closed.
 
         Cost: a connection, and a round trip for each tube.
@@ -275,7 +275,7 @@ class RemoteBroker(Generic[T]):
 
         Raises:
             NotSupportedError: A context was asked for.
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ClosedError: The broker was closed.
 
         Cost: O(1); it connects with its first put.
@@ -317,7 +317,7 @@ class RemoteBroker(Generic[T]):
             body: The type of the bodies, for type checkers only.
 
         Raises:
-            BadTubeNameError: One of them is no tube name.
+            BadTubeNameError: One of the names is not valid.
             ClosedError: The broker was closed.
 
         Cost: O(number of tubes); it connects with its first reserve.
@@ -365,7 +365,7 @@ class RemoteBroker(Generic[T]):
 
         Raises:
             NotFoundError: There is no such tube (now).
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ConnectionLostError: A server could not be reached for too long.
             ClosedError: The broker was closed.
 
@@ -424,7 +424,7 @@ class RemoteBroker(Generic[T]):
         Raises:
             NotFoundError: The tube has no ready job.
             ValueError: Its body cannot be decoded.
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ConnectionLostError: A server could not be reached for too long.
             ClosedError: The broker was closed.
 
@@ -441,7 +441,7 @@ class RemoteBroker(Generic[T]):
         Raises:
             NotFoundError: The tube has no delayed job.
             ValueError: Its body cannot be decoded.
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ConnectionLostError: A server could not be reached for too long.
             ClosedError: The broker was closed.
 
@@ -458,7 +458,7 @@ class RemoteBroker(Generic[T]):
         Raises:
             NotFoundError: The tube has no buried job.
             ValueError: Its body cannot be decoded.
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ConnectionLostError: A server could not be reached for too long.
             ClosedError: The broker was closed.
 
@@ -486,7 +486,7 @@ class RemoteBroker(Generic[T]):
 
         Raises:
             NotSupportedError: Always.
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
 
         Cost: O(1).
         """
@@ -502,7 +502,7 @@ class RemoteBroker(Generic[T]):
 
         Raises:
             NotSupportedError: Always.
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
 
         Cost: O(1).
         """
@@ -526,7 +526,7 @@ class RemoteBroker(Generic[T]):
         Raises:
             ConnectionLostError: The answer is lost, and the jobs may have been kicked or
                 not; or a server could not be reached for too long.
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ClosedError: The broker was closed.
 
         Cost: three round trips to each server, but one for "default".
@@ -609,7 +609,7 @@ class RemoteBroker(Generic[T]):
 
         Raises:
             NotFoundError: There is no such tube (now).
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ConnectionLostError: A server could not be reached for too long.
             ClosedError: The broker was closed.
 
@@ -637,7 +637,7 @@ class RemoteBroker(Generic[T]):
 
         Raises:
             NotSupportedError: There was to be a limit.
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
 
         Cost: O(1).
         """
@@ -655,7 +655,7 @@ class RemoteBroker(Generic[T]):
 
         Raises:
             NotSupportedError: There was to be a limit.
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
 
         Cost: O(1).
         """
@@ -673,7 +673,7 @@ class RemoteBroker(Generic[T]):
 
         Raises:
             NotSupportedError: Always.
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
 
         Cost: O(1).
         """
@@ -741,7 +741,7 @@ class RemoteBroker(Generic[T]):
             How many.
 
         Raises:
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ConnectionLostError: A server could not be reached for too long.
             ClosedError: The broker was closed.
 
@@ -819,7 +819,7 @@ class RemoteBroker(Generic[T]):
 
         Raises:
             TimedOutError: There is still work to do after the timeout.
-            BadTubeNameError: One of them is no tube name.
+            BadTubeNameError: One of the names is not valid.
             ConnectionLostError: A server could not be reached for too long.
             StoppedError: There is still work to do, and the broker was stopped, maybe
                 while this waited.
@@ -847,7 +847,7 @@ class RemoteBroker(Generic[T]):
 
         Raises:
             TimedOutError: There is still work to do after the timeout.
-            BadTubeNameError: One of them is no tube name.
+            BadTubeNameError: One of the names is not valid.
             ConnectionLostError: A server could not be reached for too long.
             StoppedError: There is still work to do, and the broker was stopped, maybe
                 while this waited.

@@ -84,7 +84,7 @@ class BaseRemoteConsumer(RemoteHolder[T]):
             How many tubes it watches now.
 
         Raises:
-            BadTubeNameError: One of them is no tube name; none is watched then.
+            BadTubeNameError: One of the names is not valid; none is watched then.
             StoppedError: The consumer or the broker was stopped.
             ClosedError: The consumer or the broker was closed.
 
@@ -113,7 +113,7 @@ class BaseRemoteConsumer(RemoteHolder[T]):
 
         Raises:
             NotIgnoredError: It is the only one that is watched.
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             StoppedError: The consumer or the broker was stopped.
             ClosedError: The consumer or the broker was closed.
 

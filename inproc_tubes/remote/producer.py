@@ -162,7 +162,7 @@ class RemoteProducer(Generic[T]):
             ConnectionLostError: The answer is lost, and the job may have been put or
                 not; or no server could be reached for too long.
             DrainingError: The server takes no new jobs.
-            BadTubeNameError: ``tube`` is no tube name.
+            BadTubeNameError: ``tube`` is not a valid tube name.
             ServerError: The server has no memory for it, for instance.
             ClosedError: The producer or the broker was closed, maybe while this waited.
 
@@ -213,7 +213,7 @@ class RemoteProducer(Generic[T]):
             ConnectionLostError: The answer for one is lost, or no server could be reached
                 for too long.
             DrainingError: The server takes no new jobs.
-            BadTubeNameError: ``tube`` is no tube name.
+            BadTubeNameError: ``tube`` is not a valid tube name.
             ServerError: The server has no memory for them, for instance.
             ClosedError: The producer or the broker was closed, maybe while this waited.
 
@@ -268,7 +268,7 @@ class RemoteProducer(Generic[T]):
             tube: Its name.
 
         Raises:
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ClosedError: The producer or the broker was closed.
 
         Cost: a round trip.

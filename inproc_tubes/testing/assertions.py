@@ -106,7 +106,7 @@ def assert_put(
     Raises:
         AssertionError: There is none.
         TypeError: Bodies like this one cannot be compared: give a function.
-        BadTubeNameError: That is no tube name.
+        BadTubeNameError: The name is not a valid tube name.
         ClosedError: The broker was closed.
 
     Cost: O(number of jobs).
@@ -142,7 +142,7 @@ def refute_put(
 
     Raises:
         AssertionError: There is one.
-        BadTubeNameError: That is no tube name.
+        BadTubeNameError: The name is not a valid tube name.
         ClosedError: The broker was closed.
 
     Cost: O(number of jobs).
@@ -155,7 +155,7 @@ def refute_put(
 
 
 def assert_empty(broker: Broker) -> None:
-    """Assert that there is no job, in whatever tube and state.
+    """Assert that there is no job in any tube, in any state.
 
     Args:
         broker: The broker.
@@ -198,7 +198,7 @@ def drain(
             must not be hidden. Or the handler gives a job back for ever.
         TypeError: The clock of the broker cannot be moved, or an argument has the wrong
             type.
-        BadTubeNameError: That is no tube name.
+        BadTubeNameError: The name is not a valid tube name.
         ClosedError: The broker was closed.
 
     Cost: that of the handler.

@@ -82,7 +82,7 @@ class FakeClock:
 
     Raises:
         ValueError: ``start`` or ``grace`` is negative or NaN, or ``start`` is infinite.
-        TypeError: That is no number, or no such wall.
+        TypeError: One of them is not a number, or ``wall`` is not such an object.
     """
 
     def __init__(
@@ -191,7 +191,7 @@ class FakeClock:
             return self._time
 
     def follow_wall(self) -> float:
-        """Advance to where the ``wall`` is, which was moved otherwise than by this clock.
+        """Advance to the time of the ``wall``, after something else has moved that.
 
         Returns:
             By how many seconds that was.
@@ -222,7 +222,7 @@ class FakeClock:
 
         Raises:
             RuntimeError: None is running.
-            TypeError: That is no event loop.
+            TypeError: It is not an event loop.
 
         Cost: O(1).
         """
@@ -420,7 +420,7 @@ def wait_until_waiting(broker: Broker, n: int, timeout: float = 10) -> None:
 
     Raises:
         AssertionError: Fewer verbs waited within the timeout.
-        TypeError: That is no broker in memory, or no number.
+        TypeError: It is not a broker in memory, or ``n`` is not a number.
         ValueError: ``n`` is negative.
 
     Cost: O(1) for each that begins to wait.

@@ -37,7 +37,7 @@ class BaseWorker(Generic[T]):
                 of the worker.
 
         Raises:
-            BadTubeNameError: One of them is no tube name.
+            BadTubeNameError: One of the names is not valid.
             ValueError: One of them has a handler already.
             TypeError: It is not a function, or it returns coroutines and the worker is
                 for threads.
@@ -76,9 +76,9 @@ class BaseWorker(Generic[T]):
             ttr: Their time to run.
 
         Raises:
-            BadTubeNameError: That is no tube name.
+            BadTubeNameError: The name is not a valid tube name.
             ValueError: A number is out of its range.
-            TypeError: One of them is no number.
+            TypeError: One of them is not a number.
             RuntimeError: The worker is running.
 
         Cost: O(1).

@@ -114,7 +114,7 @@ class Retry(Exception):  # noqa: N818 - it is no error, but an order
         priority: Its new priority; None keeps the present one.
 
     Raises:
-        TypeError: One of them is no number.
+        TypeError: One of them is not a number.
         ValueError: One of them is out of its range.
     """
 

@@ -66,7 +66,7 @@ class AsyncWorker(BaseWorker[T]):
         log_bodies: Whether the log shows the bodies of jobs, shortened.
 
     Raises:
-        BadTubeNameError: One of the names is no tube name.
+        BadTubeNameError: One of the names is not valid.
         TypeError: One of the arguments has the wrong type.
         ValueError: One of them is out of its range.
     """
@@ -135,7 +135,7 @@ class AsyncWorker(BaseWorker[T]):
 
         Raises:
             ValueError: The timeout is out of its range.
-            TypeError: It is no number.
+            TypeError: It is not a number.
 
         Cost: O(number of tasks).
         """

@@ -78,7 +78,7 @@ class Worker(BaseWorker[T]):
         log_bodies: Whether the log shows the bodies of jobs, shortened.
 
     Raises:
-        BadTubeNameError: One of the names is no tube name.
+        BadTubeNameError: One of the names is not valid.
         TypeError: One of the arguments has the wrong type.
         ValueError: One of them is out of its range.
     """
@@ -149,7 +149,7 @@ class Worker(BaseWorker[T]):
 
         Raises:
             ValueError: The timeout is out of its range.
-            TypeError: It is no number.
+            TypeError: It is not a number.
 
         Cost: O(number of threads).
         """
