@@ -98,7 +98,7 @@ class Clock(Protocol):
         """
 
     def seconds_until(self, moment: float) -> float:
-        """Return for how many real seconds an event loop may sleep, as it cannot be parked.
+        """Return for how many real seconds an event loop may sleep: it cannot be parked.
 
         That is how long it takes until ``moment``; 0 or less if it is past; inf for
         never, and for a clock that is moved by hand and tells the brokers itself.
