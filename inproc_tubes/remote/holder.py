@@ -241,9 +241,18 @@ class RemoteHolder(Generic[T]):
         """Tell whether the reservation is over, and its holder did not end it."""
         assert isinstance(job, RemoteJob)  # it is called by nothing else
         reservation = job._reservation
-        connection = reservation.connection
         if reservation.standing is not Standing.HELD:
             return reservation.standing is Standing.LOST
+        return self._is_over(reservation)
+
+    def _is_over(self, reservation: Reservation) -> bool:
+        """Ask whether a reservation in hand is over, and note it if so.
+
+        beanstalkd 1.12 can forget to end one whose connection is asked nothing: it looks
+        in the very microsecond of the deadline, and does not look again (``conn_timeout``
+        in prot.c). Whatever the connection is asked makes it look.
+        """
+        connection = reservation.connection
         if connection is None or not connection.is_alive():
             self.pool.end(reservation, Standing.LOST)
             return True

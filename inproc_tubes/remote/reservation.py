@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from .connection import Connection
     from .server import Server
 
-__all__ = ["Reservation"]
+__all__ = ["LATE", "Reservation"]
 
 # Seconds by which a reservation may end later than it seems: the server's clock, and the
 # way of its answer.
-_LATE = 1.0
+LATE = 1.0
 
 
 class Reservation:
@@ -76,7 +76,7 @@ class Reservation:
     def is_over_at(self, now: float) -> bool:
         """Tell whether it has ended by then for sure, as far as its end is known."""
         deadline_at = self.deadline_at
-        return deadline_at is not None and now > deadline_at + _LATE
+        return deadline_at is not None and now >= deadline_at + LATE
 
     @property
     def deadline_at(self) -> float | None:

@@ -30,6 +30,7 @@ from inproc_tubes.errors import (
 )
 
 from .connection import Client, Connection, Lost, Standing
+from .reservation import LATE
 from .server import Away
 
 if TYPE_CHECKING:
@@ -181,19 +182,22 @@ class Reserving(Generic[T]):
                 with suppress(NotFoundError):
                     reservation.stats = self.holder._stats_of_held(reservation)
             if reservation.is_over_at(now):
-                pool.end(reservation, Standing.LOST)
+                self.holder._is_over(reservation)
         return pool.free_one(server, alive=False)
 
     def first_deadline(self) -> float:
-        """Return when the first job in hand is to be told of: a second before its end.
+        """Return when the first job in hand is to be told of, or asked for.
+
+        It is told of a second before its end. If it was, it is asked for when it is over:
+        see `RemoteHolder._is_over`.
 
         Raises:
-            DeadlineSoonError: That is now.
+            DeadlineSoonError: One is to be told of now.
         """
         now = self.pool.network.clock.now()
         first: tuple[float, Reservation] | None = None
         for reservation in list(self.pool.held.values()):
-            if reservation.standing is not Standing.HELD or reservation.told:
+            if reservation.standing is not Standing.HELD:
                 continue
             if reservation.stats is None:
                 try:
@@ -201,17 +205,20 @@ class Reserving(Generic[T]):
                 except NotFoundError:
                     continue
             deadline_at = reservation.begun_at + reservation.stats.ttr
-            if deadline_at <= now:
-                continue  # it is over, and nobody need be told
-            if first is None or deadline_at < first[0]:
-                first = (deadline_at, reservation)
+            if reservation.is_over_at(now):
+                self.holder._is_over(reservation)
+                continue
+            late = reservation.told or deadline_at <= now
+            due_at = deadline_at + (LATE if late else -SAFETY_MARGIN)
+            if first is None or due_at < first[0]:
+                first = (due_at, reservation)
         if first is None:
             return inf
-        deadline_at, reservation = first
-        if deadline_at - SAFETY_MARGIN <= now:
+        due_at, reservation = first
+        if due_at <= now and not reservation.told:
             reservation.told = True
-            raise DeadlineSoonError(reservation.id, deadline_at - now)
-        return deadline_at - SAFETY_MARGIN
+            raise DeadlineSoonError(reservation.id, due_at + SAFETY_MARGIN - now)
+        return due_at
 
 
 class Attempt(Generic[T]):

@@ -31,7 +31,7 @@ from inproc_tubes.remote import (
     pool,
     server,
 )
-from inproc_tubes.remote.connection import Client, Lost
+from inproc_tubes.remote.connection import Client, Lost, Standing
 from inproc_tubes.remote.sleeping import ThreadSleeper
 from tests.remote.shared import wait_until, wait_until_asleep
 from tests.remote.test_outages import lose_answer_of
@@ -489,6 +489,19 @@ def test_a_job_that_is_gone_is_told_of_no_deadline(
     clock.advance(20)
     again = consumer.reserve(0)
     assert second.id == again.id
+    assert consumer.reserve(0, default=None) is None
+
+
+def test_a_job_that_another_thread_has_just_settled_is_told_of_no_deadline(
+    broker: RemoteBroker, clock: FakeClock
+) -> None:
+    broker.producer().put(1, ttr=10)
+    consumer = broker.consumer()
+    job = consumer.reserve()
+    assert 10 == job.ttr
+    (held,) = consumer.pool.held.values()
+    held.standing = Standing.SETTLED  # and is about to be taken out
+    clock.advance(9.5)
     assert consumer.reserve(0, default=None) is None
 
 

@@ -8,6 +8,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import greenstalk
 import pytest
 
 from inproc_tubes import (
@@ -19,6 +20,7 @@ from inproc_tubes import (
     StoppedError,
     TimedOutError,
 )
+from inproc_tubes.remote.connection import Client, Standing
 from tests.remote.shared import wait_until, wait_until_reserving
 from tests.threads import LONG, advance_until_done, start
 
@@ -141,6 +143,32 @@ def test_a_reserve_that_waits_is_told_of_a_deadline_once(
     clock.advance(9)
     with pytest.raises(DeadlineSoonError):
         consumer.reserve(0)
+
+
+def test_a_reserve_that_waits_asks_for_a_job_whose_time_is_over(
+    broker: RemoteBroker, clock: FakeClock
+) -> None:
+    """A server that has forgotten to end the reservation does so when it is asked."""
+    broker.producer().put("x", ttr=10)
+    consumer = broker.consumer()
+    job = consumer.reserve()
+    (held,) = consumer.pool.held.values()
+    assert held.connection is not None
+    assert 10 == job.ttr
+    clock.advance(9)
+    with pytest.raises(DeadlineSoonError):
+        consumer.reserve()
+    # This server has more time for it than the consumer knows of.
+    held.connection.ask(Client.touch, greenstalk.Job(held.wire_id, b""))
+    before = broker.stats().cmd_stats_job
+    future = start(consumer.reserve)
+    wait_until_reserving(broker)
+    clock.advance(2)
+    wait_until(lambda: not consumer.pool.held)
+    assert before + 1 == broker.stats().cmd_stats_job
+    assert Standing.LOST is held.standing
+    clock.advance(8)
+    assert "x" == future.result(LONG).body
 
 
 def test_a_touch_puts_off_what_a_reserve_that_waits_is_told(
