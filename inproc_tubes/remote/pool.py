@@ -199,7 +199,9 @@ class Pool:
 
     def end(self, reservation: Reservation, standing: Standing) -> None:
         """Note that a reservation is over; its connection is free if it has no other."""
-        reservation.standing = standing
+        # What another thread has settled meanwhile is not lost.
+        if reservation.standing is not Standing.SETTLED:
+            reservation.standing = standing
         connection = reservation.connection
         assert connection is not None  # it was reserved
         try:

@@ -505,6 +505,19 @@ def test_a_job_that_another_thread_has_just_settled_is_told_of_no_deadline(
     assert consumer.reserve(0, default=None) is None
 
 
+def test_a_job_that_another_thread_settles_during_a_look_is_not_lost(
+    broker: RemoteBroker,
+) -> None:
+    broker.producer().put(1)
+    consumer = broker.consumer()
+    job = consumer.reserve()
+    (held,) = consumer.pool.held.values()
+    job.delete()
+    with pytest.raises(NotFoundError):  # it was in hand when the look began
+        consumer._stats_of_held(held)
+    assert not job.lost
+
+
 @pytest.mark.parametrize("seconds", [10.5, 20])
 def test_a_job_that_has_expired_is_told_of_no_deadline(
     broker: RemoteBroker, clock: FakeClock, seconds: float
