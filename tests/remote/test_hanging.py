@@ -22,6 +22,8 @@ from inproc_tubes import (
 )
 from inproc_tubes.remote import connect, connection
 from inproc_tubes.remote.connection import Client, Connection
+from inproc_tubes.remote.server import Server
+from inproc_tubes.testing import FakeClock
 from tests.remote.shared import wait_until_reserving
 from tests.remote.test_corners import fail_once
 from tests.threads import LONG, start
@@ -94,6 +96,17 @@ def test_what_takes_connections_and_ends_them_is_away(
         pytest.raises((ConnectionLostError, TimedOutError)),
     ):
         verb(broker)
+
+
+def test_connections_that_end_together_are_one_break() -> None:
+    server = Server(("a", 1), 0, FakeClock())
+    for _ in range(10):
+        server.note_break(0, ConnectionError())
+    assert 1 == server.breaks
+    assert not server.is_away
+    for made_after in (1, 2):
+        server.note_break(made_after, ConnectionError())
+    assert server.is_away
 
 
 @pytest.mark.parametrize("verb", VERBS)
