@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from tests.interpreted import interpreted
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
@@ -18,6 +20,9 @@ REQUIRE_REAL = "INPROC_TUBES_REQUIRE_REAL"
 
 # What a skipped test says that no server could pass: see tests/handles/not_portable.py.
 NOT_PORTABLE = "not portable: "
+
+# Reasons to skip a test of the real server that have nothing to do with the server.
+NO_SERVER_COULD = (NOT_PORTABLE, interpreted.kwargs["reason"])
 
 settings.register_profile(
     "suite",
@@ -78,7 +83,7 @@ def pytest_runtest_makereport(
         REQUIRE_REAL in os.environ
         and report.skipped
         and item.get_closest_marker("real") is not None
-        and NOT_PORTABLE not in str(report.longrepr)
+        and not any(reason in str(report.longrepr) for reason in NO_SERVER_COULD)
     ):
         report.outcome = "failed"
         report.longrepr = f"{REQUIRE_REAL} is set, but: {report.longrepr}"

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.interpreted import interpreted
+
 SKIPPED = """
     import pytest
 
@@ -59,6 +61,25 @@ def test_a_skipped_real_test_fails_where_the_server_is_required(
     # A mark skips during setup, where a failure is called an error.
     result.assert_outcomes(skipped=1, failed=1, errors=1)
     result.stdout.fnmatch_lines(["*INPROC_TUBES_REQUIRE_REAL is set, but: *no server*"])
+
+
+def test_what_no_server_could_pass_may_be_skipped(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    excused = f"""
+        import pytest
+
+        @pytest.mark.real
+        @pytest.mark.skipif(True, reason="{interpreted.kwargs["reason"]}")
+        def test_of_an_interpreted_core():
+            pass
+
+        @pytest.mark.real
+        def test_of_what_is_not_portable():
+            pytest.skip("not portable: no server can do it")
+    """
+    monkeypatch.setenv("INPROC_TUBES_REQUIRE_REAL", "1")
+    run(excused).assert_outcomes(skipped=2)
 
 
 @pytest.mark.parametrize(
