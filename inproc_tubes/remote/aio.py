@@ -341,7 +341,7 @@ class RemoteAsyncProducer(Generic[T]):
     """
 
     def __init__(self, network: Network, tube: str, name: str | None) -> None:
-        self.pool: Pool = Pool(network, patient=False)
+        self._pool: Pool = Pool(network, patient=False)
         self._name = name_here() if name is None else name
         self._tube = tube
         # Those that nobody uses, and all of them, each for its own loop only.
@@ -401,7 +401,7 @@ class RemoteAsyncProducer(Generic[T]):
         Source: OP_PUT (prot.c).
         """
         refuse_all(key, on_duplicate, expires)
-        codec = self.pool.network.codec
+        codec = self._pool.network.codec
         (command,) = put_commands(codec, [body], priority, delay, ttr, tube, timeout)
         return await self._put(command, self._tube if tube is None else tube)
 
@@ -451,12 +451,12 @@ class RemoteAsyncProducer(Generic[T]):
         Cost: that of `RemoteProducer.put_many`.
         """
         refuse_all(key, on_duplicate, expires)
-        codec = self.pool.network.codec
+        codec = self._pool.network.codec
         commands = put_commands(
             codec, list(bodies), priority, delay, ttr, tube, timeout
         )
         name = self._tube if tube is None else tube
-        self.pool.check_open()
+        self._pool.check_open()
         return [await self._put(command, name) for command in commands]
 
     async def submit(
@@ -506,7 +506,7 @@ class RemoteAsyncProducer(Generic[T]):
         Source: OP_USE (prot.c).
         """
         name = check_tube_name(tube)
-        self.pool.check_open()
+        self._pool.check_open()
         self._tube = name
 
     def using(self) -> str:
@@ -517,7 +517,7 @@ class RemoteAsyncProducer(Generic[T]):
 
         Cost: O(1).
         """
-        self.pool.check_open()
+        self._pool.check_open()
         return self._tube
 
     def close(self) -> None:
@@ -530,7 +530,7 @@ class RemoteAsyncProducer(Generic[T]):
         self._close("the producer was closed")
 
     def _close(self, why: str) -> None:
-        self.pool.close(why)
+        self._pool.close(why)
         for client in list(self._all):
             client.end()
 
@@ -569,11 +569,11 @@ class RemoteAsyncProducer(Generic[T]):
         refuse_to_pickle(self, protocol)
 
     def __repr__(self) -> str:
-        state = self.pool.closed or f"uses {self._tube!r}"
+        state = self._pool.closed or f"uses {self._tube!r}"
         return f"<RemoteAsyncProducer {self._name!r}: {state}>"
 
     async def _put(self, command: PutCommand, tube: str) -> int:
-        network = self.pool.network
+        network = self._pool.network
         while True:
             client = await self._take()
             server = client.server
@@ -599,26 +599,26 @@ class RemoteAsyncProducer(Generic[T]):
             except greenstalk.UnknownResponseError as error:
                 raise ServerError(error.status.decode("ascii", "replace")) from error
             except BROKEN as error:
-                self.pool.check_open()  # the likely reason
+                self._pool.check_open()  # the likely reason
                 client.note_break(error)
                 if sent:
                     raise lost_put(server) from error
             finally:
-                if in_step and self.pool.closed is None:
+                if in_step and self._pool.closed is None:
                     self._free[client.loop].append(client)
                 else:
                     self._drop(client)
             if too_big:
-                limit = max_job_size(self.pool, server)
+                limit = max_job_size(self._pool, server)
                 raise JobTooBigError(len(command.data), limit)
 
     async def _take(self) -> _Client:
         """Take a connection to the first of the servers that is there."""
-        network = self.pool.network
+        network = self._pool.network
         free = self._free.setdefault(asyncio.get_running_loop(), [])
         give_up_at: float | None = None
         while True:
-            self.pool.check_open()
+            self._pool.check_open()
             away: list[Away] = []
             for server in network.in_turn():
                 client = await self._idle(server, free)
@@ -630,8 +630,8 @@ class RemoteAsyncProducer(Generic[T]):
                     away.append(error)
             if give_up_at is None:
                 give_up_at = network.clock.now() + network.reconnect_timeout
-            until = self.pool.time_to_retry("put", away, give_up_at)
-            await sleep_in_loop(self.pool, until)
+            until = self._pool.time_to_retry("put", away, give_up_at)
+            await sleep_in_loop(self._pool, until)
 
     async def _idle(self, server: Server, free: list[_Client]) -> _Client | None:
         """Take a connection that nobody uses, if there is one."""
@@ -656,7 +656,7 @@ class RemoteAsyncProducer(Generic[T]):
         server.check_not_away()
         client = _Client(server)
         try:
-            async with asyncio.timeout(self.pool.network.answer_timeout):
+            async with asyncio.timeout(self._pool.network.answer_timeout):
                 await client.connect()
                 await _greet(client)
         except BROKEN as error:

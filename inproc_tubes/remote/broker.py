@@ -909,7 +909,7 @@ class RemoteBroker(Generic[T]):
         for producer in self._producers:
             producer._close(_CLOSED)
         for consumer in self._consumers:
-            consumer.pool.close(_CLOSED)
+            consumer._pool.close(_CLOSED)
         self._pool.close(_CLOSED)
         self._hasty_pool.close(_CLOSED)
         # Of consumers that were dropped, but their jobs were not.

@@ -44,9 +44,9 @@ class BaseRemoteConsumer(RemoteHolder[T]):
             Pool(looking.network, patient=looking.patient), looking, called
         )
         # Its jobs refer to another holder: a handle that is dropped closes.
-        holder: RemoteHolder[T] = RemoteHolder(self.pool, looking, called)
+        holder: RemoteHolder[T] = RemoteHolder(self._pool, looking, called)
         names = tuple(dict.fromkeys(tubes))
-        self._reserving = Reserving(self.pool, holder, names)
+        self._reserving = Reserving(self._pool, holder, names)
 
     @property
     def name(self) -> str:
@@ -145,7 +145,7 @@ class BaseRemoteConsumer(RemoteHolder[T]):
 
         Cost: O(number of tubes).
         """
-        self.pool.check_open()
+        self._pool.check_open()
         reserving = self._reserving
         return [] if reserving.stopped is not None else list(reserving.watched)
 
@@ -199,7 +199,7 @@ class BaseRemoteConsumer(RemoteHolder[T]):
         Cost: O(number of connections), and a round trip for each that has jobs.
         Source: connclose (conn.c).
         """
-        self.pool.close("the consumer was closed")
+        self._pool.close("the consumer was closed")
 
     def __enter__(self) -> Self:
         """Return the handle, which the end of the with-block closes."""
@@ -216,19 +216,19 @@ class BaseRemoteConsumer(RemoteHolder[T]):
 
     def __del__(self) -> None:
         # Without a pool: the constructor has raised.
-        if hasattr(self, "pool"):
-            self.pool.abandon()
+        if hasattr(self, "_pool"):
+            self._pool.abandon()
 
     @property
     def _description(self) -> str:
         """What it watches and holds, and what waits, for its repr."""
-        if self.pool.closed is not None:
-            return self.pool.closed
+        if self._pool.closed is not None:
+            return self._pool.closed
         reserving = self._reserving
         names = ", ".join(map(repr, reserving.watched))
         parts = [
             reserving.stopped or f"watches {names}",
-            f"holds {counted(len(self.pool.held), 'job')}",
+            f"holds {counted(len(self._pool.held), 'job')}",
         ]
         if reserving.waiting:
             parts.append(waiting([(len(reserving.waiting), "reserve")]))

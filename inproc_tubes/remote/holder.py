@@ -54,17 +54,14 @@ class RemoteHolder(Generic[T]):
     It is no handle: a handle that is dropped closes its connections, although its jobs
     refer to the holder still. `inproc_tubes.holder.Holder` is the same in memory.
 
-    Attributes:
-        pool: The connections, and the jobs that they have in hand.
-
     Args:
-        pool: The same.
+        pool: The connections, and the jobs that they have in hand.
         looking: The connections of the broker, which look at a job after a close, too.
         name: What the handle is called.
     """
 
     def __init__(self, pool: Pool, looking: Pool, name: str) -> None:
-        self.pool = pool
+        self._pool = pool
         self._looking = looking
         self._name = name
 
@@ -76,14 +73,14 @@ class RemoteHolder(Generic[T]):
         Such a job is buried, and the log says why.
         """
         try:
-            body: T = decode(self.pool.network.codec, data)
+            body: T = decode(self._pool.network.codec, data)
         except ValueError as error:
             _logger.error("job %d is buried: %s", reservation.id, error)  # noqa: TRY400 - one line says all
             with suppress(NotFoundError, ConnectionLostError):
                 self.bury(reservation.id)
             return None
         job = new_job(reservation, body, self)
-        self.pool.note_handle(reservation, job)
+        self._pool.note_handle(reservation, job)
         return job
 
     # What becomes of them
@@ -180,7 +177,7 @@ class RemoteHolder(Generic[T]):
         Source: touch_job (prot.c): a reset to the full ttr, not an extension.
         """
         job_id, reservation = self._target_of(job_or_id)
-        now = self.pool.network.clock.now()
+        now = self._pool.network.clock.now()
         held = self._ask_holder(
             job_or_id, job_id, reservation, Client.touch, _as_greenstalk(reservation)
         )
@@ -254,7 +251,7 @@ class RemoteHolder(Generic[T]):
         """
         connection = reservation.connection
         if connection is None or not connection.is_alive():
-            self.pool.end(reservation, Standing.LOST)
+            self._pool.end(reservation, Standing.LOST)
             return True
         before = reservation.stats
         try:
@@ -268,16 +265,16 @@ class RemoteHolder(Generic[T]):
                 before is not None and before.reserves != now.reserves
             )
             # Reserved so late, it is reserved by somebody else.
-            lost = lost or reservation.is_over_at(self.pool.network.clock.now())
+            lost = lost or reservation.is_over_at(self._pool.network.clock.now())
         if lost:
-            self.pool.end(reservation, Standing.LOST)
+            self._pool.end(reservation, Standing.LOST)
         return lost
 
     def _stats_job(self, job_or_id: Job[T] | int) -> JobStats:
         """Return the statistics of a job."""
         if not isinstance(job_or_id, RemoteJob):
             job_id, _ = self._target_of(job_or_id)
-            server, wire_id = self.pool.network.place_of(job_id)
+            server, wire_id = self._pool.network.place_of(job_id)
             return self._ask_stats(server, wire_id, job_id)
         reservation = self._own(job_or_id)
         if self._fenced(reservation):
@@ -300,7 +297,7 @@ class RemoteHolder(Generic[T]):
     @property
     def _session(self) -> object:
         """What a broker in memory compares its sessions with, given one of our jobs."""
-        return self.pool
+        return self._pool
 
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
         refuse_to_pickle(self, protocol)
@@ -311,7 +308,7 @@ class RemoteHolder(Generic[T]):
         """Return the reservation of a handle of this broker."""
         if (
             not isinstance(job, RemoteJob)
-            or _pool_of(job).network is not self.pool.network
+            or _pool_of(job).network is not self._pool.network
         ):
             raise NotFoundError(job.id, reason=NotFoundReason.FOREIGN)
         return job._reservation
@@ -326,11 +323,11 @@ class RemoteHolder(Generic[T]):
         """
         if not isinstance(job_or_id, Job):
             job_id = check_job_id(job_or_id)
-            self.pool.check_open()
-            return job_id, self.pool.held.get(job_id)
+            self._pool.check_open()
+            return job_id, self._pool.held.get(job_id)
         reservation = self._own(job_or_id)
-        self.pool.check_open()
-        current = self.pool.held.get(reservation.id)
+        self._pool.check_open()
+        current = self._pool.held.get(reservation.id)
         if reservation.standing is Standing.PEEKED:
             return reservation.id, current
         if current is not None and current is not reservation:
@@ -340,35 +337,35 @@ class RemoteHolder(Generic[T]):
                 reason=NotFoundReason.RESERVED_SINCE,
                 holder=self._name,
             )
-        mine = _pool_of(job_or_id) is self.pool
+        mine = _pool_of(job_or_id) is self._pool
         return reservation.id, reservation if mine else None
 
     def _fenced(self, reservation: Reservation) -> bool:
         """Tell whether this holder has reserved the job again since."""
-        current = self.pool.held.get(reservation.id)
+        current = self._pool.held.get(reservation.id)
         return current is not None and current is not reservation
 
     def _delete(self, job_id: int, reservation: Reservation | None) -> bool:
         """Delete a job, and tell whether it was there, and not another's."""
-        self.pool.check_open()
+        self._pool.check_open()
         sent = False
         if reservation is not None and reservation.standing is Standing.HELD:
             try:
                 self._on_its_connection(reservation, Client.delete, reservation.wire_id)
             except greenstalk.NotFoundError:
-                self.pool.end(reservation, Standing.LOST)
+                self._pool.end(reservation, Standing.LOST)
                 return False
             except Lost as lost:
                 sent = lost.sent
-                self.pool.end(reservation, Standing.LOST)
+                self._pool.end(reservation, Standing.LOST)
             else:
-                self.pool.end(reservation, Standing.SETTLED)
+                self._pool.end(reservation, Standing.SETTLED)
                 return True
-        server, wire_id = self.pool.network.place_of(job_id)
+        server, wire_id = self._pool.network.place_of(job_id)
         if not self._delete_of_nobody(server, wire_id, sent=sent):
             return False
         if reservation is not None:
-            self.pool.end(reservation, Standing.SETTLED)
+            self._pool.end(reservation, Standing.SETTLED)
         return True
 
     def _delete_of_nobody(self, server: Server, wire_id: int, *, sent: bool) -> bool:
@@ -378,7 +375,7 @@ class RemoteHolder(Generic[T]):
         """
         fresh = False
         while True:
-            connection = self.pool.take("delete", [server], fresh=fresh)
+            connection = self._pool.take("delete", [server], fresh=fresh)
             try:
                 connection.ask(Client.delete, wire_id)
             except greenstalk.NotFoundError:
@@ -389,7 +386,7 @@ class RemoteHolder(Generic[T]):
             else:
                 return True
             finally:
-                self.pool.give_back(connection)
+                self._pool.give_back(connection)
         return sent and not self._exists(server, wire_id)
 
     def _give(
@@ -413,7 +410,7 @@ class RemoteHolder(Generic[T]):
             priority = known.priority
         target = _as_greenstalk(reservation)
         if failure is not None and isinstance(job_or_id, RemoteJob):
-            job_or_id._note_failure(failure, self.pool.network.clock.now())
+            job_or_id._note_failure(failure, self._pool.network.clock.now())
         if delay is None:
             self._ask_holder(
                 job_or_id, job_id, reservation, Client.bury, target, priority
@@ -422,7 +419,7 @@ class RemoteHolder(Generic[T]):
             self._ask_holder(
                 job_or_id, job_id, reservation, Client.release, target, priority, delay
             )
-        self.pool.end(reservation, Standing.SETTLED)
+        self._pool.end(reservation, Standing.SETTLED)
 
     def _ask_holder(
         self,
@@ -443,16 +440,16 @@ class RemoteHolder(Generic[T]):
         try:
             self._on_its_connection(reservation, command, *args, **kwargs)
         except greenstalk.NotFoundError:
-            self.pool.end(reservation, Standing.LOST)
+            self._pool.end(reservation, Standing.LOST)
             raise self._not_found(job_id) from None
         except Lost:
-            self.pool.end(reservation, Standing.LOST)
+            self._pool.end(reservation, Standing.LOST)
             raise NotFoundError(job_id, reason=_LOST) from None
         except ServerError as error:
             if (
                 error.answer == "BURIED"
             ):  # released without memory: it is buried instead
-                self.pool.end(reservation, Standing.SETTLED)
+                self._pool.end(reservation, Standing.SETTLED)
             raise
         return reservation
 
@@ -468,7 +465,7 @@ class RemoteHolder(Generic[T]):
         try:
             return connection.ask(command, *args, **kwargs)
         except Lost:
-            self.pool.check_open()  # the likely reason
+            self._pool.check_open()  # the likely reason
             raise
 
     def _stats_of(self, reservation: Reservation) -> JobStats:
@@ -492,19 +489,19 @@ class RemoteHolder(Generic[T]):
                 reservation, Client.stats_job, reservation.wire_id
             )
         except greenstalk.NotFoundError:
-            self.pool.end(reservation, Standing.LOST)
+            self._pool.end(reservation, Standing.LOST)
             raise NotFoundError(reservation.id, reason=NotFoundReason.GONE) from None
         except Lost:
-            self.pool.end(reservation, Standing.LOST)
+            self._pool.end(reservation, Standing.LOST)
             raise NotFoundError(reservation.id, reason=_LOST) from None
-        return self.pool.network.job_stats(reservation.server, found)
+        return self._pool.network.job_stats(reservation.server, found)
 
     def _ask_stats(self, server: Server, wire_id: int, job_id: int) -> JobStats:
         try:
             found = self._looking.ask([server], commands.stats_job, wire_id)
         except greenstalk.NotFoundError:
             raise NotFoundError(job_id, reason=NotFoundReason.GONE) from None
-        return self.pool.network.job_stats(server, found)
+        return self._pool.network.job_stats(server, found)
 
     def _not_held(self, job_or_id: Job[T] | int, job_id: int) -> NotFoundError:
         """Return the error for a verb that is for jobs in hand, and this one is not."""
@@ -519,7 +516,7 @@ class RemoteHolder(Generic[T]):
 
     def _not_found(self, job_id: int) -> NotFoundError:
         """Return the error for a job that the server has not found, with its reason."""
-        server, wire_id = self.pool.network.place_of(job_id)
+        server, wire_id = self._pool.network.place_of(job_id)
         try:
             state = self._ask_stats(server, wire_id, job_id).state
         except NotFoundError as error:
@@ -551,7 +548,7 @@ def cannot_move() -> NotSupportedError:
 def _pool_of(job: Job[T]) -> Pool:
     holder: object = job._holder
     assert isinstance(holder, RemoteHolder)  # as that of each RemoteJob is
-    return holder.pool
+    return holder._pool
 
 
 def _as_greenstalk(reservation: Reservation | None) -> greenstalk.Job[bytes]:

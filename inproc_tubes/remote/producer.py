@@ -114,12 +114,12 @@ class RemoteProducer(Generic[T]):
     """
 
     def __init__(self, network: Network, tube: str, name: str | None) -> None:
-        self.pool: Pool = Pool(network)
+        self._pool: Pool = Pool(network)
         self._name = name_here() if name is None else name
         self._tube = tube
         for server in network.servers:
             with suppress(Away, Lost):
-                self._use(self.pool.try_to_take(server))
+                self._use(self._pool.try_to_take(server))
 
     @property
     def name(self) -> str:
@@ -170,7 +170,7 @@ class RemoteProducer(Generic[T]):
         Source: OP_PUT (prot.c).
         """
         refuse_all(key, on_duplicate, expires)
-        codec = self.pool.network.codec
+        codec = self._pool.network.codec
         (command,) = put_commands(codec, [body], priority, delay, ttr, tube, timeout)
         return self._put(command, self._tube if tube is None else tube)
 
@@ -220,12 +220,12 @@ class RemoteProducer(Generic[T]):
         Cost: a round trip for each.
         """
         refuse_all(key, on_duplicate, expires)
-        codec = self.pool.network.codec
+        codec = self._pool.network.codec
         commands = put_commands(
             codec, list(bodies), priority, delay, ttr, tube, timeout
         )
         name = self._tube if tube is None else tube
-        self.pool.check_open()
+        self._pool.check_open()
         return [self._put(command, name) for command in commands]
 
     def submit(
@@ -275,10 +275,10 @@ class RemoteProducer(Generic[T]):
         Source: OP_USE (prot.c).
         """
         name = check_tube_name(tube)
-        self.pool.check_open()
+        self._pool.check_open()
         self._tube = name
-        for server in self.pool.network.servers:
-            connection = self.pool.free_one(server)
+        for server in self._pool.network.servers:
+            connection = self._pool.free_one(server)
             if connection is not None:
                 with suppress(Lost):  # the next put makes another
                     self._use(connection)
@@ -291,7 +291,7 @@ class RemoteProducer(Generic[T]):
 
         Cost: O(1).
         """
-        self.pool.check_open()
+        self._pool.check_open()
         return self._tube
 
     def close(self) -> None:
@@ -304,7 +304,7 @@ class RemoteProducer(Generic[T]):
         self._close("the producer was closed")
 
     def _close(self, why: str) -> None:
-        self.pool.close(why)
+        self._pool.close(why)
 
     def __enter__(self) -> Self:
         """Return the handle, which the end of the with-block closes."""
@@ -321,24 +321,24 @@ class RemoteProducer(Generic[T]):
 
     def __del__(self) -> None:
         # Without a pool: the constructor has raised.
-        if hasattr(self, "pool"):
-            self.pool.abandon()
+        if hasattr(self, "_pool"):
+            self._pool.abandon()
 
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
         refuse_to_pickle(self, protocol)
 
     def __repr__(self) -> str:
-        state = self.pool.closed or f"uses {self._tube!r}"
+        state = self._pool.closed or f"uses {self._tube!r}"
         return f"<RemoteProducer {self._name!r}: {state}>"
 
     def _use(self, connection: Connection) -> None:
         try:
             connection.use(self._tube)
         finally:
-            self.pool.give_back(connection)
+            self._pool.give_back(connection)
 
     def _put(self, command: PutCommand, tube: str) -> int:
-        pool = self.pool
+        pool = self._pool
         network = pool.network
         fresh = False
         while True:

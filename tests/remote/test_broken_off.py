@@ -120,7 +120,7 @@ def test_a_wait_that_is_broken_off_leaves_nothing(fake: FakeBeanstalkd) -> None:
             signal.call(verb)
             ended = signal.left > 0
             assert not consumer._reserving.waiting
-            assert not consumer.pool.held
+            assert not consumer._pool.held
     assert number > 20
 
 
@@ -150,13 +150,14 @@ def test_nothing_is_in_hand_that_the_consumer_does_not_know(
             ended = signal.left > 0
             wait_until(
                 lambda consumer=consumer: (  # type: ignore[misc]  # as above
-                    fake.broker.stats().current_jobs_reserved <= len(consumer.pool.held)
+                    fake.broker.stats().current_jobs_reserved
+                    <= len(consumer._pool.held)
                 )
             )
-            for held in list(consumer.pool.held):
+            for held in list(consumer._pool.held):
                 with suppress(NotFoundError):  # it may be settled, and not yet noted
                     consumer.delete(held)
-            assert not consumer.pool.held
+            assert not consumer._pool.held
             broker.clear_tube("default")
     assert number > 3
 
@@ -171,6 +172,6 @@ def test_a_producer_goes_on(fake: FakeBeanstalkd) -> None:
             signal.call(lambda producer=producer: producer.put(1))  # type: ignore[misc]  # as above
             ended = signal.left > 0
             producer.put(2)
-            assert 1 == len(list(producer.pool._all))
+            assert 1 == len(list(producer._pool._all))
             broker.clear_tube("default")
     assert number > 3

@@ -225,7 +225,7 @@ def test_a_connection_that_ends_as_it_is_made_is_made_again(
     broker.producer().put(1)
     producer, consumer = broker.producer(), broker.consumer()
     for each in (producer, consumer):
-        each.pool._free[0].pop().close()
+        each._pool._free[0].pop().close()
 
     def fail(*_: object) -> object:
         monkeypatch.undo()
@@ -284,7 +284,7 @@ def test_a_tube_that_is_watched_while_it_connects_is_watched(
     broker.producer("b").put(1)
     consumer = broker.consumer("a")
     fake.drop()
-    consumer.pool._free[0].clear()
+    consumer._pool._free[0].clear()
     before = server.Server.connect
 
     def connect_late(self: server.Server, patience: float) -> socket.socket:
@@ -306,8 +306,8 @@ def test_a_reserve_that_is_interrupted_leaves_no_connection(
     timeout: float | None,
 ) -> None:
     consumer = broker.consumer("a")
-    next(iter(consumer.pool._all)).close()
-    consumer.pool._free[0].clear()
+    next(iter(consumer._pool._all)).close()
+    consumer._pool._free[0].clear()
 
     def interrupt(*_: object) -> object:
         raise KeyboardInterrupt
@@ -499,7 +499,7 @@ def test_a_job_that_another_thread_has_just_settled_is_told_of_no_deadline(
     consumer = broker.consumer()
     job = consumer.reserve()
     assert 10 == job.ttr
-    (held,) = consumer.pool.held.values()
+    (held,) = consumer._pool.held.values()
     held.standing = Standing.SETTLED  # and is about to be taken out
     clock.advance(9.5)
     assert consumer.reserve(0, default=None) is None
@@ -511,7 +511,7 @@ def test_a_job_that_another_thread_settles_during_a_look_is_not_lost(
     broker.producer().put(1)
     consumer = broker.consumer()
     job = consumer.reserve()
-    (held,) = consumer.pool.held.values()
+    (held,) = consumer._pool.held.values()
     job.delete()
     with pytest.raises(NotFoundError):  # it was in hand when the look began
         consumer._stats_of_held(held)

@@ -220,7 +220,7 @@ def test_a_job_that_was_buried_for_want_of_memory_is_not_in_hand(
     fail_once(monkeypatch, b"release", greenstalk.BuriedError)
     with pytest.raises(ServerError, match=r"BURIED$"):
         job.release(priority=1)
-    assert not consumer.pool.held
+    assert not consumer._pool.held
 
 
 def test_a_tube_may_be_named_by_digits(broker: RemoteBroker) -> None:

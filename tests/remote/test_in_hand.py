@@ -59,7 +59,7 @@ def test_a_job_that_was_dropped_can_be_settled_by_its_id(
     for each in ids:
         consumer.delete(each)
     assert 0 == fake.broker.stats().current_jobs_reserved
-    assert not consumer.pool.held
+    assert not consumer._pool.held
 
 
 def test_a_job_that_was_dropped_and_is_gone_frees_its_connection(
@@ -68,7 +68,7 @@ def test_a_job_that_was_dropped_and_is_gone_frees_its_connection(
     producer, consumer = broker.producer(), broker.consumer()
     producer.put_many([1, 2])
     job_id = consumer.reserve().id
-    (held,) = consumer.pool.held.values()
+    (held,) = consumer._pool.held.values()
     fake.broker.cancel(job_id)
     before = fake.connections
     consumer.reserve()
@@ -97,7 +97,7 @@ def test_the_end_of_a_connection_is_none_of_a_newer_reservation(
     broker.producer().put_many([1, 2])
     consumer = broker.consumer()
     old, new = consumer.reserve(), consumer.reserve()
-    held = consumer.pool.held
+    held = consumer._pool.held
     connection, newer = held[old.id].connection, held[new.id]
     assert connection is not None
     # Another thread has just noted that its connection has reserved the job since.
@@ -117,13 +117,13 @@ def test_a_connection_ends_where_it_cannot_be_noted_that_its_job_does(
         def get(self, *_: Any) -> Any:
             raise KeyboardInterrupt
 
-    connection = consumer.pool.held[first.id].connection
+    connection = consumer._pool.held[first.id].connection
     assert connection is not None
     connection.jobs = Interrupted(connection.jobs)
     with pytest.raises(KeyboardInterrupt):
         first.delete()
     assert second.lost
-    assert not consumer.pool.held
+    assert not consumer._pool.held
     wait_until(lambda: fake.broker.stats().current_jobs_ready == 1)
 
 
@@ -135,8 +135,8 @@ def test_nothing_is_kept_of_what_was_lost(
     jobs = [*consumer.reserve_many(5), *(consumer.reserve() for _ in range(5))]
     fake.drop()
     assert all(each.lost for each in jobs)
-    assert not consumer.pool.held
-    assert all(each.lost is False for each in consumer.pool._all)
+    assert not consumer._pool.held
+    assert all(each.lost is False for each in consumer._pool._all)
 
 
 def test_whether_it_is_lost_is_told_while_the_server_is_away(
@@ -159,10 +159,10 @@ def test_a_command_does_not_come_between_a_reserve_and_its_answer(
     broker.producer().put(1, ttr=1)
     consumer = broker.consumer()
     consumer.reserve()
-    (first,) = consumer.pool.held.values()
+    (first,) = consumer._pool.held.values()
     clock.advance(1)
     job = consumer.reserve()  # the other one has expired: its connection is free
-    connection = consumer.pool.free_one(first.server)
+    connection = consumer._pool.free_one(first.server)
     assert connection is not None
     assert connection is first.connection
     connection.begin_reserve(None)

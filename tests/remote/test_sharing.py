@@ -152,7 +152,7 @@ def test_a_reserve_that_waits_asks_for_a_job_whose_time_is_over(
     broker.producer().put("x", ttr=10)
     consumer = broker.consumer()
     job = consumer.reserve()
-    (held,) = consumer.pool.held.values()
+    (held,) = consumer._pool.held.values()
     assert held.connection is not None
     assert 10 == job.ttr
     clock.advance(9)
@@ -164,7 +164,7 @@ def test_a_reserve_that_waits_asks_for_a_job_whose_time_is_over(
     future = start(consumer.reserve)
     wait_until_reserving(broker)
     clock.advance(2)
-    wait_until(lambda: not consumer.pool.held)
+    wait_until(lambda: not consumer._pool.held)
     assert before + 1 == broker.stats().cmd_stats_job
     assert Standing.LOST is held.standing
     clock.advance(8)
