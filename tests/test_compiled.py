@@ -172,6 +172,7 @@ def interrupting_clock() -> Callable[[], float]:
     return partial(next, map(itemgetter(1), interruptions))
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_that_comes_as_a_reserve_returns_loses_no_job(
     broker: Broker,
 ) -> None:
@@ -185,6 +186,7 @@ def test_an_interruption_that_comes_as_a_reserve_returns_loses_no_job(
     assert job is not None or 1 == broker.stats_tube("default").current_jobs_ready
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_that_comes_as_a_block_is_entered_leaves_no_job_reserved(
     broker: Broker,
 ) -> None:
@@ -196,6 +198,7 @@ def test_an_interruption_that_comes_as_a_block_is_entered_leaves_no_job_reserved
     assert 1 == broker.stats_tube("default").current_jobs_ready
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_that_comes_in_an_empty_block_leaves_no_job_reserved(
     broker: Broker,
 ) -> None:

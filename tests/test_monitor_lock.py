@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from _thread import interrupt_main
 from functools import partial
 from operator import call
@@ -19,7 +18,7 @@ from tests.meddling import MeddlingClock, held, state
 from tests.threads import LONG, start, waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from inproc_tubes.core.engine import Engine
@@ -55,14 +54,6 @@ def yields(broker: Broker) -> bool:
 @pytest.fixture
 def broker() -> Broker:
     return Broker(clock=FakeClock())
-
-
-@pytest.fixture
-def _interruptible() -> Iterator[None]:
-    """Have Ctrl-C raise, though whoever has started the tests may ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 # Competition
@@ -151,7 +142,7 @@ def test_an_error_releases_the_lock(
 # CPython 3.13 warns of a partial in a class, where this test puts one.
 @pytest.mark.filterwarnings("ignore:functools.partial will be:FutureWarning")
 @pytest.mark.parametrize("make", [_guard, yielding_guard])
-@pytest.mark.usefixtures("_interruptible")
+@pytest.mark.usefixtures("interruptible")
 def test_a_signal_that_raises_as_the_lock_is_taken_releases_it(
     make: Callable[[Any], AbstractContextManager[object]],
 ) -> None:
