@@ -17,7 +17,7 @@ from inproc_tubes import (
     StoppedError,
     TimedOutError,
 )
-from inproc_tubes.remote import connect
+from inproc_tubes.remote import connect, reserving
 from inproc_tubes.remote.connection import Client, Lost
 from tests.remote.conftest import URL
 from tests.remote.shared import Beanstalkd, wait_until, wait_until_asleep
@@ -181,8 +181,9 @@ def test_a_command_does_not_come_between_a_reserve_and_its_answer(
 
 @pytest.mark.real
 def test_a_reserve_does_not_wait_for_the_answer_much_longer_than_for_a_job(
-    beanstalkd: Beanstalkd,
+    beanstalkd: Beanstalkd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(reserving, "_SHORTEST_PATIENCE", 0.01)
     with connect(beanstalkd.url, answer_timeout=10 * LONG) as broker:
         consumer = broker.consumer()
         beanstalkd.hang()
