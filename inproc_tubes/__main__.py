@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import runpy
+import threading
 from pathlib import Path
 
 from .doctor import diagnose
@@ -15,6 +17,18 @@ _HERE = Path(__file__).parent
 
 # In a wheel the tutorial is beside this, see pyproject.toml.
 _TUTORIALS = (_HERE / "tutorial.txt", _HERE.parent / "examples" / "tutorial.py")
+
+
+def _give_up(
+    failure: threading.ExceptHookArgs,
+) -> None:  # pragma: no cover - it ends the process
+    """End the process: the other threads of the shop would wait for this one for ever.
+
+    Most likely it could not print, since the reader of the output has ended.
+    """
+    if not issubclass(failure.exc_type, BrokenPipeError):
+        threading.__excepthook__(failure)
+    os._exit(1)
 
 
 def main() -> None:
@@ -33,7 +47,12 @@ def main() -> None:
     )
     command = parser.parse_args().command
     if command == "demo":
-        runpy.run_path(str(next(filter(Path.exists, _TUTORIALS))), run_name="__main__")
+        before, threading.excepthook = threading.excepthook, _give_up
+        try:
+            tutorial = next(filter(Path.exists, _TUTORIALS))
+            runpy.run_path(str(tutorial), run_name="__main__")
+        finally:
+            threading.excepthook = before
     elif command == "doctor":
         print(diagnose())  # noqa: T201 - what it is for
     else:

@@ -12,6 +12,7 @@ from inproc_tubes.__main__ import main
 from inproc_tubes.doctor import diagnose
 from tests.robustness import processes
 from tests.test_examples import assert_in_order, promised
+from tests.threads import LONG
 
 if TYPE_CHECKING:
     import pytest
@@ -40,6 +41,19 @@ def test_without_a_command_it_tells_the_version_and_the_commands() -> None:
 
 def test_the_demonstration_is_the_tutorial() -> None:
     assert_in_order(promised(TUTORIAL.read_text(encoding="utf-8")), run("demo"))
+
+
+def test_the_demonstration_ends_when_nobody_reads_it() -> None:
+    """As ``python -m inproc_tubes demo | head -2`` does."""
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "inproc_tubes", "demo"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as program:
+        assert program.stdout is not None
+        program.stdout.readline()
+        program.stdout.close()
+        assert program.wait(LONG)
 
 
 def test_the_doctor_tells_what_there_is() -> None:
