@@ -43,17 +43,27 @@ def test_the_demonstration_is_the_tutorial() -> None:
     assert_in_order(promised(TUTORIAL.read_text(encoding="utf-8")), run("demo"))
 
 
-def test_the_demonstration_ends_when_nobody_reads_it() -> None:
-    """As ``python -m inproc_tubes demo | head -2`` does."""
-    with subprocess.Popen(
-        [sys.executable, "-u", "-m", "inproc_tubes", "demo"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as program:
-        assert program.stdout is not None
-        program.stdout.readline()
-        program.stdout.close()
-        assert program.wait(LONG)
+UNREAD = """
+import builtins, sys, threading
+from inproc_tubes.__main__ import main
+
+def write(*text, before=print, **options):
+    if threading.current_thread() is not threading.main_thread():
+        raise BrokenPipeError
+    before(*text, **options)
+
+builtins.print = write
+sys.argv = ["inproc_tubes", "demo"]
+main()
+"""
+
+
+def test_the_demonstration_ends_when_nobody_reads_what_a_worker_does() -> None:
+    """As ``python -m inproc_tubes demo | head -12`` does."""
+    result = subprocess.run(  # noqa: S603 - as above
+        [sys.executable, "-c", UNREAD], capture_output=True, timeout=LONG, check=False
+    )
+    assert (1, b"") == (result.returncode, result.stderr)
 
 
 def test_the_doctor_tells_what_there_is() -> None:
