@@ -79,7 +79,7 @@ class LinkNames(MarkdownExtension):
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Have the extension for all pages and docstrings."""
-    config.markdown_extensions.append(LinkNames())  # type: ignore[arg-type]
+    config.markdown_extensions.append(LinkNames())  # type: ignore[arg-type]  # also objects
     return config
 
 

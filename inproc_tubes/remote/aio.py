@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from math import inf
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from weakref import WeakKeyDictionary
 
 import aiostalk
@@ -25,7 +25,7 @@ import greenstalk
 
 from inproc_tubes.checks import check_count, check_timeout, check_tube_name
 from inproc_tubes.consumer import NO_DEFAULT
-from inproc_tubes.core.job import Job, T, refuse_to_pickle
+from inproc_tubes.core.job import Job, T
 from inproc_tubes.core.keys import RAISE
 from inproc_tubes.core.limits import (
     DEFAULT_DELAY,
@@ -39,20 +39,26 @@ from inproc_tubes.errors import (
     ServerError,
     TimedOutError,
 )
-from inproc_tubes.names import name_here
 from inproc_tubes.verbs import adopt_verbs
 
 from .connection import BROKEN, Connection, refusal_of
 from .consumer import BaseRemoteConsumer
 from .pool import Pool
-from .producer import lost_put, max_job_size, no_results, put_commands, refuse_all
+from .producer import (
+    BaseRemoteProducer,
+    lost_put,
+    max_job_size,
+    no_results,
+    put_commands,
+    refuse_all,
+)
 from .reserving import Attempt, Dial, Wait
 from .server import Away, as_os_error, wrong_greeting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
-    from typing import Literal, NoReturn, SupportsIndex
+    from typing import Literal, NoReturn
 
     from inproc_tubes.consumer import NoDefault
     from inproc_tubes.core.keys import OnDuplicate
@@ -333,7 +339,7 @@ async def _greet(client: _Client) -> None:
         raise wrong_greeting(answer) from error
 
 
-class RemoteAsyncProducer(Generic[T]):
+class RemoteAsyncProducer(BaseRemoteProducer[T]):
     """Puts jobs, in coroutines. Made by `RemoteBroker.async_producer`.
 
     It has the verbs of `inproc_tubes.AsyncProducer`, and may be shared by event loops:
@@ -341,18 +347,11 @@ class RemoteAsyncProducer(Generic[T]):
     """
 
     def __init__(self, network: Network, tube: str, name: str | None) -> None:
-        self._pool: Pool = Pool(network, patient=False)
-        self._name = name_here() if name is None else name
-        self._tube = tube
+        super().__init__(Pool(network, patient=False), tube, name)
         # Those that nobody uses, and all of them, each for its own loop only.
         self._free: WeakKeyDictionary[asyncio.AbstractEventLoop, list[_Client]]
         self._free = WeakKeyDictionary()
         self._all: dict[_Client, None] = {}  # changed by single steps
-
-    @property
-    def name(self) -> str:
-        """What it is called: see `RemoteBroker.producer`."""
-        return self._name
 
     async def put(
         self,
@@ -509,43 +508,10 @@ class RemoteAsyncProducer(Generic[T]):
         self._pool.check_open()
         self._tube = name
 
-    def using(self) -> str:
-        """Return the name of the tube it uses.
-
-        Raises:
-            ClosedError: The producer or the broker was closed.
-
-        Cost: O(1).
-        """
-        self._pool.check_open()
-        return self._tube
-
-    def close(self) -> None:
-        """Put no more; a put that waits for a server raises `ClosedError`.
-
-        Closing twice has no effect.
-
-        Cost: O(number of connections).
-        """
-        self._close("the producer was closed")
-
     def _close(self, why: str) -> None:
-        self._pool.close(why)
+        super()._close(why)
         for client in list(self._all):
             client.end()
-
-    def __enter__(self) -> Self:
-        """Return the handle, which the end of the with-block closes."""
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the handle, see `close`."""
-        self.close()
 
     async def __aenter__(self) -> Self:
         """Return the handle, which the end of the with-block closes."""
@@ -564,13 +530,6 @@ class RemoteAsyncProducer(Generic[T]):
         # Without a dict: the constructor has raised.
         for client in list(getattr(self, "_all", ())):
             client.end()
-
-    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
-        refuse_to_pickle(self, protocol)
-
-    def __repr__(self) -> str:
-        state = self._pool.closed or f"uses {self._tube!r}"
-        return f"<RemoteAsyncProducer {self._name!r}: {state}>"
 
     async def _put(self, command: PutCommand, tube: str) -> int:
         network = self._pool.network
@@ -672,3 +631,6 @@ class RemoteAsyncProducer(Generic[T]):
     def _drop(self, client: _Client) -> None:
         self._all.pop(client, None)
         client.end()
+
+
+adopt_verbs(RemoteAsyncProducer)

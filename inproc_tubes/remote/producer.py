@@ -19,6 +19,7 @@ from inproc_tubes.core.keys import RAISE
 from inproc_tubes.core.limits import DEFAULT_DELAY, DEFAULT_PRIORITY, DEFAULT_TTR
 from inproc_tubes.errors import ConnectionLostError, JobTooBigError, NotSupportedError
 from inproc_tubes.names import name_here
+from inproc_tubes.verbs import adopt_verbs
 
 from . import commands
 from .codecs import encode
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from .server import Network, Server
 
 __all__ = [
+    "BaseRemoteProducer",
     "PutCommand",
     "RemoteProducer",
     "lost_put",
@@ -106,7 +108,64 @@ def refuse_key(key: object) -> NoReturn:
     raise NotSupportedError(what, "keep the ids, or have consumers see what is done")
 
 
-class RemoteProducer(Generic[T]):
+class BaseRemoteProducer(Generic[T]):
+    """All of a producer but how it puts."""
+
+    def __init__(self, pool: Pool, tube: str, name: str | None) -> None:
+        self._pool = pool
+        self._name = name_here() if name is None else name
+        self._tube = tube
+
+    @property
+    def name(self) -> str:
+        """What it is called: see `RemoteBroker.producer`."""
+        return self._name
+
+    def using(self) -> str:
+        """Return the name of the tube it uses.
+
+        Raises:
+            ClosedError: The producer or the broker was closed.
+
+        Cost: O(1).
+        """
+        self._pool.check_open()
+        return self._tube
+
+    def close(self) -> None:
+        """Put no more; a put that waits for a server raises `ClosedError`.
+
+        Closing twice has no effect.
+
+        Cost: O(number of connections).
+        """
+        self._close("the producer was closed")
+
+    def _close(self, why: str) -> None:
+        self._pool.close(why)
+
+    def __enter__(self) -> Self:
+        """Return the handle, which the end of the with-block closes."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the handle, see `close`."""
+        self.close()
+
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
+        refuse_to_pickle(self, protocol)
+
+    def __repr__(self) -> str:
+        state = self._pool.closed or f"uses {self._tube!r}"
+        return f"<{type(self).__name__} {self._name!r}: {state}>"
+
+
+class RemoteProducer(BaseRemoteProducer[T]):
     """Puts jobs into the tube it uses. Made by `RemoteBroker.producer`.
 
     It has the verbs of `inproc_tubes.Producer`, and may be shared by threads as that:
@@ -114,17 +173,10 @@ class RemoteProducer(Generic[T]):
     """
 
     def __init__(self, network: Network, tube: str, name: str | None) -> None:
-        self._pool: Pool = Pool(network)
-        self._name = name_here() if name is None else name
-        self._tube = tube
+        super().__init__(Pool(network), tube, name)
         for server in network.servers:
             with suppress(Away, Lost):
                 self._use(self._pool.try_to_take(server))
-
-    @property
-    def name(self) -> str:
-        """What it is called: see `RemoteBroker.producer`."""
-        return self._name
 
     def put(
         self,
@@ -283,53 +335,10 @@ class RemoteProducer(Generic[T]):
                 with suppress(Lost):  # the next put makes another
                     self._use(connection)
 
-    def using(self) -> str:
-        """Return the name of the tube it uses.
-
-        Raises:
-            ClosedError: The producer or the broker was closed.
-
-        Cost: O(1).
-        """
-        self._pool.check_open()
-        return self._tube
-
-    def close(self) -> None:
-        """Put no more; a put that waits for a server raises `ClosedError`.
-
-        Closing twice has no effect.
-
-        Cost: O(number of connections).
-        """
-        self._close("the producer was closed")
-
-    def _close(self, why: str) -> None:
-        self._pool.close(why)
-
-    def __enter__(self) -> Self:
-        """Return the handle, which the end of the with-block closes."""
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the handle, see `close`."""
-        self.close()
-
     def __del__(self) -> None:
         # Without a pool: the constructor has raised.
         if hasattr(self, "_pool"):
             self._pool.abandon()
-
-    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
-        refuse_to_pickle(self, protocol)
-
-    def __repr__(self) -> str:
-        state = self._pool.closed or f"uses {self._tube!r}"
-        return f"<RemoteProducer {self._name!r}: {state}>"
 
     def _use(self, connection: Connection) -> None:
         try:
@@ -358,6 +367,9 @@ class RemoteProducer(Generic[T]):
                 raise JobTooBigError(size, max_job_size(pool, server)) from None
             finally:
                 pool.give_back(connection)
+
+
+adopt_verbs(RemoteProducer)
 
 
 def lost_put(server: Server) -> ConnectionLostError:
