@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from .aio import AsyncConsumer, AsyncProducer
+    from .async_consumer import AsyncConsumer
+    from .async_producer import AsyncProducer
     from .broker import Broker
     from .clock import Clock, MonotonicClock
     from .consumer import Consumer
@@ -127,7 +128,8 @@ __all__ = [
 # every run, for the plugin, and asyncio and the dataclasses of the statistics each cost
 # more than all the rest.
 _MODULES = {
-    "aio": ("AsyncConsumer", "AsyncProducer"),
+    "async_consumer": ("AsyncConsumer",),
+    "async_producer": ("AsyncProducer",),
     "broker": ("Broker",),
     "clock": ("Clock", "MonotonicClock"),
     "consumer": ("Consumer",),

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Literal, NoReturn, SupportsIndex, TypeAlias
 
-    from .aio import AsyncConsumer, AsyncProducer
+    from .async_consumer import AsyncConsumer
+    from .async_producer import AsyncProducer
     from .clock import Clock
     from .consumer import Consumer
     from .core.engine import Engine
@@ -275,7 +276,7 @@ class Broker(Generic[T]):
         Cost: O(1).
         """
         # Imported late: asyncio is slow to import, for one who uses plain threads.
-        from .aio import open_async_producer  # noqa: PLC0415 - as above
+        from .async_producer import open_async_producer  # noqa: PLC0415 - as above
 
         used = check_tube_name(tube)
         return open_async_producer(
@@ -317,7 +318,7 @@ class Broker(Generic[T]):
 
         Cost: O(number of tubes).
         """
-        from .aio import open_async_consumer  # noqa: PLC0415 - see async_producer
+        from .async_consumer import open_async_consumer  # noqa: PLC0415 - see async_producer
 
         names = [check_tube_name(tube) for tube in tubes] or [DEFAULT_TUBE]
         return open_async_consumer(self._monitor, names, check_name(name))

@@ -1,7 +1,7 @@
 """The handle for those who reserve jobs and do them.
 
 `BaseConsumer` is everything but how to wait for a job. A `Consumer` is one that waits in
-its thread, and an `inproc_tubes.aio.AsyncConsumer` holds one that waits in an event loop.
+its thread, and an `inproc_tubes.AsyncConsumer` holds one that waits in an event loop.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The handle for those who put jobs.
 
 `BaseProducer` is everything but how to wait for room. A `Producer` is one that waits in
-its thread, and an `inproc_tubes.aio.AsyncProducer` holds one that waits in an event loop.
+its thread, and an `inproc_tubes.AsyncProducer` holds one that waits in an event loop.
 """
 
 from __future__ import annotations

@@ -74,7 +74,8 @@ VERBS["AsyncConsumer"] = VERBS["Consumer"]
 ON_DEMAND = (
     "asyncio",
     "dataclasses",
-    "inproc_tubes.aio",
+    "inproc_tubes.async_consumer",
+    "inproc_tubes.async_producer",
     "inproc_tubes.core.event",
     "inproc_tubes.core.event_log",
     "inproc_tubes.core.statistics",

@@ -18,7 +18,8 @@ from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import inproc_tubes
-import inproc_tubes.aio  # what is imported late is looked at, too
+import inproc_tubes.async_consumer  # what is imported late is looked at, too
+import inproc_tubes.async_producer
 import inproc_tubes.remote.aio
 from tests.breaking import apart
 
@@ -87,7 +88,7 @@ class Place(NamedTuple):
 
         To a coroutine, the step that takes it over belongs to that: it follows at once.
         """
-        if self.file == "aio.py" and self.bytecode.startswith("STORE_FAST"):
+        if self.file == "async_consumer.py" and self.bytecode.startswith("STORE_FAST"):
             return self.function in _TAKES_OVER
         return self.bytecode == "RETURN_VALUE" and self.function in _LAST
 
