@@ -75,7 +75,7 @@ D = TypeVar("D")
 
 
 class _LoopSleeper:
-    """A coroutine that sleeps, see `Keeper`."""
+    """A coroutine that sleeps, see `Sleepers`."""
 
     def __init__(self, due_at: float) -> None:
         self.due_at = due_at
@@ -104,7 +104,7 @@ async def _wait_for(
     sleeper = _LoopSleeper(until)
     pool.note_sleeper(sleeper)
     try:
-        with pool.network.keeper.asleep(sleeper):
+        with pool.network.sleepers.asleep(sleeper):
             left = pool.network.clock.seconds_until(until)
             await asyncio.wait(
                 [*others, sleeper.woken],

@@ -912,7 +912,7 @@ class RemoteBroker(Generic[T]):
             consumer._pool.close(_CLOSED)
         self._pool.close(_CLOSED)
         self._hasty_pool.close(_CLOSED)
-        # Of consumers that were dropped, but their jobs were not.
+        # A consumer may have been dropped while the user still has its jobs.
         for connection in self._network.connections:
             connection.shut_down() if connection.reserving else connection.close()
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 __all__ = [
     "BytesCodec",
     "Codec",
+    "DamagedBody",
     "JsonCodec",
     "StrCodec",
-    "TornBody",
     "UnsafePickleCodec",
     "codec_of",
     "decode",
@@ -151,7 +151,7 @@ _CODECS: dict[str, Callable[[], Codec]] = {
 }
 
 
-class TornBody(bytes):
+class DamagedBody(bytes):
     """A body that is not what was put: it does not end where its length says.
 
     A beanstalkd that is killed while it writes to its binlog finds a job there without
@@ -210,7 +210,7 @@ def decode(codec: Codec, data: bytes) -> Any:
     Raises:
         ValueError: The codec cannot do it.
     """
-    if isinstance(data, TornBody):
+    if isinstance(data, DamagedBody):
         message = "the body is damaged: the server was killed while it wrote it"
         raise ValueError(message)  # noqa: TRY004 - as for each body that is none
     try:

@@ -27,7 +27,7 @@ import greenstalk
 from inproc_tubes.core.limits import DEFAULT_TUBE
 from inproc_tubes.errors import DrainingError, ReentrantCallError, ServerError
 
-from .codecs import TornBody
+from .codecs import DamagedBody
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ __all__ = [
     "Connection",
     "InHand",
     "Lost",
-    "Standing",
+    "ReservationState",
     "refusal_of",
 ]
 
@@ -88,8 +88,8 @@ class Lost(Exception):  # noqa: N818 - it never leaves this package
         self.sent: bool = sent
 
 
-class Standing(Enum):
-    """How a handle stands to its job."""
+class ReservationState(Enum):
+    """What has become of a reservation."""
 
     HELD = "reserved"
     SETTLED = "settled"
@@ -104,8 +104,8 @@ class InHand(Protocol):
     def id(self) -> int:
         """The job's id, as the user knows it."""
 
-    standing: Standing
-    """How the handle stands to its job."""
+    state: ReservationState
+    """What has become of it."""
     handle: weakref.ref[object] | None
     """The job's handle, as long as the user has it."""
 
@@ -174,7 +174,7 @@ class Client(greenstalk.Client[bytes]):
     def _read_chunk(self, size: int) -> bytes:
         data = self._reader.read(size + 2)
         body = data[:-2]
-        return body if data.endswith(b"\r\n") else TornBody(body)
+        return body if data.endswith(b"\r\n") else DamagedBody(body)
 
     def _stats_cmd(self, cmd: bytes) -> Any:
         size = self._int_cmd(cmd, b"OK")
@@ -414,8 +414,8 @@ class Connection:
         """Tell whether the server has not ended it, as far as one can know."""
         if self.lost:
             return False
-        # Who uses it finds out. What else has come than nothing is the end, or an answer
-        # that nobody has asked for.
+        # A thread that uses it will find out. An idle connection receives nothing: any
+        # byte is an answer out of step, and no byte is the end.
         if self._owner or self._looks_alive():
             return True
         self.close()
@@ -479,7 +479,7 @@ class Connection:
         self.lost = True
         had = list(self.jobs.values())
         for reservation in had:
-            reservation.standing = Standing.LOST
+            reservation.state = ReservationState.LOST
         self.jobs.clear()
         self._note_end(self, had)
         _close(self._client)
@@ -488,7 +488,7 @@ class Connection:
         """Be the parent's, in a forked child: the server is not told."""
         self._lock = threading.RLock()  # another thread may have held it
         self._owner = 0
-        # Nor is its pool, whose lock may be held, too, and which is closed anyway.
+        # The pool is not told: its lock may be held as well, and it is closed anyway.
         self._note_end = _note_nothing
         self._end()
 

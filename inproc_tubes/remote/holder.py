@@ -24,7 +24,7 @@ from inproc_tubes.failures import failure_of
 
 from . import commands
 from .codecs import decode
-from .connection import Client, Lost, Standing
+from .connection import Client, Lost, ReservationState
 from .job import RemoteJob, new_job
 
 if TYPE_CHECKING:
@@ -204,7 +204,10 @@ class RemoteHolder(Generic[T]):
         """Delete a job; leave its with-block, if not ``strict``."""
         assert isinstance(job, RemoteJob)  # it is called by nothing else
         reservation = job._reservation
-        if not strict and reservation.standing in {Standing.SETTLED, Standing.PEEKED}:
+        if not strict and reservation.state in {
+            ReservationState.SETTLED,
+            ReservationState.PEEKED,
+        }:
             return None  # what the block did with the job stands
         if strict or self._fenced(reservation):
             self.delete(job)
@@ -218,7 +221,7 @@ class RemoteHolder(Generic[T]):
         """Leave the with-block of a job by an exception."""
         assert isinstance(job, RemoteJob)  # it is called by nothing else
         reservation = job._reservation
-        if reservation.standing is not Standing.HELD or self._fenced(reservation):
+        if reservation.state is not ReservationState.HELD or self._fenced(reservation):
             return
         # If the job or the server is gone, the exception of the block is the news.
         try:
@@ -238,8 +241,8 @@ class RemoteHolder(Generic[T]):
         """Tell whether the reservation is over, and its holder did not end it."""
         assert isinstance(job, RemoteJob)  # it is called by nothing else
         reservation = job._reservation
-        if reservation.standing is not Standing.HELD:
-            return reservation.standing is Standing.LOST
+        if reservation.state is not ReservationState.HELD:
+            return reservation.state is ReservationState.LOST
         return self._is_over(reservation)
 
     def _is_over(self, reservation: Reservation) -> bool:
@@ -251,7 +254,7 @@ class RemoteHolder(Generic[T]):
         """
         connection = reservation.connection
         if connection is None or not connection.is_alive():
-            self._pool.end(reservation, Standing.LOST)
+            self._pool.end(reservation, ReservationState.LOST)
             return True
         before = reservation.stats
         try:
@@ -267,7 +270,7 @@ class RemoteHolder(Generic[T]):
             # Reserved so late, it is reserved by somebody else.
             lost = lost or reservation.is_over_at(self._pool.network.clock.now())
         if lost:
-            self._pool.end(reservation, Standing.LOST)
+            self._pool.end(reservation, ReservationState.LOST)
         return lost
 
     def _stats_job(self, job_or_id: Job[T] | int) -> JobStats:
@@ -287,7 +290,7 @@ class RemoteHolder(Generic[T]):
     def _state_of(self, job: Job[T]) -> str:
         """Describe the state of a job as its handle sees it, without asking anybody."""
         assert isinstance(job, RemoteJob)  # it is called by nothing else
-        return job._reservation.standing.value
+        return job._reservation.state.value
 
     @property
     def _jobs(self) -> dict[int, AnyJob]:
@@ -328,7 +331,7 @@ class RemoteHolder(Generic[T]):
         reservation = self._own(job_or_id)
         self._pool.check_open()
         current = self._pool.held.get(reservation.id)
-        if reservation.standing is Standing.PEEKED:
+        if reservation.state is ReservationState.PEEKED:
             return reservation.id, current
         if current is not None and current is not reservation:
             raise NotFoundError(
@@ -349,23 +352,23 @@ class RemoteHolder(Generic[T]):
         """Delete a job, and tell whether it was there, and not another's."""
         self._pool.check_open()
         sent = False
-        if reservation is not None and reservation.standing is Standing.HELD:
+        if reservation is not None and reservation.state is ReservationState.HELD:
             try:
                 self._on_its_connection(reservation, Client.delete, reservation.wire_id)
             except greenstalk.NotFoundError:
-                self._pool.end(reservation, Standing.LOST)
+                self._pool.end(reservation, ReservationState.LOST)
                 return False
             except Lost as lost:
                 sent = lost.sent
-                self._pool.end(reservation, Standing.LOST)
+                self._pool.end(reservation, ReservationState.LOST)
             else:
-                self._pool.end(reservation, Standing.SETTLED)
+                self._pool.end(reservation, ReservationState.SETTLED)
                 return True
         server, wire_id = self._pool.network.place_of(job_id)
         if not self._delete_of_nobody(server, wire_id, sent=sent):
             return False
         if reservation is not None:
-            self._pool.end(reservation, Standing.SETTLED)
+            self._pool.end(reservation, ReservationState.SETTLED)
         return True
 
     def _delete_of_nobody(self, server: Server, wire_id: int, *, sent: bool) -> bool:
@@ -400,7 +403,7 @@ class RemoteHolder(Generic[T]):
     ) -> None:
         """Release a job, or bury it if there is no delay."""
         failure = None if error is None else failure_of(error)
-        if reservation is None or reservation.standing is not Standing.HELD:
+        if reservation is None or reservation.state is not ReservationState.HELD:
             raise self._not_held(job_or_id, job_id)
         known = reservation.stats
         if known is None and (priority is None or failure is not None):
@@ -419,7 +422,7 @@ class RemoteHolder(Generic[T]):
             self._ask_holder(
                 job_or_id, job_id, reservation, Client.release, target, priority, delay
             )
-        self._pool.end(reservation, Standing.SETTLED)
+        self._pool.end(reservation, ReservationState.SETTLED)
 
     def _ask_holder(
         self,
@@ -435,21 +438,21 @@ class RemoteHolder(Generic[T]):
         Raises:
             NotFoundError: It has not.
         """
-        if reservation is None or reservation.standing is not Standing.HELD:
+        if reservation is None or reservation.state is not ReservationState.HELD:
             raise self._not_held(job_or_id, job_id)
         try:
             self._on_its_connection(reservation, command, *args, **kwargs)
         except greenstalk.NotFoundError:
-            self._pool.end(reservation, Standing.LOST)
+            self._pool.end(reservation, ReservationState.LOST)
             raise self._not_found(job_id) from None
         except Lost:
-            self._pool.end(reservation, Standing.LOST)
+            self._pool.end(reservation, ReservationState.LOST)
             raise NotFoundError(job_id, reason=_LOST) from None
         except ServerError as error:
             if (
                 error.answer == "BURIED"
             ):  # released without memory: it is buried instead
-                self._pool.end(reservation, Standing.SETTLED)
+                self._pool.end(reservation, ReservationState.SETTLED)
             raise
         return reservation
 
@@ -470,7 +473,7 @@ class RemoteHolder(Generic[T]):
 
     def _stats_of(self, reservation: Reservation) -> JobStats:
         """Return the statistics of a job, by the connection that holds it, if any."""
-        if reservation.standing is Standing.HELD:
+        if reservation.state is ReservationState.HELD:
             try:
                 return self._stats_of_held(reservation)
             except NotFoundError as error:
@@ -489,10 +492,10 @@ class RemoteHolder(Generic[T]):
                 reservation, Client.stats_job, reservation.wire_id
             )
         except greenstalk.NotFoundError:
-            self._pool.end(reservation, Standing.LOST)
+            self._pool.end(reservation, ReservationState.LOST)
             raise NotFoundError(reservation.id, reason=NotFoundReason.GONE) from None
         except Lost:
-            self._pool.end(reservation, Standing.LOST)
+            self._pool.end(reservation, ReservationState.LOST)
             raise NotFoundError(reservation.id, reason=_LOST) from None
         return self._pool.network.job_stats(reservation.server, found)
 
@@ -507,7 +510,7 @@ class RemoteHolder(Generic[T]):
         """Return the error for a verb that is for jobs in hand, and this one is not."""
         if isinstance(job_or_id, RemoteJob):
             reservation = job_or_id._reservation
-            if reservation.standing is Standing.PEEKED:
+            if reservation.state is ReservationState.PEEKED:
                 return NotFoundError(job_id, reason=NotFoundReason.ONLY_PEEKED)
             connection = reservation.connection
             if connection is not None and connection.lost:

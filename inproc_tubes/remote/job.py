@@ -10,7 +10,7 @@ from inproc_tubes.core.job import Job, T
 from inproc_tubes.core.record import NO_HISTORY, JobState
 from inproc_tubes.verbs import adopt_verbs
 
-from .connection import Standing
+from .connection import ReservationState
 
 if TYPE_CHECKING:
     from inproc_tubes.core.failure import Failure
@@ -89,7 +89,7 @@ class RemoteJob(Job[T]):
 
         The server does not tell who else holds it.
         """
-        held = self._reservation.standing is Standing.HELD
+        held = self._reservation.state is ReservationState.HELD
         return self._holder._name if held else None
 
     @property
@@ -105,8 +105,8 @@ class RemoteJob(Job[T]):
     def __repr__(self) -> str:
         stats = self._reservation.stats
         where = "" if stats is None else f" in {stats.tube!r}"
-        standing = self._reservation.standing.value
-        return f"<Job {self._id}{where}, {standing}: {reprlib.repr(self._body)}>"
+        state = self._reservation.state.value
+        return f"<Job {self._id}{where}, {state}: {reprlib.repr(self._body)}>"
 
 
 adopt_verbs(RemoteJob)

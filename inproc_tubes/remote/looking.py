@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["stats", "stats_tube", "tubes"]
 
-# What several servers have together is the sum; of all else the first one's is shown.
+# These counts of several servers are added up. All other figures are the first one's.
 _SUMMED = ("current_", "cmd_", "total_", "job_", "binlog_records_")
 
 

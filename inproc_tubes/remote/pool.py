@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from inproc_tubes.errors import ClosedError, ConnectionLostError
 from inproc_tubes.weak_registry import WeakRegistry
 
-from .connection import Connection, InHand, Lost, Standing
+from .connection import Connection, InHand, Lost, ReservationState
 from .reservation import Reservation
 from .server import Away
 from .sleeping import ThreadSleeper
@@ -177,7 +177,7 @@ class Pool:
             connection.jobs[found.id] = reservation
             self.held[job_id] = reservation
         if older is not None:  # it has expired
-            self.end(older, Standing.LOST)
+            self.end(older, ReservationState.LOST)
         return reservation
 
     def note_handle(self, reservation: Reservation, job: RemoteJob[T]) -> None:
@@ -197,11 +197,11 @@ class Pool:
 
         reservation.handle = weakref.ref(job, note_dropped)
 
-    def end(self, reservation: Reservation, standing: Standing) -> None:
+    def end(self, reservation: Reservation, state: ReservationState) -> None:
         """Note that a reservation is over; its connection is free if it has no other."""
-        # What another thread has settled meanwhile is not lost.
-        if reservation.standing is not Standing.SETTLED:
-            reservation.standing = standing
+        # Another thread may have settled the job meanwhile: it is not lost then.
+        if reservation.state is not ReservationState.SETTLED:
+            reservation.state = state
         connection = reservation.connection
         assert connection is not None  # it was reserved
         try:
@@ -280,7 +280,7 @@ class Pool:
         self._sleepers[sleeper] = None
         try:
             if self.closed is None and wakes in {None, self.wakes}:
-                self.network.keeper.sleep(sleeper)
+                self.network.sleepers.sleep(sleeper)
         finally:
             del self._sleepers[sleeper]
 
@@ -331,7 +331,7 @@ class Pool:
         self.wake()
         for connection in self._all:
             if connection.reserving:
-                # Who waits on it ends it. A loop must not lose a socket that it watches.
+                # The waiting reserve ends it: an event loop must not lose a socket that it watches.
                 connection.shut_down()
             else:
                 connection.hang_up()

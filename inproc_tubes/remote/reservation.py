@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .connection import Standing
+from .connection import ReservationState
 
 if TYPE_CHECKING:
     import weakref
@@ -31,7 +31,7 @@ class Reservation:
         connection: The connection that has reserved it; None if it was looked at.
         begun_at: When it was reserved or touched last.
         stats: Its statistics, as they were when somebody first asked for them.
-        standing: How the handle stands to its job.
+        state: Whether the job is still in hand.
         handle: The job's handle, as long as the user has it.
         told: Whether `DeadlineSoonError` was raised for it since.
     """
@@ -42,7 +42,7 @@ class Reservation:
         "handle",
         "id",
         "server",
-        "standing",
+        "state",
         "stats",
         "told",
         "wire_id",
@@ -64,8 +64,8 @@ class Reservation:
         self.stats: JobStats | None = None
         self.handle: weakref.ref[object] | None = None
         self.told: bool = False
-        self.standing: Standing = (
-            Standing.PEEKED if connection is None else Standing.HELD
+        self.state: ReservationState = (
+            ReservationState.PEEKED if connection is None else ReservationState.HELD
         )
 
     @property

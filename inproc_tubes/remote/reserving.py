@@ -29,7 +29,7 @@ from inproc_tubes.errors import (
     TimedOutError,
 )
 
-from .connection import Client, Connection, Lost, Standing
+from .connection import Client, Connection, Lost, ReservationState
 from .reservation import LATE
 from .server import Away
 
@@ -197,7 +197,7 @@ class Reserving(Generic[T]):
         now = self.pool.network.clock.now()
         first: tuple[float, Reservation] | None = None
         for reservation in list(self.pool.held.values()):
-            if reservation.standing is not Standing.HELD:
+            if reservation.state is not ReservationState.HELD:
                 continue
             if reservation.stats is None:
                 try:

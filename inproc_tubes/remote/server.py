@@ -14,7 +14,7 @@ from inproc_tubes.core.statistics import JobStats
 from inproc_tubes.errors import ServerError
 from inproc_tubes.weak_registry import WeakRegistry
 
-from .sleeping import Keeper
+from .sleeping import Sleepers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,8 +37,8 @@ _LONGEST = 5.0
 _FEW = 3
 
 
-# Asked first on each connection. What takes connections and gives no answer, as a server
-# that is stopped or a proxy before one that is away, is away: nothing is lost with this.
+# The first command on each connection. It changes nothing, so nothing is lost if no answer
+# comes: the server is stopped, or a proxy stands before one that is away.
 _GREETING = b"use default\r\n"
 _GREETED = b"USING default\r\n"
 _CHUNK = 4096
@@ -224,7 +224,7 @@ class Server:
             _logger.info("beanstalkd at %s is back", self)
 
 
-class _Heirloom(Protocol):
+class _Inherited(Protocol):
     """A connection, which a forked child has, too."""
 
     reserving: bool
@@ -246,7 +246,7 @@ class Network:
         servers: The servers.
         codec: What makes bytes of bodies.
         clock: What tells the time.
-        keeper: Wakes whoever waits for a server that is away.
+        sleepers: Wakes whoever waits for a server that is away.
         reconnect_timeout: For how many seconds a verb waits for that; inf for ever.
     """
 
@@ -264,12 +264,12 @@ class Network:
         ]
         self.codec = codec
         self.clock = clock
-        self.keeper: Keeper = Keeper(clock)
+        self.sleepers: Sleepers = Sleepers(clock)
         self.answer_timeout = answer_timeout
         self.reconnect_timeout = reconnect_timeout
         self._turn = 0
         # All that are not lost, for a forked child.
-        self.connections: WeakRegistry[_Heirloom] = WeakRegistry()
+        self.connections: WeakRegistry[_Inherited] = WeakRegistry()
         self.forked = False
         _networks.add(self)
 

@@ -1,7 +1,7 @@
 """How verbs wait for a server that is away, by the clock of their broker.
 
-It is the same on a clock that flows by itself and on one that is moved by hand: that one
-knows the `Keeper` as it knows a broker in memory, and has it wake whom it is time for.
+`Sleepers` serves a clock that is moved by hand as the monitor of a broker in memory does:
+the clock asks it what is due next, and has it wake what is due.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from inproc_tubes.clock import Clock
     from inproc_tubes.errors import TubesError
 
-__all__ = ["Keeper", "Sleeper", "ThreadSleeper"]
+__all__ = ["Sleeper", "Sleepers", "ThreadSleeper"]
 
 
 class Sleeper(Protocol):
@@ -54,8 +54,8 @@ class ThreadSleeper:
             self.token.release()
 
 
-class Keeper:
-    """Knows all that sleeps, for a clock.
+class Sleepers:
+    """All threads and coroutines that sleep by one clock.
 
     Attributes:
         clock: The clock.

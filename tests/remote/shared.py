@@ -32,7 +32,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 def wait_until_asleep(broker: RemoteBroker) -> None:
     """Let others run until a verb waits for a server that is away."""
-    wait_until(lambda: broker._network.keeper.next_due() < inf)
+    wait_until(lambda: broker._network.sleepers.next_due() < inf)
 
 
 def wait_until_reserving(broker: RemoteBroker, n: int = 1) -> None:

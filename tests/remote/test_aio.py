@@ -100,7 +100,7 @@ async def test_a_reserve_times_out(either: RemoteBroker) -> None:
     task = asyncio.create_task(consumer.reserve(0.01))
     await until(lambda: either.stats().current_waiting == 1)
     if isinstance(either.clock, FakeClock):
-        await until(lambda: either._network.keeper.waiting == 1)
+        await until(lambda: either._network.sleepers.waiting == 1)
         either.clock.advance(0.01)
     with pytest.raises(TimedOutError):
         await task
@@ -187,8 +187,8 @@ async def test_a_put_and_a_reserve_wait_for_a_server_that_is_away(
         asyncio.create_task(producer.put("x")),
         asyncio.create_task(consumer.reserve()),
     ]
-    keeper = broker._network.keeper
-    await until(lambda: keeper.waiting == 2)
+    sleepers = broker._network.sleepers
+    await until(lambda: sleepers.waiting == 2)
     fake.restore()
     clock.advance(1)
     assert 1 == await tasks[0]

@@ -31,7 +31,7 @@ from inproc_tubes.remote import (
     pool,
     server,
 )
-from inproc_tubes.remote.connection import Client, Lost, Standing
+from inproc_tubes.remote.connection import Client, Lost, ReservationState
 from inproc_tubes.remote.sleeping import ThreadSleeper
 from tests.remote.shared import wait_until, wait_until_asleep
 from tests.remote.test_outages import lose_answer_of
@@ -500,7 +500,7 @@ def test_a_job_that_another_thread_has_just_settled_is_told_of_no_deadline(
     job = consumer.reserve()
     assert 10 == job.ttr
     (held,) = consumer._pool.held.values()
-    held.standing = Standing.SETTLED  # and is about to be taken out
+    held.state = ReservationState.SETTLED  # and is about to be taken out
     clock.advance(9.5)
     assert consumer.reserve(0, default=None) is None
 
@@ -564,8 +564,8 @@ def test_a_coroutine_that_cannot_connect_waits(
         )
         fake.refuse()
         task = asyncio.create_task(consumer.reserve())
-        keeper = broker._network.keeper
-        while keeper.next_due() == inf:  # noqa: ASYNC110 - nothing tells it
+        sleepers = broker._network.sleepers
+        while sleepers.next_due() == inf:  # noqa: ASYNC110 - nothing tells it
             await asyncio.sleep(0)
         fake.restore()
         clock.advance(1)
@@ -600,8 +600,8 @@ def test_an_awaited_join_looks_again(broker: RemoteBroker, clock: FakeClock) -> 
     async def run() -> None:
         job_id = broker.producer().put(1)
         task = asyncio.create_task(broker.async_join())
-        keeper = broker._network.keeper
-        while keeper.next_due() == inf:  # noqa: ASYNC110 - nothing tells it
+        sleepers = broker._network.sleepers
+        while sleepers.next_due() == inf:  # noqa: ASYNC110 - nothing tells it
             await asyncio.sleep(0)
         broker.delete(job_id)
         clock.advance(1)
@@ -619,8 +619,8 @@ def test_a_coroutine_that_finds_no_address_waits(broker: RemoteBroker) -> None:
 
         loop.getaddrinfo = fail  # type: ignore[method-assign,assignment]  # it fails
         task = asyncio.create_task(broker.async_consumer().reserve())
-        keeper = broker._network.keeper
-        while keeper.next_due() == inf:  # noqa: ASYNC110 - nothing tells it
+        sleepers = broker._network.sleepers
+        while sleepers.next_due() == inf:  # noqa: ASYNC110 - nothing tells it
             await asyncio.sleep(0)
         broker.stop()
         with pytest.raises(StoppedError):
@@ -659,14 +659,14 @@ def test_an_awaited_put_tries_again_and_again(
     fake: FakeBeanstalkd, broker: RemoteBroker, clock: FakeClock
 ) -> None:
     async def run() -> None:
-        keeper = broker._network.keeper
+        sleepers = broker._network.sleepers
         fake.refuse()
         async with broker.async_producer() as producer:
             task = asyncio.create_task(producer.put(1))
             for _ in range(3):
-                while keeper.next_due() == inf:  # noqa: ASYNC110 - nothing tells it
+                while sleepers.next_due() == inf:  # noqa: ASYNC110 - nothing tells it
                     await asyncio.sleep(0)
-                (sleeper,) = keeper._asleep
+                (sleeper,) = sleepers._asleep
                 sleeper.nudge()
                 clock.advance(1)
             fake.restore()
@@ -697,7 +697,7 @@ def test_a_clock_that_jumps_jumps_over_an_outage() -> None:
 def test_what_has_slept_long_enough_sleeps_no_more(broker: RemoteBroker) -> None:
     sleeper = ThreadSleeper(0)
     assert "a beanstalkd that is away" == sleeper.waits_for
-    broker._network.keeper.sleep(sleeper)
+    broker._network.sleepers.sleep(sleeper)
 
 
 def test_a_kick_that_was_not_sent_is_repeated(

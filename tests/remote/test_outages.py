@@ -118,9 +118,9 @@ def test_a_reserve_waits_for_the_server_as_long_as_for_a_job(
     with pytest.raises(TimedOutError):
         consumer.reserve(0)
     future = start(lambda: consumer.reserve(3))
-    keeper = broker._network.keeper
+    sleepers = broker._network.sleepers
     while not future.done():
-        wait_until(lambda: future.done() or keeper.next_due() < inf)
+        wait_until(lambda: future.done() or sleepers.next_due() < inf)
         clock.advance(0.5)
     assert isinstance(future.exception(LONG), TimedOutError)
 

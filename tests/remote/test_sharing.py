@@ -20,7 +20,7 @@ from inproc_tubes import (
     StoppedError,
     TimedOutError,
 )
-from inproc_tubes.remote.connection import Client, Standing
+from inproc_tubes.remote.connection import Client, ReservationState
 from tests.remote.shared import wait_until, wait_until_reserving
 from tests.threads import LONG, advance_until_done, start
 
@@ -166,7 +166,7 @@ def test_a_reserve_that_waits_asks_for_a_job_whose_time_is_over(
     clock.advance(2)
     wait_until(lambda: not consumer._pool.held)
     assert before + 1 == broker.stats().cmd_stats_job
-    assert Standing.LOST is held.standing
+    assert ReservationState.LOST is held.state
     clock.advance(8)
     assert "x" == future.result(LONG).body
 
@@ -357,8 +357,8 @@ def test_a_join_looks_again_until_the_work_is_done(
     with pytest.raises(TimedOutError):
         broker.join(timeout=0)
     future = start(broker.join)
-    keeper = broker._network.keeper
-    wait_until(lambda: keeper.next_due() == clock.now() + 0.05)
+    sleepers = broker._network.sleepers
+    wait_until(lambda: sleepers.next_due() == clock.now() + 0.05)
     job.delete()
     clock.advance(0.05)
     assert 1 == future.result(LONG)
